@@ -1,0 +1,96 @@
+// The rows, and which one a call uses.
+#include "kernel_table.h"
+
+#include "fma_probe.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+static bool always(const csimd_cpu *cpu) {
+    (void)cpu;
+    return true;
+}
+
+#if CSIMD_X86
+static bool has_avx2(const csimd_cpu *cpu) { return cpu->avx2 && cpu->fma && cpu->f16c; }
+static bool has_avx512(const csimd_cpu *cpu) { return cpu->avx512 && has_avx2(cpu); }
+#endif
+
+static const csimd_row rows[] = {
+#if CSIMD_X86
+    {
+        .name = "avx512",
+        .supported = has_avx512,
+        .fma_probe = csimd_fma_probe_avx512,
+    },
+    {
+        .name = "avx2",
+        .supported = has_avx2,
+        .fma_probe = csimd_fma_probe_avx2,
+    },
+#endif
+    {
+        .name = "ref",
+        .supported = always,
+        .fma_probe = csimd_fma_probe_ref,
+    },
+};
+
+enum { row_count = sizeof rows / sizeof rows[0] };
+
+static size_t default_row;
+static pthread_once_t default_once = PTHREAD_ONCE_INIT;
+static _Thread_local ptrdiff_t thread_row = -1;
+
+static void choose_default_row(void) {
+    const csimd_cpu *cpu = csimd_cpu_detect();
+    const char *cap = getenv("CSIMD_ISA");
+    size_t first = 0;
+    if (cap != NULL)
+        for (size_t row = 0; row < row_count; row++)
+            if (strcmp(rows[row].name, cap) == 0) first = row;
+    default_row = first;
+    while (!rows[default_row].supported(cpu)) default_row++;
+}
+
+size_t csimd_row_count(void) { return row_count; }
+
+const char *csimd_row_name(size_t row) { return row < row_count ? rows[row].name : ""; }
+
+bool csimd_row_supported(size_t row) { return row < row_count && rows[row].supported(csimd_cpu_detect()); }
+
+size_t csimd_active_row(void) {
+    if (thread_row >= 0) return (size_t)thread_row;
+    pthread_once(&default_once, choose_default_row);
+    return default_row;
+}
+
+csimd_status csimd_set_thread_row(ptrdiff_t row) {
+    if (row >= 0 && !csimd_row_supported((size_t)row)) return CSIMD_INVALID_ARGUMENT;
+    thread_row = row < 0 ? -1 : row;
+    return CSIMD_OK;
+}
+
+const csimd_row *csimd_kernels(void) { return &rows[csimd_active_row()]; }
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double csimd_measure_fma_peak(double seconds) {
+    double (*probe)(size_t, double *) = csimd_kernels()->fma_probe;
+    volatile double sink = 0;
+    double best = 0, flops = 0;
+    double end = seconds_now() + seconds;
+    do {
+        double start = seconds_now();
+        sink += probe(100000, &flops);
+        double rate = flops / (seconds_now() - start);
+        if (rate > best) best = rate;
+    } while (seconds_now() < end);
+    (void)sink;
+    return best;
+}

@@ -1,0 +1,18 @@
+// The dispatch table: one const row an instruction set, best first, the reference last and complete.
+// A family's struct of kernels is declared in its own folder; a row that has no better kernel of a family names the next row's.
+#ifndef CSIMD_KERNEL_TABLE_H
+#define CSIMD_KERNEL_TABLE_H
+
+#include "../support/cpu_features.h"
+#include "../support/internal.h"
+
+typedef struct {
+    const char *name;
+    bool (*supported)(const csimd_cpu *cpu);
+    double (*fma_probe)(size_t iterations, double *flops);  // runs multiply-adds, reports how many FLOPs; result defeats removal
+} csimd_row;
+
+// The active row for the calling thread. A driver reads it once, before it starts threads.
+const csimd_row *csimd_kernels(void);
+
+#endif

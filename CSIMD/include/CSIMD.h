@@ -1,0 +1,261 @@
+// CSIMD: 16-bit storage with float32 arithmetic on CPUs. The one public header: types, then one section a kernel family.
+// Conventions of every function: matrices are row-major, sizes are size_t and may be zero, strides count elements,
+// maxima start at -INFINITY, results are bit for bit the same for any thread count, floating-point modes of the host
+// are left as they were found. Functions that can refuse return csimd_status and then have written nothing.
+#ifndef CSIMD_H
+#define CSIMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Types
+
+// IEEE binary16 and bfloat16 as storage. Distinct structs, so that mixing them does not compile.
+typedef struct {
+    uint16_t bits;
+} csimd_f16;
+typedef struct {
+    uint16_t bits;
+} csimd_bf16;
+
+typedef enum { CSIMD_F32 = 0, CSIMD_F16 = 1, CSIMD_BF16 = 2, CSIMD_F64 = 3 } csimd_type;
+
+typedef enum {
+    CSIMD_OK = 0,
+    CSIMD_INVALID_ARGUMENT = 1,  // a size, stride, type or option outside its documented range
+    CSIMD_OUT_OF_MEMORY = 2,     // scratch memory could not be had
+    CSIMD_BAD_TARGET = 3         // a class index outside [0, columns); its row is reported
+} csimd_status;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Dispatch: one row of kernels an instruction set, best first; the last row is the complete reference, "ref".
+
+size_t csimd_row_count(void);
+const char *csimd_row_name(size_t row);
+bool csimd_row_supported(size_t row);  // by the CPU and by the operating system (xgetbv)
+
+// The row used by calls from this thread: the best supported one, capped by the environment variable CSIMD_ISA
+// (a row's name; it may lower the choice, never raise it), unless csimd_set_thread_row has chosen another.
+size_t csimd_active_row(void);
+
+// Chooses a row for calls from the calling thread; -1 goes back to the default. Refuses a row that is not supported.
+csimd_status csimd_set_thread_row(ptrdiff_t row);
+
+// OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
+void csimd_set_thread_count(int count);
+int csimd_thread_count(void);
+
+// CPU features relevant here that the CPU has and the operating system enables, as space-separated names; static storage.
+const char *csimd_cpu_features(void);
+const char *csimd_cpu_model(void);
+
+// Multiply-add rate of one thread in the active row's widest float32 registers: runs for about `seconds`, returns FLOP/s.
+double csimd_measure_fma_peak(double seconds);
+
+// OpenMP runtime's version as yyyymm of the specification it implements (libomp: _OPENMP), and its name.
+const char *csimd_openmp_version(void);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Convert
+
+// y[i] = round(x[i]) to the destination's type, for any pair of f32, f16, bf16, f64.
+// Rounding: nearest, ties to even; f16 overflows to infinity from 65520, bf16 from bits 0x7F7F8000; subnormals honoured.
+// NaN keeps its sign and the top payload bits and becomes quiet. f64 -> 16 bit rounds once (not through float32).
+// Aliasing: x == y is allowed where both types have the same size; no other overlap.
+// Threading: OpenMP for long arrays.
+csimd_status csimd_convert(csimd_type from, const void *x, csimd_type to, void *y, size_t count);
+
+// y[i, j] = round(x[index[i], j] * scale + shift): rows of unsigned bytes, gathered, normalised and converted in one pass.
+// Shapes: x [any, row_length] contiguous, index [rows], y [rows, row_length] contiguous of type f32, f16, bf16 or f64.
+// The product and sum are formed in float32 with one fused multiply-add (float64 for f64). index == NULL means 0, 1, 2, ...
+// Threading: none (it runs on the loader's thread).
+csimd_status csimd_gather_normalize_u8(size_t rows, size_t row_length, const uint8_t *x, const int64_t *index, float scale,
+                                       float shift, csimd_type to, void *y);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// GEMM
+
+typedef enum {
+    CSIMD_EPILOGUE_NONE = 0,
+    CSIMD_EPILOGUE_RELU = 1,           // c = max(z, 0), NaN kept
+    CSIMD_EPILOGUE_GELU = 2,           // c = z Phi(z), exact (erf) form; z is also written to aux unless that is NULL
+    CSIMD_EPILOGUE_RELU_GRADIENT = 3,  // c = aux > 0 ? z : 0, aux the forward result
+    CSIMD_EPILOGUE_GELU_GRADIENT = 4   // c = z (Phi(aux) + aux phi(aux)), aux the forward pre-activation
+} csimd_epilogue;
+
+// One matrix product. op(X) is X or its transpose; with a transpose flag, `a` is stored [k, m] and `b` is stored [n, k].
+typedef struct {
+    size_t m, n, k;
+    float alpha, beta;
+    csimd_type a_type, b_type, c_type, bias_type, aux_type;
+    bool a_transposed, b_transposed;
+    const void *a;
+    size_t lda;
+    const void *b;
+    size_t ldb;
+    void *c;
+    size_t ldc;
+    const void *bias;  // [n], added to every row, or NULL
+    csimd_epilogue epilogue;
+    void *aux;  // [m, n], see csimd_epilogue, or NULL
+    size_t ldaux;
+    // batch >= 1 products; product i starts at a + i * a_stride elements and so on (0 shares an operand; c may not be shared).
+    size_t batch, a_stride, b_stride, c_stride, aux_stride;
+} csimd_gemm_args;
+
+// C = epilogue(alpha op(A) op(B) + beta C + bias), A, B, C, bias, aux each f32, f16 or bf16 in any mix (no f64).
+// Shapes: op(A) [m, k], op(B) [k, n], C [m, n]; ld >= the stored width, else CSIMD_INVALID_ARGUMENT and C unchanged.
+// Accumulation is float32; the result is rounded once, to nearest even, after the epilogue.
+// beta == 0 never reads C; k == 0 gives epilogue(beta C + bias); alpha == 0 never reads A or B; m or n == 0 touches nothing.
+// Aliasing: C overlaps neither A nor B. Special values propagate as IEEE arithmetic says.
+// Threading: OpenMP over rows or columns of C, never over k.
+csimd_status csimd_gemm(const csimd_gemm_args *args);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Softmax, log-softmax, NLL. Rows are contiguous along the last axis: x[rows, columns], row stride = columns.
+
+// y = softmax(x) or log-softmax(x) along each row. float32 inside (float64 for f64), one rounding to the type of y.
+// x and y have the same type; x == y is allowed. Threading: OpenMP over rows.
+csimd_status csimd_softmax(csimd_type type, size_t rows, size_t columns, const void *x, void *y);
+csimd_status csimd_log_softmax(csimd_type type, size_t rows, size_t columns, const void *x, void *y);
+
+// dx = y (dy - sum_j dy_j y_j)   and   dx = dy - exp(y) sum_j dy_j, y the forward result. dx may be dy.
+csimd_status csimd_softmax_gradient(csimd_type type, size_t rows, size_t columns, const void *y, const void *dy, void *dx);
+csimd_status csimd_log_softmax_gradient(csimd_type type, size_t rows, size_t columns, const void *y, const void *dy, void *dx);
+
+// Fused cross-entropy of logits (log-softmax + negative log-likelihood) with hard targets.
+// For a row i with target t, p = softmax(logits[i]), w = class_weights (1 where NULL), e = label_smoothing, C = columns:
+//   loss_i = (1 - e) w_t (-log p_t) + (e / C) sum_c w_c (-log p_c);  0 for target == ignore_index.
+typedef struct {
+    csimd_type type;  // of the logits and of their gradient; f64 does all arithmetic in float64
+    size_t rows, columns;
+    const void *logits;
+    const int64_t *targets;      // [rows]
+    const float *class_weights;  // [columns] or NULL
+    int64_t ignore_index;
+    float label_smoothing;  // in [0, 1], else CSIMD_INVALID_ARGUMENT
+} csimd_nll_args;
+
+// Reads the logits once. row_loss [rows] may be NULL; log_sum_exp [rows] is kept for backward; both float32 (double for f64).
+// *loss_sum = sum_i loss_i, *weight_sum = sum_i w_t over rows not ignored, both summed in float64 in a fixed order.
+// A target outside [0, C) that is not ignore_index: CSIMD_BAD_TARGET, *bad_row is the first such row, nothing else written.
+// -inf logits at a non-target class are fine; a row of only -inf, or with +inf or NaN, has loss NaN.
+// Threading: OpenMP over fixed blocks of rows.
+csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void *log_sum_exp, double *loss_sum,
+                               double *weight_sum, size_t *bad_row);
+
+// gradient[i, c] = g_i (dloss_i / dlogits[i, c]), g_i = scale * (row_scale ? row_scale[i] : 1); 0 in ignored rows.
+// log_sum_exp is what forward wrote; row_scale [rows] float32 (double for f64) or NULL. gradient may be the logits.
+// float32 inside, one rounding: the gradient is the rounding of the exact-form float32 value.
+csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_exp, const void *row_scale, double scale,
+                                void *gradient);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Elementwise: f32, f16, bf16 compute in float32 and round once; f64 computes in float64. x == y (or an operand) may alias fully.
+
+typedef enum {
+    CSIMD_NEGATE,
+    CSIMD_ABS,
+    CSIMD_EXP,
+    CSIMD_LOG,
+    CSIMD_SQRT,
+    CSIMD_TANH,
+    CSIMD_SIGMOID,
+    CSIMD_RELU,
+    CSIMD_GELU,  // exact (erf) form
+    CSIMD_SILU,
+    CSIMD_CLAMP,       // min(max(x, p), q), NaN kept
+    CSIMD_POWER,       // x^p as pow()
+    CSIMD_SCALE_SHIFT  // x p + q, one fused multiply-add
+} csimd_unary_op;
+
+// y[i] = op(x[i]; p, q). Threading: OpenMP for long arrays. exp, log, tanh, sigmoid: within 2 float32 ulps before the rounding;
+// gelu, silu within 4 (bounds stated and tested in elementwise/).
+csimd_status csimd_unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y);
+
+typedef enum {
+    CSIMD_ADD,
+    CSIMD_SUBTRACT,
+    CSIMD_MULTIPLY,
+    CSIMD_DIVIDE,
+    CSIMD_MAXIMUM,  // NaN if either is NaN
+    CSIMD_MINIMUM,
+    // Gradients: a is what is named, b is dy.
+    CSIMD_TANH_GRADIENT,     // a = y:  b (1 - a^2)
+    CSIMD_SIGMOID_GRADIENT,  // a = y:  b a (1 - a)
+    CSIMD_RELU_GRADIENT,     // a = x or y: a > 0 ? b : 0
+    CSIMD_GELU_GRADIENT,     // a = x:  b (Phi(a) + a phi(a))
+    CSIMD_SILU_GRADIENT,     // a = x:  b s(a) (1 + a (1 - s(a)))
+    CSIMD_ABS_GRADIENT       // a = x:  b sign(a), 0 at 0
+} csimd_binary_op;
+
+// y[i, j] = op(a[i, j], b[i, j]); an operand is addressed as base + i * row_stride + j * column_stride, column_stride 0 or 1
+// (0 repeats one element along the row; row_stride 0 repeats one row). y is contiguous [rows, columns]. One type for all three.
+typedef struct {
+    const void *base;
+    size_t row_stride, column_stride;
+} csimd_operand;
+csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
+                          void *y);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reduce
+
+typedef enum { CSIMD_SUM, CSIMD_MAX } csimd_reduce_op;
+
+// y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (NaN if any is; scale and accumulate unused).
+// Shapes: x [outer, count, inner] contiguous, y [outer, inner]. Types: x any; y of x's type or f32 (f64 stays f64).
+// Sums are float32 in fixed chunks combined in float64, in an order that depends on the shape only; max of nothing is -INFINITY.
+csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,
+                          double scale, bool accumulate, csimd_type y_type, void *y);
+
+// y[i, k] = the least j with the largest x[i, j, k]; the first NaN counts as largest. count >= 1.
+csimd_status csimd_argmax(csimd_type type, size_t outer, size_t count, size_t inner, const void *x, int64_t *y);
+
+// One read of an array: *sum_of_squares of all elements in float64 (+inf or NaN where they are), *first_non_finite the least
+// index of an infinity or NaN, or `count` where there is none. Decided element by element, never by the sum.
+// Threading: OpenMP over fixed chunks.
+csimd_status csimd_finite_check(csimd_type type, size_t count, const void *x, double *sum_of_squares, size_t *first_non_finite);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Optimizers: unscale + clip + update + 16-bit shadow in one pass.
+
+// What every optimizer kernel takes. g = gradient[i] * gradient_scale (1 / loss scale, formed in double and rounded to float32
+// by the caller), then g *= clip_coefficient, or is clamped to +-clip_value where clip_value > 0.
+// `type` is that of the parameter: f32 or f64 (gradient and state of the same type), or f16 / bf16 (a "true" 16-bit parameter:
+// gradient and state float32, arithmetic float32, the parameter rounded to nearest even). shadow: NULL, or the rounding of an
+// f32 parameter to shadow_type (f16 or bf16), written in the same pass.
+typedef struct {
+    csimd_type type;
+    size_t count;
+    void *parameter;
+    const void *gradient;
+    double gradient_scale, clip_coefficient, clip_value;
+    void *shadow;
+    csimd_type shadow_type;
+    double learning_rate, weight_decay;
+    bool maximize;
+} csimd_optimizer_args;
+
+// SGD as PyTorch 2.13: g += weight_decay p; with momentum: b = first_step ? g : momentum b + (1 - dampening) g;
+// g = nesterov ? g + momentum b : b; p -= learning_rate g. momentum_buffer may be NULL where momentum == 0.
+csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buffer, double momentum, double dampening,
+                            bool nesterov, bool first_step);
+
+// Adam / AdamW as PyTorch 2.13, step t >= 1. decoupled: p *= 1 - learning_rate weight_decay (AdamW), else g += weight_decay p.
+// m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
+// p -= (learning_rate / (1 - beta1^t)) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon).
+// max_second_moment: NULL, or AMSGrad's running maximum of v, used in place of v in the denominator.
+csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment,
+                             void *max_second_moment, double beta1, double beta2, double epsilon, bool decoupled, uint64_t step);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,61 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Warnings are errors in this package's own targets; dependencies are exempt. Imports are internal unless they say otherwise.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault")]
+
+let package = Package(
+    name: "needletail",
+    products: [
+        .library(name: "Needletail", targets: ["Needletail"]),
+        .executable(name: "needletail", targets: ["NeedletailCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        // Kernels at -O3 in debug builds too: at -O0 they are unusable.
+        .target(
+            name: "CSIMD",
+            path: "CSIMD",
+            cSettings: [.unsafeFlags(["-fopenmp", "-O3"])],
+            linkerSettings: [.linkedLibrary("omp5"), .linkedLibrary("m")]
+        ),
+        .systemLibrary(
+            name: "COpenBLAS", path: "Sources/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CPNG", path: "Sources/CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+
+        .target(name: "NeedletailTensor", dependencies: ["CSIMD", "COpenBLAS"], swiftSettings: strict),
+        .target(name: "NeedletailNN", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        .target(name: "NeedletailOptim", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        .target(name: "NeedletailData", dependencies: ["NeedletailTensor", "CZlib"], swiftSettings: strict),
+        .target(
+            name: "NeedletailTrainer",
+            dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData"],
+            swiftSettings: strict),
+        .target(
+            name: "Needletail",
+            dependencies: [
+                "NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData", "NeedletailTrainer",
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "NeedletailCLI",
+            dependencies: [
+                "Needletail", "CPNG", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
+        .testTarget(name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailNNTests", dependencies: ["NeedletailTensor", "NeedletailNN"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailOptimTests", dependencies: ["NeedletailTensor", "NeedletailOptim"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData"], swiftSettings: strict),
+        .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
+        .testTarget(name: "NeedletailCLITests", dependencies: ["Needletail"], swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,2 @@
+// libpng, simplified interface: images given to `needletail predict`.
+#include <png.h>
