@@ -1,4 +1,5 @@
-// 12 ymm accumulators: latency 4 to 5 times 2 ports, rounded up; nothing is loaded, so the two multiply-add ports are the only limit.
+// 12 ymm accumulators: latency 4 to 5 times 2 ports, rounded up; nothing is loaded, so the two multiply-add ports are the only
+// limit.
 #include "fma_probe.h"
 
 #include "../support/internal.h"

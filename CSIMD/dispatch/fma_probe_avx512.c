@@ -1,4 +1,5 @@
-// 12 zmm accumulators: latency 4 times 2 ports, rounded up; nothing is loaded, so the two multiply-add ports are the only limit.
+// 12 zmm accumulators: latency 4 times 2 ports, rounded up; nothing is loaded, so the two multiply-add ports are the only
+// limit.
 #include "fma_probe.h"
 
 #include "../support/internal.h"

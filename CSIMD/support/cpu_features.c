@@ -9,14 +9,14 @@ static char feature_names[256];
 static char model_name[64];
 static pthread_once_t detect_once = PTHREAD_ONCE_INIT;
 
+#if CSIMD_X86
+#include <cpuid.h>
+
 static void add_name(bool present, const char *name) {
     if (!present) return;
     size_t used = strlen(feature_names);
     snprintf(feature_names + used, sizeof feature_names - used, "%s%s", used ? " " : "", name);
 }
-
-#if CSIMD_X86
-#include <cpuid.h>
 
 static uint64_t enabled_register_state(void) {
     uint32_t low, high;
@@ -38,8 +38,8 @@ static void detect(void) {
         unsigned subleaves = a;
         bool bmi = (b & (1u << 3)) && (b & (1u << 8));
         detected.avx2 = ymm && bmi && (b & (1u << 5));
-        detected.avx512 = zmm && bmi && (b & (1u << 16)) && (b & (1u << 17)) && (b & (1u << 28)) && (b & (1u << 30)) &&
-                          (b & (1u << 31));
+        detected.avx512 =
+            zmm && bmi && (b & (1u << 16)) && (b & (1u << 17)) && (b & (1u << 28)) && (b & (1u << 30)) && (b & (1u << 31));
         detected.avx512_vnni = zmm && (c & (1u << 11));
         detected.avx512_fp16 = zmm && (d & (1u << 23));
         detected.amx_bf16 = tiles && (d & (1u << 22)) && (d & (1u << 24));
@@ -52,8 +52,7 @@ static void detect(void) {
     unsigned brand[12] = {0};
     if (__get_cpuid(0x80000000u, &a, &b, &c, &d) && a >= 0x80000004u) {
         for (unsigned leaf = 0; leaf < 3; leaf++)
-            __get_cpuid(0x80000002u + leaf, &brand[leaf * 4], &brand[leaf * 4 + 1], &brand[leaf * 4 + 2],
-                        &brand[leaf * 4 + 3]);
+            __get_cpuid(0x80000002u + leaf, &brand[leaf * 4], &brand[leaf * 4 + 1], &brand[leaf * 4 + 2], &brand[leaf * 4 + 3]);
     }
     memcpy(model_name, brand, sizeof brand);
     add_name(detected.avx2, "avx2");

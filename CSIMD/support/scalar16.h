@@ -18,8 +18,7 @@ static inline float csimd_f16_to_f32(csimd_f16 x) {
     uint32_t sign = (uint32_t)(x.bits & 0x8000u) << 16;
     uint32_t exponent = (x.bits >> 10) & 0x1Fu;
     uint32_t fraction = x.bits & 0x3FFu;
-    if (exponent == 0x1F)
-        return csimd_f32_of_bits(sign | 0x7F800000u | (fraction << 13) | (fraction ? 0x400000u : 0u));
+    if (exponent == 0x1F) return csimd_f32_of_bits(sign | 0x7F800000u | (fraction << 13) | (fraction ? 0x400000u : 0u));
     if (exponent == 0) {
         float magnitude = (float)fraction * 0x1p-24f;  // exact: a subnormal is a multiple of 2^-24
         return csimd_f32_of_bits(sign | csimd_bits_of_f32(magnitude));

@@ -1,0 +1,52 @@
+# The commands of this repository: `make demo` and `make test` do everything that a new user needs.
+# Where another Python than the system's is wanted: make parity PYTHON=path/to/python (it needs torch, numpy, safetensors).
+
+PACKAGES = libopenblas-dev libomp-dev zlib1g-dev libpng-dev pkg-config dataset-fashion-mnist
+CLANG_FORMAT = .venv/bin/clang-format
+PYTHON ?= python3
+SWIFT_SOURCES = Package.swift Sources Tests
+
+.PHONY: setup demo test check consumer parity peers table format
+
+# Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
+demo: setup
+	swift run -c release needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed
+
+test: setup
+	swift test -c release --no-parallel
+
+# Installs what is missing; silent and instant where nothing is.
+setup:
+	@missing=""; \
+	for package in $(PACKAGES); do \
+	    case "$$(dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null)" in \
+	        installed) ;; \
+	        *) missing="$$missing $$package" ;; \
+	    esac; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	    echo "Installing$$missing"; \
+	    sudo=""; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
+	    $$sudo apt-get update --quiet && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $$missing; \
+	fi
+
+# Formatting, layering and warnings. The build shares its products with `make test`.
+check: setup $(CLANG_FORMAT)
+	swift format lint --strict --recursive $(SWIFT_SOURCES)
+	find CSIMD -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) --dry-run -Werror
+	.ci/check-c
+	.ci/check-layers
+	swift build -c release --build-tests --explicit-target-dependency-import-check error
+
+# Rewrites the sources in the formatters' style.
+format: $(CLANG_FORMAT)
+	swift format --in-place --recursive $(SWIFT_SOURCES)
+	find CSIMD -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) -i
+
+$(CLANG_FORMAT):
+	.ci/install-clang-format
+
+# A throw-away package that depends on this one (its last commit) by version.
+consumer: setup
+	Tests/consumer/run
