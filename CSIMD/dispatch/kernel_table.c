@@ -23,17 +23,23 @@ static const csimd_row rows[] = {
         .name = "avx512",
         .supported = has_avx512,
         .fma_probe = csimd_fma_probe_avx512,
+        .softmax = &csimd_softmax_kernels_ref,
+        .optim = &csimd_optim_kernels_ref,
     },
     {
         .name = "avx2",
         .supported = has_avx2,
         .fma_probe = csimd_fma_probe_avx2,
+        .softmax = &csimd_softmax_kernels_ref,
+        .optim = &csimd_optim_kernels_ref,
     },
 #endif
     {
         .name = "ref",
         .supported = always,
         .fma_probe = csimd_fma_probe_ref,
+        .softmax = &csimd_softmax_kernels_ref,
+        .optim = &csimd_optim_kernels_ref,
     },
 };
 

@@ -3,13 +3,18 @@
 #ifndef CSIMD_KERNEL_TABLE_H
 #define CSIMD_KERNEL_TABLE_H
 
+#include "../optim/optim.h"
+#include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
 #include "../support/internal.h"
 
 typedef struct {
     const char *name;
     bool (*supported)(const csimd_cpu *cpu);
-    double (*fma_probe)(size_t iterations, double *flops);  // runs multiply-adds, reports how many FLOPs; result defeats removal
+    double (*fma_probe)(size_t iterations,
+                        double *flops);  // runs multiply-adds, reports how many FLOPs; result defeats removal
+    const csimd_softmax_kernels *softmax;
+    const csimd_optim_kernels *optim;
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.
