@@ -1,5 +1,5 @@
-// Scalar conversions between float32 and the 16-bit types, in integer arithmetic: the formula that the reference rows use
-// and that tails of vector rows may use. No compiler cast, so no VCVTNEPS2BF16 with its flushed subnormals.
+// Scalar conversions between float32, float64 and the 16-bit types, in integer arithmetic: the formula that the reference rows
+// use and that tails of vector rows may use. No compiler cast, so no VCVTNEPS2BF16 with its flushed subnormals.
 #ifndef CSIMD_SCALAR16_H
 #define CSIMD_SCALAR16_H
 
@@ -51,6 +51,20 @@ static inline csimd_f16 csimd_f32_to_f16(float x) {
     return (csimd_f16){(uint16_t)(sign | rounded)};
 }
 
+// float32 nearest to x with the last bit set wherever x lies between two of them ("round to odd"): rounding that to 16 bits
+// to nearest even gives the same as rounding x itself, since float32 has more than two bits more than f16 and bf16.
+static inline float csimd_f64_to_f32_odd(double x) {
+    float nearest = (float)x;
+    double back = (double)nearest;
+    if (!(back != x) || x != x) return nearest;
+    uint32_t bits = csimd_bits_of_f32(nearest);
+    if (fabs(back) > fabs(x)) bits--;  // now truncated; infinity becomes the largest finite value
+    return csimd_f32_of_bits(bits | 1u);
+}
+
+static inline csimd_f16 csimd_f64_to_f16(double x) { return csimd_f32_to_f16(csimd_f64_to_f32_odd(x)); }
+static inline csimd_bf16 csimd_f64_to_bf16(double x) { return csimd_f32_to_bf16(csimd_f64_to_f32_odd(x)); }
+
 // Element `index` of an array of `type`, widened to float32 (f32, f16, bf16) or double, and the reverse.
 static inline float csimd_load_f32(csimd_type type, const void *x, size_t index) {
     switch (type) {
@@ -76,6 +90,28 @@ static inline void csimd_store_f32(csimd_type type, void *y, size_t index, float
         return;
     case CSIMD_F32:
         ((float *)y)[index] = value;
+        return;
+    case CSIMD_F64:
+        ((double *)y)[index] = value;
+        return;
+    }
+}
+
+static inline double csimd_load_f64(csimd_type type, const void *x, size_t index) {
+    return type == CSIMD_F64 ? ((const double *)x)[index] : (double)csimd_load_f32(type, x, index);
+}
+
+// Rounds once.
+static inline void csimd_store_f64(csimd_type type, void *y, size_t index, double value) {
+    switch (type) {
+    case CSIMD_F16:
+        ((csimd_f16 *)y)[index] = csimd_f64_to_f16(value);
+        return;
+    case CSIMD_BF16:
+        ((csimd_bf16 *)y)[index] = csimd_f64_to_bf16(value);
+        return;
+    case CSIMD_F32:
+        ((float *)y)[index] = (float)value;
         return;
     case CSIMD_F64:
         ((double *)y)[index] = value;
