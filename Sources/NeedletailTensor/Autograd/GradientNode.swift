@@ -1,0 +1,115 @@
+// The recorded graph: a node for each operation that has an input with a gradient, and a leaf for each tensor whose gradient
+// is wanted. Edges point from a result to its inputs.
+import Synchronization
+
+/// A node of the recorded graph. A graph is built and walked by one thread at a time.
+///
+/// `@unchecked Sendable`: tensors carry nodes and may cross threads; `sequence` is constant, and all other state is touched
+/// only by `backward`, which its caller runs on one thread for a graph.
+class GradientNode: @unchecked Sendable {
+    /// Creation order: every node comes after its inputs, so walking in descending order is a topological order.
+    let sequence: UInt64
+    /// The gradient that has arrived so far during a walk.
+    final var pending: Tensor?
+
+    private static let counter = Atomic<UInt64>(0)
+
+    init() { sequence = Self.counter.add(1, ordering: .relaxed).newValue }
+
+    /// Adds what one consumer sends; float32 inside, rounded to the gradient's own type.
+    final func receive(_ gradient: Tensor) {
+        if let sum = pending {
+            pending = Kernels.binary(.add, sum.contiguous(), gradient.contiguous())
+        } else {
+            pending = gradient
+        }
+    }
+
+    /// Passes the whole gradient on and returns the nodes that received something.
+    func propagate(_ gradient: Tensor) -> [GradientNode] { [] }
+}
+
+/// A recorded operation.
+final class OperationNode: GradientNode, @unchecked Sendable {
+    /// One entry an input; nil where the input has no gradient.
+    private var inputs: [GradientNode?]
+    /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
+    private let backward: (Tensor) -> [Tensor?]
+    /// Set where the operation is an activation whose derivative a consumer may apply itself.
+    let activation: ActivationEdge?
+
+    init(inputs: [GradientNode?], activation: ActivationEdge? = nil, backward: @escaping (Tensor) -> [Tensor?]) {
+        self.inputs = inputs
+        self.activation = activation
+        self.backward = backward
+    }
+
+    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+        let gradients = backward(gradient)
+        assert(gradients.count == inputs.count)
+        var receivers: [GradientNode] = []
+        for (input, gradient) in zip(inputs, gradients) {
+            guard let input, let gradient else { continue }
+            input.receive(gradient)
+            receivers.append(input)
+        }
+        return receivers
+    }
+
+    /// Unlinks long chains in a loop, not by recursion, which would overflow the stack for deep graphs.
+    deinit {
+        var orphans = inputs
+        inputs = []
+        while let last = orphans.popLast() {
+            guard var node = last as? OperationNode, isKnownUniquelyReferenced(&node) else { continue }
+            orphans.append(contentsOf: node.inputs)
+            node.inputs = []
+        }
+    }
+}
+
+/// A node whose operation is an elementwise activation: a matrix product that consumes its result may apply the derivative in
+/// its own last pass and send the gradient straight to `source`.
+struct ActivationEdge {
+    let source: GradientNode
+    let epilogue: Epilogue
+}
+
+/// The end of the graph: accumulates a gradient in the accumulation type.
+final class LeafNode: GradientNode, @unchecked Sendable {
+    private let shape: [Int]
+    private let dtype: DType
+    private var buffer: Tensor?
+    private(set) var hasGradient = false
+
+    init(shape: [Int], dtype: DType) {
+        self.shape = shape
+        self.dtype = dtype
+    }
+
+    /// What has been accumulated since the last `reset`, if anything.
+    var gradient: Tensor? { hasGradient ? buffer : nil }
+
+    /// Forgets the gradient; its memory is reused.
+    func reset() { hasGradient = false }
+
+    /// Lets `body` add to the gradient in place: it must write the whole buffer, not reading it where `accumulate` is false.
+    func accumulate(_ body: (_ buffer: Tensor, _ accumulate: Bool) -> Void) {
+        let target = buffer ?? Tensor(uninitialized: shape, dtype)
+        buffer = target
+        body(target, hasGradient)
+        hasGradient = true
+    }
+
+    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+        let gradient = gradient.contiguous()
+        accumulate { buffer, accumulate in
+            if accumulate {
+                Kernels.binary(.add, buffer, gradient.cast(to: dtype), into: buffer)
+            } else {
+                Kernels.convert(gradient, to: buffer)
+            }
+        }
+        return []
+    }
+}

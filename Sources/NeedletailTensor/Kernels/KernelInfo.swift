@@ -1,0 +1,50 @@
+// What the machine has and which kernels run: for the doctor, for tests and for checkpoints.
+internal import COpenBLAS
+internal import CSIMD
+
+/// Sets the number of threads that kernels use; 0 means one a CPU. Results do not depend on it.
+public func setThreadCount(_ count: Int) { csimd_set_thread_count(Int32(clamping: count)) }
+
+/// The number of threads that kernels use.
+public var threadCount: Int { Int(csimd_thread_count()) }
+
+/// Facts about the CPU, the kernels and the libraries.
+package enum KernelInfo {
+    /// The rows of the dispatch table, best first, and whether this machine can run them.
+    package static var rows: [(name: String, supported: Bool)] {
+        (0..<csimd_row_count()).map { (rowName($0), csimd_row_supported($0)) }
+    }
+
+    /// The name of the row that the calling thread uses.
+    package static var activeRow: String { rowName(csimd_active_row()) }
+
+    /// Chooses a row by name for the calling thread; nil goes back to the default. False where it cannot run here.
+    package static func setThreadRow(_ name: String?) -> Bool {
+        guard let name else { return csimd_set_thread_row(-1) == CSIMD_OK }
+        guard let index = rows.firstIndex(where: { $0.name == name }) else { return false }
+        return csimd_set_thread_row(index) == CSIMD_OK
+    }
+
+    /// The CPU's own name.
+    package static var cpuModel: String { text(csimd_cpu_model()) }
+
+    /// The instruction sets that matter here and that the operating system enables.
+    package static var cpuFeatures: String { text(csimd_cpu_features()) }
+
+    /// The OpenMP runtime.
+    package static var openMPVersion: String { text(csimd_openmp_version()) }
+
+    /// OpenBLAS's version and build options, and the kernels it chose.
+    package static var openBLASConfiguration: String {
+        "\(text(openblas_get_config())), kernels for \(text(openblas_get_corename()))"
+    }
+
+    /// Multiply-add rate of the calling thread in float32, FLOP/s.
+    package static func measurePeak(seconds: Double) -> Double { csimd_measure_fma_peak(seconds) }
+
+    private static func rowName(_ row: Int) -> String { text(csimd_row_name(row)) }
+
+    private static func text(_ pointer: UnsafePointer<CChar>?) -> String {
+        pointer.map { String(cString: $0) } ?? ""
+    }
+}

@@ -1,0 +1,56 @@
+// Conversions between element types, and the loader's gather.
+internal import CSIMD
+
+extension Kernels {
+    /// y = x in the type of y, both contiguous, of the same count.
+    static func convert(_ x: Tensor, to y: Tensor) {
+        if x.dtype.isFloatingPoint && y.dtype.isFloatingPoint {
+            expectSuccess(csimd_convert(x.dtype.csimd, x.pointer, y.dtype.csimd, y.pointer, x.count), "cast")
+            return
+        }
+        x.dtype.accept(ConvertFrom(x: x, y: y))
+    }
+
+    private struct ConvertFrom: ScalarVisitor {
+        let x: Tensor, y: Tensor
+        func visit<Source: TensorScalar>(_ type: Source.Type) {
+            y.dtype.accept(ConvertTo<Source>(x: x.buffer(Source.self), y: y))
+        }
+    }
+
+    /// Through Int64 from integer types and through float64 from floating-point types: exact on the way, one rounding.
+    private struct ConvertTo<Source: TensorScalar>: ScalarVisitor {
+        let x: UnsafeMutableBufferPointer<Source>
+        let y: Tensor
+        func visit<Target: TensorScalar>(_ type: Target.Type) {
+            let target = y.buffer(Target.self)
+            if Source.dtype.isFloatingPoint {
+                for index in x.indices { target[index] = Target(nearest: x[index].float64Value) }
+            } else {
+                for index in x.indices { target[index] = Target(nearest: x[index].int64Value) }
+            }
+        }
+    }
+}
+
+/// y[i, …] = bytes[rows[i], …] * scale + shift in `dtype`: rows of unsigned bytes gathered, normalised and converted in one
+/// pass, on the calling thread only.
+///
+/// Shapes: bytes [N, …] uint8, result [rows.count, …].
+package func gatherNormalizeRows(_ bytes: Tensor, rows: [Int], scale: Float, shift: Float, dtype: DType) -> Tensor {
+    precondition(
+        bytes.dtype == .uint8 && bytes.rank >= 1, "gatherNormalizeRows: found \(bytes.dtype) \(bytes.shape), expected uint8 [N, …]")
+    let bytes = bytes.contiguous()
+    let limit = bytes.shape[0]
+    let index = rows.map { row -> Int64 in
+        precondition(row >= 0 && row < limit, "gatherNormalizeRows: row \(row) is outside 0..<\(limit)")
+        return Int64(row)
+    }
+    let rowShape = Array(bytes.shape.dropFirst())
+    let result = Tensor(uninitialized: [rows.count] + rowShape, dtype)
+    let status = csimd_gather_normalize_u8(
+        rows.count, Shapes.count(rowShape), bytes.pointer.assumingMemoryBound(to: UInt8.self), index, scale, shift,
+        dtype.csimd, result.pointer)
+    expectSuccess(status, "gatherNormalizeRows")
+    return result
+}

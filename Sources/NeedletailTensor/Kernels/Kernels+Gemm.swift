@@ -1,0 +1,152 @@
+// Matrix products: CSIMD for float32, float16 and bfloat16 in any mix, OpenBLAS for float64.
+internal import COpenBLAS
+internal import CSIMD
+
+/// What a matrix product does on its way out; the argument is the epilogue's own operand.
+enum Epilogue {
+    case none
+    case relu
+    /// Keeps the pre-activation in the given tensor.
+    case gelu(Tensor?)
+    /// Multiplies by the derivative at the forward result.
+    case reluGradient(Tensor)
+    /// Multiplies by the derivative at the pre-activation.
+    case geluGradient(Tensor)
+}
+
+/// A matrix as the kernels take it: row-major with a leading dimension, possibly stored transposed.
+struct MatrixOperand {
+    let tensor: Tensor
+    let transposed: Bool
+    let leadingDimension: Int
+
+    /// The last two axes of `x`, copied first only where neither of them has unit stride.
+    init(_ x: Tensor) {
+        let rows = x.shape[x.rank - 2], columns = x.shape[x.rank - 1]
+        let rowStride = x.strides[x.rank - 2], columnStride = x.strides[x.rank - 1]
+        if (columnStride == 1 || columns <= 1) && (rowStride >= columns || rows <= 1) {
+            self.init(tensor: x, transposed: false, leadingDimension: rows <= 1 ? max(columns, 1) : rowStride)
+        } else if (rowStride == 1 || rows <= 1) && (columnStride >= rows || columns <= 1) {
+            self.init(tensor: x, transposed: true, leadingDimension: columns <= 1 ? max(rows, 1) : columnStride)
+        } else {
+            self.init(tensor: x.contiguous(), transposed: false, leadingDimension: max(columns, 1))
+        }
+    }
+
+    private init(tensor: Tensor, transposed: Bool, leadingDimension: Int) {
+        self.tensor = tensor
+        self.transposed = transposed
+        self.leadingDimension = leadingDimension
+    }
+}
+
+extension Kernels {
+    /// c = epilogue(a b + beta c + bias). Shapes: a [m, k], b [k, n], c [m, n] contiguous, bias [n].
+    static func gemm(
+        _ a: Tensor, _ b: Tensor, beta: Float = 0, bias: Tensor? = nil, epilogue: Epilogue = .none, into c: Tensor
+    ) {
+        batchedGemm(
+            a, b, batch: 1, aStride: 0, bStride: 0, beta: beta, bias: bias, epilogue: epilogue, into: c)
+    }
+
+    /// `batch` products; product i takes the matrices at the last two axes of a, b and c, i strides further on.
+    static func batchedGemm(
+        _ a: Tensor, _ b: Tensor, batch: Int, aStride: Int, bStride: Int, beta: Float = 0, bias: Tensor? = nil,
+        epilogue: Epilogue = .none, into c: Tensor
+    ) {
+        let m = a.shape[a.rank - 2], k = a.shape[a.rank - 1], n = b.shape[b.rank - 1]
+        assert(b.shape[b.rank - 2] == k && c.shape.suffix(2) == [m, n] && c.isContiguous)
+        let left = MatrixOperand(a), right = MatrixOperand(b)
+        if c.dtype == .float64 {
+            for index in 0..<batch {
+                doubleGemm(
+                    left, index * aStride, right, index * bStride, m, n, k, beta, into: c, index * m * n)
+            }
+            doubleEpilogue(epilogue, bias: bias, c)
+            return
+        }
+        var arguments = csimd_gemm_args()
+        arguments.m = m
+        arguments.n = n
+        arguments.k = k
+        arguments.alpha = 1
+        arguments.beta = beta
+        arguments.a_type = a.dtype.csimd
+        arguments.b_type = b.dtype.csimd
+        arguments.c_type = c.dtype.csimd
+        arguments.a_transposed = left.transposed
+        arguments.b_transposed = right.transposed
+        arguments.a = UnsafeRawPointer(left.tensor.pointer)
+        arguments.lda = left.leadingDimension
+        arguments.b = UnsafeRawPointer(right.tensor.pointer)
+        arguments.ldb = right.leadingDimension
+        arguments.c = c.pointer
+        arguments.ldc = max(n, 1)
+        if let bias {
+            arguments.bias = UnsafeRawPointer(bias.pointer)
+            arguments.bias_type = bias.dtype.csimd
+        }
+        func setAuxiliary(_ tensor: Tensor?) {
+            guard let tensor else { return }
+            assert(tensor.isContiguous && tensor.count == c.count)
+            arguments.aux = tensor.pointer
+            arguments.aux_type = tensor.dtype.csimd
+            arguments.ldaux = max(n, 1)
+        }
+        switch epilogue {
+        case .none: arguments.epilogue = CSIMD_EPILOGUE_NONE
+        case .relu: arguments.epilogue = CSIMD_EPILOGUE_RELU
+        case .gelu(let auxiliary):
+            arguments.epilogue = CSIMD_EPILOGUE_GELU
+            setAuxiliary(auxiliary)
+        case .reluGradient(let auxiliary):
+            arguments.epilogue = CSIMD_EPILOGUE_RELU_GRADIENT
+            setAuxiliary(auxiliary)
+        case .geluGradient(let auxiliary):
+            arguments.epilogue = CSIMD_EPILOGUE_GELU_GRADIENT
+            setAuxiliary(auxiliary)
+        }
+        arguments.batch = batch
+        arguments.a_stride = aStride
+        arguments.b_stride = bStride
+        arguments.c_stride = m * n
+        arguments.aux_stride = m * n
+        expectSuccess(csimd_gemm(&arguments), "matmul")
+    }
+
+    /// One float64 product by OpenBLAS, on one thread: its own splitting would make the bits depend on the thread count.
+    private static func doubleGemm(
+        _ a: MatrixOperand, _ aOffset: Int, _ b: MatrixOperand, _ bOffset: Int, _ m: Int, _ n: Int, _ k: Int,
+        _ beta: Float, into c: Tensor, _ cOffset: Int
+    ) {
+        if m == 0 || n == 0 { return }
+        _ = singleThreadedOpenBLAS
+        let typeSize = DType.float64.byteCount
+        func address(_ x: Tensor, _ offset: Int) -> UnsafeMutablePointer<Double> {
+            (x.pointer + offset * typeSize).assumingMemoryBound(to: Double.self)
+        }
+        cblas_dgemm(
+            CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+            blasint(m), blasint(n), blasint(k), 1, address(a.tensor, aOffset), blasint(a.leadingDimension),
+            address(b.tensor, bOffset), blasint(b.leadingDimension), Double(beta), address(c, cOffset), blasint(n))
+    }
+
+    private static let singleThreadedOpenBLAS: Void = openblas_set_num_threads(1)
+
+    private static func doubleEpilogue(_ epilogue: Epilogue, bias: Tensor?, _ c: Tensor) {
+        if let bias { binary(.add, c, bias, into: c) }
+        switch epilogue {
+        case .none: break
+        case .relu: copyBytes(from: unary(.relu, c), to: c)
+        case .gelu(let auxiliary):
+            if let auxiliary { copyBytes(from: c, to: auxiliary) }
+            copyBytes(from: unary(.gelu, c), to: c)
+        case .reluGradient(let auxiliary): binary(.reluGradient, auxiliary, c, into: c)
+        case .geluGradient(let auxiliary): binary(.geluGradient, auxiliary, c, into: c)
+        }
+    }
+
+    private static func copyBytes(from x: Tensor, to y: Tensor) {
+        copyBytes(from: UnsafeRawBufferPointer(start: x.pointer, count: x.byteCount), to: y)
+    }
+}

@@ -1,0 +1,31 @@
+// Sums, maxima, argmax, and the one-read finite check.
+internal import CSIMD
+
+extension Kernels {
+    /// Sum (times `scale`) or maximum over the middle of [outer, count, inner]. With `accumulate`, adds to y.
+    static func reduce(
+        _ x: Tensor, outer: Int, count: Int, inner: Int, maximum: Bool = false, scale: Double = 1,
+        accumulate: Bool = false, to y: Tensor
+    ) {
+        let status = csimd_reduce(
+            maximum ? CSIMD_MAX : CSIMD_SUM, x.dtype.csimd, outer, count, inner, x.pointer, scale, accumulate,
+            y.dtype.csimd, y.pointer)
+        expectSuccess(status, "reduce")
+    }
+
+    static func argmax(_ x: Tensor, outer: Int, count: Int, inner: Int, to y: Tensor) {
+        let status = csimd_argmax(
+            x.dtype.csimd, outer, count, inner, x.pointer, y.pointer.assumingMemoryBound(to: Int64.self))
+        expectSuccess(status, "argmax")
+    }
+}
+
+/// One read of a floating-point tensor: the sum of its squares in float64, and the row-major index of its first infinity or
+/// NaN, if any. Finiteness is decided element by element, never by the sum.
+package func finiteCheck(_ x: Tensor) -> (sumOfSquares: Double, firstNonFinite: Int?) {
+    let x = x.contiguous()
+    var sum = 0.0
+    var first = 0
+    expectSuccess(csimd_finite_check(x.dtype.csimd, x.count, x.pointer, &sum, &first), "finiteCheck")
+    return (sum, first < x.count ? first : nil)
+}

@@ -1,0 +1,108 @@
+// Elementwise functions of one tensor. Each computes in float32 (float64 for float64) and rounds once.
+
+/// What a linear layer does to its result, in the last pass of the matrix product.
+public enum Activation: String, Sendable, CaseIterable {
+    /// z
+    case identity
+    /// max(z, 0)
+    case relu
+    /// z Φ(z), Φ the normal distribution function
+    case gelu
+}
+
+extension Tensor {
+    /// eˣ. Gradients: dy y.
+    public func exp() -> Tensor { unary(.exp) { _, y, dy in dy * y } }
+
+    /// ln x. Gradients: dy / x.
+    public func log() -> Tensor { unary(.log) { x, _, dy in dy / x } }
+
+    /// √x. Gradients: dy / (2 y).
+    public func sqrt() -> Tensor { unary(.sqrt) { _, y, dy in dy / (y * 2) } }
+
+    /// tanh x. Gradients: dy (1 - y²).
+    public func tanh() -> Tensor { unary(.tanh) { _, y, dy in Kernels.binary(.tanhGradient, y, dy.contiguous()) } }
+
+    /// 1 / (1 + e⁻ˣ). Gradients: dy y (1 - y).
+    public func sigmoid() -> Tensor {
+        unary(.sigmoid) { _, y, dy in Kernels.binary(.sigmoidGradient, y, dy.contiguous()) }
+    }
+
+    /// x / (1 + e⁻ˣ), with s the sigmoid. Gradients: dy s (1 + x (1 - s)).
+    public func silu() -> Tensor { unary(.silu) { x, _, dy in Kernels.binary(.siluGradient, x, dy.contiguous()) } }
+
+    /// |x|. Gradients: dy sign x, 0 at 0.
+    public func abs() -> Tensor { unary(.abs) { x, _, dy in Kernels.binary(.absGradient, x, dy.contiguous()) } }
+
+    /// max(x, 0); NaN stays. Gradients: dy where x > 0, else 0.
+    public func relu() -> Tensor {
+        let y = Kernels.unary(.relu, self)
+        return y.activated(.relu, by: node, saved: y)
+    }
+
+    /// x Φ(x), the exact (erf) form. Gradients: dy (Φ(x) + x φ(x)).
+    public func gelu() -> Tensor {
+        let x = detached().contiguous()
+        return Kernels.unary(.gelu, x).activated(.gelu, by: node, saved: x)
+    }
+
+    /// xᵖ as C's pow. Gradients: dy p xᵖ⁻¹.
+    public func pow(_ exponent: Double) -> Tensor {
+        let x = detached()
+        return Kernels.unary(.power, x, exponent).recorded(self) { dy in
+            exponent == 0
+                ? [Tensor.zeros(x.shape, dtype: x.dtype)]
+                : [dy * (Kernels.unary(.power, x, exponent - 1) * exponent)]
+        }
+    }
+
+    /// min(max(x, lower), upper); NaN stays. Gradients: dy where lower ≤ x ≤ upper, else 0.
+    public func clamp(min lower: Double = -.infinity, max upper: Double = .infinity) -> Tensor {
+        precondition(lower <= upper, "clamp: the bounds \(lower) and \(upper) are in the wrong order")
+        let x = detached()
+        return Kernels.unary(.clamp, x, lower, upper).recorded(self) { dy in
+            let inside = (x .>= lower).cast(to: dy.dtype) * (x .<= upper).cast(to: dy.dtype)
+            return [Tensor.where(inside .!= 0, dy, Tensor(0, dtype: dy.dtype))]
+        }
+    }
+
+    private func unary(
+        _ operation: UnaryOperation, gradient: @escaping (_ x: Tensor, _ y: Tensor, _ dy: Tensor) -> Tensor
+    ) -> Tensor {
+        let x = detached().contiguous()
+        let y = Kernels.unary(operation, x)
+        return y.recorded(self) { [gradient(x, y, $0)] }
+    }
+
+    /// This tensor as the result of an activation: recorded so that a matrix product behind it can take the derivative over.
+    /// `saved` is what the derivative needs: the result for relu, the pre-activation for gelu.
+    func activated(_ activation: Activation, by source: GradientNode?, saved: Tensor) -> Tensor {
+        guard let source, GradientMode.isRecording else { return self }
+        let saved = saved.detached()
+        var result = self
+        switch activation {
+        case .identity: result.node = source
+        case .relu:
+            result.node = OperationNode(
+                inputs: [source], activation: ActivationEdge(source: source, epilogue: .reluGradient(saved))
+            ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
+        case .gelu:
+            result.node = OperationNode(
+                inputs: [source], activation: ActivationEdge(source: source, epilogue: .geluGradient(saved))
+            ) { dy in [Kernels.binary(.geluGradient, saved, dy.contiguous())] }
+        }
+        return result
+    }
+}
+
+/// Zeroes each element with the given probability and scales the others by 1 / (1 - probability).
+///
+/// Precision: the kept elements are scaled in float32 and rounded once. Gradients: dy through the same mask.
+public func dropout(_ x: Tensor, probability: Double, using generator: inout SeededGenerator) -> Tensor {
+    precondition(probability >= 0 && probability <= 1, "dropout: probability \(probability) is outside [0, 1]")
+    if probability == 0 { return x }
+    let keep = Tensor((0..<x.count).map { _ in generator.nextUniform() >= probability }, shape: x.shape)
+    let zero = Tensor(0, dtype: x.dtype)
+    let scale = probability == 1 ? 0 : 1 / (1 - probability)
+    return Tensor.where(keep, x * scale, zero)
+}

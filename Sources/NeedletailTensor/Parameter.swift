@@ -1,0 +1,65 @@
+/// A trainable tensor: the stored values, the copy that layers compute with, and the gradient.
+///
+/// The stored values have `storageType` (float32 masters in the mixed modes); where `computeType` differs, a shadow in that
+/// type is kept beside them, and every update writes both in one pass. The gradient is float32 (float64 for float64 storage).
+public final class Parameter {
+    /// Sizes of the axes, fixed for life.
+    public let shape: [Int]
+    /// The dotted name that the module tree gives it, as PyTorch would; empty until a module has.
+    public var name = ""
+    /// Whether backward accumulates a gradient here and optimizers update it.
+    public var requiresGradient: Bool
+    /// The stored values; not recorded. Updates change them in place.
+    public private(set) var master: Tensor
+    /// The stored values rounded to the compute type, where that is another type.
+    private(set) var shadow: Tensor?
+    private var leaf: LeafNode
+
+    /// A parameter that stores and computes in the type of `value`.
+    public init(_ value: Tensor, requiresGradient: Bool = true) {
+        precondition(value.dtype.isFloatingPoint, "Parameter: found \(value.dtype), expected a floating-point type")
+        shape = value.shape
+        self.requiresGradient = requiresGradient
+        master = value.detached().copied()
+        leaf = LeafNode(shape: value.shape, dtype: value.dtype.accumulationType)
+    }
+
+    /// The type of the stored values.
+    public var storageType: DType { master.dtype }
+
+    /// The type that layers compute with.
+    public var computeType: DType { shadow?.dtype ?? master.dtype }
+
+    /// What layers read: the values in the compute type, recorded into ``gradient``.
+    public var value: Tensor {
+        var result = shadow ?? master
+        if requiresGradient && GradientMode.isRecording { result.node = leaf }
+        return result
+    }
+
+    /// What backward has accumulated since ``zeroGradient()``; nil where it has not reached this parameter.
+    public var gradient: Tensor? { leaf.gradient }
+
+    /// Forgets the gradient. The next backward writes it without reading it.
+    public func zeroGradient() { leaf.reset() }
+
+    /// Changes the types: the stored values are converted (rounded to nearest even), the gradient is dropped.
+    public func setTypes(storage: DType, compute: DType) {
+        precondition(
+            storage.isFloatingPoint && compute.isFloatingPoint,
+            "setTypes: found \(storage) and \(compute), expected floating-point types")
+        master = master.cast(to: storage).copied()
+        shadow = compute == storage ? nil : master.cast(to: compute)
+        leaf = LeafNode(shape: shape, dtype: storage.accumulationType)
+    }
+
+    /// Replaces the values, converted to the stored type.
+    /// - Throws: ``ShapeError`` where the shape differs; nothing is changed then.
+    public func assign(_ tensor: Tensor) throws {
+        guard tensor.shape == shape else {
+            throw ShapeError(found: tensor.shape, expected: shape, message: "parameter '\(name)'")
+        }
+        Kernels.convert(tensor.detached().contiguous(), to: master)
+        if let shadow { Kernels.convert(master, to: shadow) }
+    }
+}

@@ -1,0 +1,100 @@
+// Tensor memory: 64-byte aligned blocks from one pool that keeps and reuses them, because the first touch of fresh pages
+// costs more than most kernels do with the data.
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// One block of memory, given back to the pool when the last tensor that uses it goes.
+///
+/// `@unchecked Sendable`: the block's address and size never change. Its bytes are written by the operation that creates it,
+/// before any other thread can hold a reference, and afterwards only through a `Parameter`, which is not `Sendable`.
+final class Storage: @unchecked Sendable {
+    let pointer: UnsafeMutableRawPointer
+    let byteCount: Int
+    private let sizeClass: Int
+
+    init(byteCount: Int) {
+        self.byteCount = byteCount
+        sizeClass = StoragePool.sizeClass(of: byteCount)
+        pointer = StoragePool.take(sizeClass)
+    }
+
+    deinit { StoragePool.give(pointer, sizeClass) }
+}
+
+/// Free blocks by size class: four classes an octave, so that at most a fifth of a block is unused.
+package enum StoragePool {
+    private struct FreeLists {
+        var blocks: [[UInt]] = Array(repeating: [], count: 256)
+        var keptBytes = 0
+        var systemBytes = 0
+    }
+
+    private static let lists = Mutex(FreeLists())
+    private static let smallest = 64
+    private static let hugePage = 2 << 20
+    /// Free memory kept for reuse; beyond it blocks go back to the system.
+    private static let keptLimit = sysconf(Int32(_SC_PHYS_PAGES)) / 4 * sysconf(Int32(_SC_PAGESIZE))
+
+    static func sizeClass(of byteCount: Int) -> Int {
+        if byteCount <= smallest { return 0 }
+        let units = (byteCount + smallest - 1) / smallest
+        let octave = Int.bitWidth - 1 - (units - 1).leadingZeroBitCount
+        if octave < 2 { return units - 1 }
+        let quarter = (units - 1) >> (octave - 2)  // 4 ... 7
+        return 4 * (octave - 1) + (quarter - 4)
+    }
+
+    static func capacity(of sizeClass: Int) -> Int {
+        if sizeClass < 4 { return (sizeClass + 1) * smallest }
+        let octave = sizeClass / 4 + 1
+        return ((sizeClass % 4 + 5) << (octave - 2)) * smallest
+    }
+
+    static func take(_ sizeClass: Int) -> UnsafeMutableRawPointer {
+        let bytes = capacity(of: sizeClass)
+        let kept = lists.withLock { lists -> UInt? in
+            guard let block = lists.blocks[sizeClass].popLast() else {
+                lists.systemBytes += bytes
+                return nil
+            }
+            lists.keptBytes -= bytes
+            return block
+        }
+        if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
+        var pointer: UnsafeMutableRawPointer?
+        let status = posix_memalign(&pointer, bytes >= hugePage ? hugePage : smallest, bytes)
+        guard status == 0, let pointer else {
+            fatalError("out of memory: a tensor block of \(bytes) bytes could not be allocated")
+        }
+        #if os(Linux)
+            if bytes >= hugePage { madvise(pointer, bytes, 14 /* MADV_HUGEPAGE */) }
+        #endif
+        return pointer
+    }
+
+    static func give(_ pointer: UnsafeMutableRawPointer, _ sizeClass: Int) {
+        let bytes = capacity(of: sizeClass)
+        let keep = lists.withLock { lists -> Bool in
+            if lists.keptBytes + bytes > keptLimit {
+                lists.systemBytes -= bytes
+                return false
+            }
+            lists.blocks[sizeClass].append(UInt(bitPattern: pointer))
+            lists.keptBytes += bytes
+            return true
+        }
+        if !keep { free(pointer) }
+    }
+
+    /// Bytes taken from the system by all tensors, and the part of them that is free for reuse.
+    package static var usage: (system: Int, free: Int) {
+        lists.withLock { ($0.systemBytes, $0.keptBytes) }
+    }
+}

@@ -1,0 +1,70 @@
+// Tensors from Swift values, raw bytes, constants and random numbers.
+
+extension Tensor {
+    /// A tensor of the given values in row-major order; without a shape, a vector.
+    public init<T: TensorScalar>(_ values: [T], shape: [Int]? = nil) {
+        let shape = shape ?? [values.count]
+        precondition(
+            Shapes.count(shape) == values.count,
+            "Tensor: \(values.count) values do not fill shape \(shape), which holds \(Shapes.count(shape))")
+        self.init(uninitialized: shape, T.dtype)
+        values.withUnsafeBytes { Kernels.copyBytes(from: $0, to: self) }
+    }
+
+    /// A scalar.
+    public init(_ value: Double, dtype: DType = .float32) {
+        self.init(uninitialized: [], dtype)
+        Kernels.fill(self, value)
+    }
+
+    /// A tensor from raw elements in little-endian, row-major order. For `bool`, any byte but 0 is true.
+    public init(bytes: some Collection<UInt8>, shape: [Int], dtype: DType) {
+        let expected = Shapes.count(shape) * dtype.byteCount
+        precondition(
+            bytes.count == expected,
+            "Tensor(bytes:): \(bytes.count) bytes do not fill shape \(shape) of \(dtype), which takes \(expected)")
+        self.init(uninitialized: shape, dtype)
+        let target = self
+        let copied: Void? = bytes.withContiguousStorageIfAvailable {
+            Kernels.copyBytes(from: UnsafeRawBufferPointer($0), to: target)
+        }
+        if copied == nil { Array(bytes).withUnsafeBytes { Kernels.copyBytes(from: $0, to: target) } }
+        if dtype == .bool { Kernels.normalizeBooleans(self) }
+    }
+
+    /// All elements zero.
+    public static func zeros(_ shape: [Int], dtype: DType = .float32) -> Tensor { full(shape, 0, dtype: dtype) }
+
+    /// All elements one.
+    public static func ones(_ shape: [Int], dtype: DType = .float32) -> Tensor { full(shape, 1, dtype: dtype) }
+
+    /// All elements the given value, rounded to the type.
+    public static func full(_ shape: [Int], _ value: Double, dtype: DType = .float32) -> Tensor {
+        let result = Tensor(uninitialized: shape, dtype)
+        Kernels.fill(result, value)
+        return result
+    }
+
+    /// The integers 0, 1, …, count - 1.
+    public static func arange(_ count: Int, dtype: DType = .int64) -> Tensor {
+        Tensor((0..<Int64(count)).map { $0 }).cast(to: dtype)
+    }
+
+    /// Independent draws from the uniform distribution on a half-open range, in float64, rounded to the type.
+    public static func uniform(
+        _ shape: [Int], in range: Range<Double>, dtype: DType = .float32, using generator: inout SeededGenerator
+    ) -> Tensor {
+        let width = range.upperBound - range.lowerBound
+        let values = (0..<Shapes.count(shape)).map { _ in range.lowerBound + width * generator.nextUniform() }
+        return Tensor(values, shape: shape).cast(to: dtype)
+    }
+
+    /// Independent draws from the normal distribution, in float64, rounded to the type.
+    public static func normal(
+        _ shape: [Int], mean: Double = 0, deviation: Double = 1, dtype: DType = .float32,
+        using generator: inout SeededGenerator
+    ) -> Tensor {
+        let values = (0..<Shapes.count(shape)).map { _ in mean + deviation * generator.nextNormal() }
+        return Tensor(values, shape: shape).cast(to: dtype)
+    }
+}
