@@ -17,7 +17,7 @@ public final class Parameter {
 
     /// A parameter that stores and computes in the type of `value`.
     public init(_ value: Tensor, requiresGradient: Bool = true) {
-        precondition(value.dtype.isFloatingPoint, "Parameter: found \(value.dtype), expected a floating-point type")
+        require(value.dtype.isFloatingPoint, "Parameter: found \(value.dtype), expected a floating-point type")
         shape = value.shape
         self.requiresGradient = requiresGradient
         master = value.detached().copied()
@@ -45,7 +45,7 @@ public final class Parameter {
 
     /// Changes the types: the stored values are converted (rounded to nearest even), the gradient is dropped.
     public func setTypes(storage: DType, compute: DType) {
-        precondition(
+        require(
             storage.isFloatingPoint && compute.isFloatingPoint,
             "setTypes: found \(storage) and \(compute), expected floating-point types")
         master = master.cast(to: storage).copied()

@@ -25,7 +25,7 @@ enum Shapes {
     static func count(_ shape: [Int]) -> Int {
         var product = 1
         for size in shape {
-            precondition(size >= 0, "shape \(shape) has a negative size")
+            require(size >= 0, "shape \(shape) has a negative size")
             product *= size
         }
         return product
@@ -68,7 +68,7 @@ enum Shapes {
     /// `axis` counted from the end where negative. Traps, naming the shape, where there is no such axis.
     static func axis(_ axis: Int, of shape: [Int], _ operation: StaticString) -> Int {
         let resolved = axis < 0 ? axis + shape.count : axis
-        precondition(
+        require(
             resolved >= 0 && resolved < shape.count, "\(operation): axis \(axis) does not exist in shape \(shape)")
         return resolved
     }
@@ -77,7 +77,7 @@ enum Shapes {
     static func axes(_ axes: [Int]?, of shape: [Int], _ operation: StaticString) -> [Int] {
         guard let axes else { return Array(shape.indices) }
         let resolved = Set(axes.map { axis($0, of: shape, operation) })
-        precondition(resolved.count == axes.count, "\(operation): axes \(axes) repeat one of shape \(shape)")
+        require(resolved.count == axes.count, "\(operation): axes \(axes) repeat one of shape \(shape)")
         return resolved.sorted()
     }
 }

@@ -74,7 +74,8 @@ package enum StoragePool {
             fatalError("out of memory: a tensor block of \(bytes) bytes could not be allocated")
         }
         #if os(Linux)
-            if bytes >= hugePage { madvise(pointer, bytes, 14 /* MADV_HUGEPAGE */) }
+            let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Swift does not import
+            if bytes >= hugePage { madvise(pointer, bytes, adviseHugePages) }
         #endif
         return pointer
     }

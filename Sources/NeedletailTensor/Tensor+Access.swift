@@ -8,7 +8,7 @@ extension Tensor {
 
     /// The one element of a tensor that has one, in float64.
     public func item() -> Double {
-        precondition(count == 1, "item(): the tensor has shape \(shape), one element was expected")
+        require(count == 1, "item(): the tensor has shape \(shape), one element was expected")
         return Kernels.element(self)
     }
 

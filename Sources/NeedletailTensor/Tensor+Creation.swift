@@ -4,7 +4,7 @@ extension Tensor {
     /// A tensor of the given values in row-major order; without a shape, a vector.
     public init<T: TensorScalar>(_ values: [T], shape: [Int]? = nil) {
         let shape = shape ?? [values.count]
-        precondition(
+        require(
             Shapes.count(shape) == values.count,
             "Tensor: \(values.count) values do not fill shape \(shape), which holds \(Shapes.count(shape))")
         self.init(uninitialized: shape, T.dtype)
@@ -20,7 +20,7 @@ extension Tensor {
     /// A tensor from raw elements in little-endian, row-major order. For `bool`, any byte but 0 is true.
     public init(bytes: some Collection<UInt8>, shape: [Int], dtype: DType) {
         let expected = Shapes.count(shape) * dtype.byteCount
-        precondition(
+        require(
             bytes.count == expected,
             "Tensor(bytes:): \(bytes.count) bytes do not fill shape \(shape) of \(dtype), which takes \(expected)")
         self.init(uninitialized: shape, dtype)

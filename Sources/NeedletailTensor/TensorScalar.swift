@@ -14,13 +14,18 @@ public protocol TensorScalar: Sendable {
 }
 
 extension TensorScalar where Self: BinaryFloatingPoint {
+    /// To nearest even.
     public init(nearest value: Double) { self = Self(value) }
+    /// To nearest even.
     public init(nearest value: Int64) { self = Self(value) }
+    /// Exact.
     public var float64Value: Double { Double(self) }
+    /// Truncated and saturated; NaN becomes 0.
     public var int64Value: Int64 { Int64(nearest: Double(self)) }
 }
 
 extension TensorScalar where Self: FixedWidthInteger {
+    /// Truncated and saturated; NaN becomes 0.
     public init(nearest value: Double) {
         if value.isNaN {
             self = 0
@@ -30,8 +35,11 @@ extension TensorScalar where Self: FixedWidthInteger {
             self = value < 0 ? .min : .max
         }
     }
+    /// The low bits.
     public init(nearest value: Int64) { self = Self(truncatingIfNeeded: value) }
+    /// To nearest even.
     public var float64Value: Double { Double(self) }
+    /// The low bits.
     public var int64Value: Int64 { Int64(truncatingIfNeeded: self) }
 }
 
@@ -73,9 +81,13 @@ extension UInt8: TensorScalar {
 extension Bool: TensorScalar {
     /// bool, one byte holding 0 or 1.
     public static var dtype: DType { .bool }
+    /// Whether the value is not zero.
     public init(nearest value: Double) { self = value != 0 }
+    /// Whether the value is not zero.
     public init(nearest value: Int64) { self = value != 0 }
+    /// 1 for true, 0 for false.
     public var float64Value: Double { self ? 1 : 0 }
+    /// 1 for true, 0 for false.
     public var int64Value: Int64 { self ? 1 : 0 }
 }
 

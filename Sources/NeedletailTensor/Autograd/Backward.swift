@@ -5,9 +5,9 @@ extension Tensor {
     ///
     /// The order of all sums is that in which the operations were recorded, reversed: the same graph gives the same bits.
     public func backward(seed: Double = 1) {
-        precondition(count == 1, "backward: the tensor has shape \(shape), a scalar was expected")
+        require(count == 1, "backward: the tensor has shape \(shape), a scalar was expected")
         guard let node else {
-            preconditionFailure("backward: this tensor depends on nothing that tracks a gradient")
+            fatalError("backward: this tensor depends on nothing that tracks a gradient")
         }
         Tensor.walk(from: node, gradient: Tensor.full(shape, seed, dtype: dtype))
     }
@@ -29,7 +29,7 @@ extension Tensor {
 
     /// The same values as a new leaf of the graph, for ``gradients(of:withRespectTo:seed:)``.
     public func trackingGradient() -> Tensor {
-        precondition(dtype.isFloatingPoint, "trackingGradient: found \(dtype), expected a floating-point type")
+        require(dtype.isFloatingPoint, "trackingGradient: found \(dtype), expected a floating-point type")
         var copy = self
         copy.node = LeafNode(shape: shape, dtype: dtype.accumulationType)
         return copy
@@ -55,7 +55,7 @@ extension Tensor {
 public func gradients(of loss: Tensor, withRespectTo inputs: [Tensor], seed: Double = 1) -> [Tensor] {
     let leaves = inputs.map { input -> LeafNode in
         guard let leaf = input.node as? LeafNode else {
-            preconditionFailure("gradients: an input of shape \(input.shape) was not made by trackingGradient()")
+            fatalError("gradients: an input of shape \(input.shape) was not made by trackingGradient()")
         }
         leaf.reset()
         return leaf

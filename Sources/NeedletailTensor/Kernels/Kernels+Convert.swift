@@ -38,12 +38,13 @@ extension Kernels {
 ///
 /// Shapes: bytes [N, …] uint8, result [rows.count, …].
 package func gatherNormalizeRows(_ bytes: Tensor, rows: [Int], scale: Float, shift: Float, dtype: DType) -> Tensor {
-    precondition(
-        bytes.dtype == .uint8 && bytes.rank >= 1, "gatherNormalizeRows: found \(bytes.dtype) \(bytes.shape), expected uint8 [N, …]")
+    require(
+        bytes.dtype == .uint8 && bytes.rank >= 1,
+        "gatherNormalizeRows: found \(bytes.dtype) \(bytes.shape), expected uint8 [N, …]")
     let bytes = bytes.contiguous()
     let limit = bytes.shape[0]
     let index = rows.map { row -> Int64 in
-        precondition(row >= 0 && row < limit, "gatherNormalizeRows: row \(row) is outside 0..<\(limit)")
+        require(row >= 0 && row < limit, "gatherNormalizeRows: row \(row) is outside 0..<\(limit)")
         return Int64(row)
     }
     let rowShape = Array(bytes.shape.dropFirst())

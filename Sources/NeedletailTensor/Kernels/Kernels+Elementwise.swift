@@ -66,7 +66,7 @@ extension Kernels {
 
     /// y = op(a, b), y contiguous of the broadcast shape; y may be one of the operands.
     static func binary(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor, into y: Tensor) {
-        precondition(a.dtype == b.dtype && a.dtype == y.dtype, "\(operation): types \(a.dtype) and \(b.dtype) differ")
+        require(a.dtype == b.dtype && a.dtype == y.dtype, "\(operation): types \(a.dtype) and \(b.dtype) differ")
         if y.count == 0 { return }
         let plan = BroadcastPlan(a, b, shape: y.shape)
         let size = a.dtype.byteCount
@@ -86,8 +86,9 @@ extension Kernels {
     }
 
     static func broadcastFailure(_ operation: Any, _ a: Tensor, _ b: Tensor) -> Never {
-        preconditionFailure(
-            "\(operation): shapes \(a.shape) and \(b.shape) do not broadcast: sizes must be equal or 1, counted from the last axis")
+        fatalError(
+            "\(operation): shapes \(a.shape) and \(b.shape) do not broadcast: sizes must be equal or 1, counted from the last axis"
+        )
     }
 }
 

@@ -77,7 +77,7 @@ extension Kernels {
             case .divide: { $1 == 0 ? 0 : $0.dividedReportingOverflow(by: $1).partialValue }
             case .maximum: { Swift.max($0, $1) }
             case .minimum: { Swift.min($0, $1) }
-            default: preconditionFailure("\(operation) takes floating-point tensors, found \(a.dtype)")
+            default: fatalError("\(operation) takes floating-point tensors, found \(a.dtype)")
             }
         let y = Tensor(uninitialized: a.shape, a.dtype)
         a.dtype.accept(Arithmetic(a: a, b: b, y: y, operation: function))
@@ -122,7 +122,7 @@ extension Kernels {
                         for k in 0..<inner {
                             let at = (i * count + j) * inner + k
                             let position = Int(positions[at])
-                            precondition(
+                            require(
                                 position >= 0 && position < size, "gather: index \(position) is outside 0..<\(size)")
                             target[at] = source[(i * size + position) * inner + k]
                         }

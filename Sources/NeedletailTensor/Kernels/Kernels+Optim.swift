@@ -63,7 +63,7 @@ private func optimizerArguments(
 
 private func checkState(_ state: Tensor?, of parameter: Parameter) {
     guard let state else { return }
-    precondition(
+    require(
         state.shape == parameter.shape && state.dtype == parameter.storageType.accumulationType && state.isContiguous,
         "optimizer state of '\(parameter.name)': found \(state.dtype) \(state.shape), expected "
             + "\(parameter.storageType.accumulationType) \(parameter.shape)")

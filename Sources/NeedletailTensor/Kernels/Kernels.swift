@@ -32,7 +32,7 @@ extension DType {
         case .bfloat16: CSIMD_BF16
         case .float64: CSIMD_F64
         case .int32, .int64, .uint8, .bool:
-            preconditionFailure("this operation takes floating-point tensors, found \(self); cast first")
+            fatalError("this operation takes floating-point tensors, found \(self); cast first")
         }
     }
 }
@@ -42,12 +42,12 @@ extension DType {
 func expectSuccess(_ status: csimd_status, _ operation: StaticString) {
     if status == CSIMD_OK { return }
     if status == CSIMD_OUT_OF_MEMORY { fatalError("\(operation): out of memory for scratch") }
-    preconditionFailure("\(operation): the kernel refused its arguments (status \(status.rawValue))")
+    fatalError("\(operation): the kernel refused its arguments (status \(status.rawValue))")
 }
 
 extension Kernels {
     static func copyBytes(from bytes: UnsafeRawBufferPointer, to target: Tensor) {
-        precondition(bytes.count == target.byteCount)
+        assert(bytes.count == target.byteCount)
         if let source = bytes.baseAddress, bytes.count > 0 { memcpy(target.pointer, source, bytes.count) }
     }
 

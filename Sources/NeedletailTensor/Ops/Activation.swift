@@ -58,7 +58,7 @@ extension Tensor {
 
     /// min(max(x, lower), upper); NaN stays. Gradients: dy where lower ≤ x ≤ upper, else 0.
     public func clamp(min lower: Double = -.infinity, max upper: Double = .infinity) -> Tensor {
-        precondition(lower <= upper, "clamp: the bounds \(lower) and \(upper) are in the wrong order")
+        require(lower <= upper, "clamp: the bounds \(lower) and \(upper) are in the wrong order")
         let x = detached()
         return Kernels.unary(.clamp, x, lower, upper).recorded(self) { dy in
             let inside = (x .>= lower).cast(to: dy.dtype) * (x .<= upper).cast(to: dy.dtype)
@@ -99,7 +99,7 @@ extension Tensor {
 ///
 /// Precision: the kept elements are scaled in float32 and rounded once. Gradients: dy through the same mask.
 public func dropout(_ x: Tensor, probability: Double, using generator: inout SeededGenerator) -> Tensor {
-    precondition(probability >= 0 && probability <= 1, "dropout: probability \(probability) is outside [0, 1]")
+    require(probability >= 0 && probability <= 1, "dropout: probability \(probability) is outside [0, 1]")
     if probability == 0 { return x }
     let keep = Tensor((0..<x.count).map { _ in generator.nextUniform() >= probability }, shape: x.shape)
     let zero = Tensor(0, dtype: x.dtype)

@@ -44,7 +44,7 @@ extension Tensor {
     ///
     /// Gradients: dy where chosen, 0 elsewhere.
     public static func `where`(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
-        precondition(condition.dtype == .bool, "where: the condition is \(condition.dtype), bool was expected")
+        require(condition.dtype == .bool, "where: the condition is \(condition.dtype), bool was expected")
         let type = DType.promoted(a.dtype, b.dtype)
         var (left, right) = broadcastTogether(a.cast(to: type), b.cast(to: type), "where")
         let choose: Tensor

@@ -5,7 +5,7 @@ extension Tensor {
     ///
     /// Gradients: the slices of dy.
     public static func concatenate(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
-        precondition(!tensors.isEmpty, "concatenate: no tensors were given")
+        require(!tensors.isEmpty, "concatenate: no tensors were given")
         let axis = Shapes.axis(axis, of: tensors[0].shape, "concatenate")
         let type = tensors.dropFirst().reduce(tensors[0].dtype) { DType.promoted($0, $1.dtype) }
         var shape = tensors[0].shape
@@ -13,7 +13,7 @@ extension Tensor {
         for tensor in tensors {
             var expected = tensors[0].shape
             if tensor.rank == expected.count { expected[axis] = tensor.shape[axis] }
-            precondition(
+            require(
                 tensor.shape == expected,
                 "concatenate: shape \(tensor.shape) does not fit \(tensors[0].shape) along axis \(axis)")
             shape[axis] += tensor.shape[axis]
@@ -41,9 +41,9 @@ extension Tensor {
 
     /// The tensors, all of one shape, along a new axis.
     public static func stack(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
-        precondition(!tensors.isEmpty, "stack: no tensors were given")
+        require(!tensors.isEmpty, "stack: no tensors were given")
         for tensor in tensors {
-            precondition(tensor.shape == tensors[0].shape, "stack: shapes \(tensor.shape) and \(tensors[0].shape) differ")
+            require(tensor.shape == tensors[0].shape, "stack: shapes \(tensor.shape) and \(tensors[0].shape) differ")
         }
         return concatenate(tensors.map { $0.expandedDimension(at: axis) }, axis: axis)
     }
@@ -56,10 +56,10 @@ extension Tensor {
         let axis = Shapes.axis(axis, of: shape, "gather")
         var expected = shape
         if indices.rank == rank { expected[axis] = indices.shape[axis] }
-        precondition(
+        require(
             indices.shape == expected,
             "gather: indices of shape \(indices.shape) do not fit shape \(shape): all axes but \(axis) must be equal")
-        precondition(!indices.dtype.isFloatingPoint, "gather: indices are \(indices.dtype), expected an integer type")
+        require(!indices.dtype.isFloatingPoint, "gather: indices are \(indices.dtype), expected an integer type")
         let positions = indices.cast(to: .int64).contiguous()
         let outer = shape[..<axis].reduce(1, *), inner = shape[(axis + 1)...].reduce(1, *)
         let size = shape[axis], count = indices.shape[axis]
@@ -72,7 +72,8 @@ extension Tensor {
             let type = dy.dtype.accumulationType
             let sum = Tensor.zeros(original, dtype: type)
             Kernels.scatterAdd(
-                dy.cast(to: type).contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: sum)
+                dy.cast(to: type).contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: sum
+            )
             return [sum.cast(to: dy.dtype)]
         }
     }
@@ -81,7 +82,7 @@ extension Tensor {
     ///
     /// Shapes: […] integers in 0..<classes → […, classes].
     public func oneHot(classes: Int, dtype: DType = .float32) -> Tensor {
-        precondition(!self.dtype.isFloatingPoint, "oneHot: found \(self.dtype), expected an integer type")
+        require(!self.dtype.isFloatingPoint, "oneHot: found \(self.dtype), expected an integer type")
         return (expandedDimension(at: -1) .== Tensor.arange(classes)).cast(to: dtype)
     }
 }

@@ -156,18 +156,21 @@ private func reduce(
 /// Logits as [rows, C] with the class axis last, targets as [rows] int64, and the shape of the rows.
 private func classRows(_ logits: Tensor, _ targets: Tensor) throws -> (Tensor, Tensor, [Int]) {
     guard logits.rank >= 1 else {
-        throw ShapeError(found: logits.shape, expected: [-1, -1], message: "crossEntropy: the logits need a class axis")
+        throw ShapeError(
+            found: logits.shape, expected: [-1, -1], message: "crossEntropy: the logits need a class axis")
     }
     let classAxis = logits.rank == 1 ? 0 : 1
     var rowShape = logits.shape
     rowShape.remove(at: classAxis)
     guard targets.shape == rowShape else {
         throw ShapeError(
-            found: targets.shape, expected: rowShape, message: "crossEntropy: targets for logits of shape \(logits.shape)")
+            found: targets.shape, expected: rowShape,
+            message: "crossEntropy: targets for logits of shape \(logits.shape)")
     }
     guard !targets.dtype.isFloatingPoint && targets.dtype != .bool else {
         throw LossArgumentError(
-            description: "targets are \(targets.dtype), expected int32, int64 or uint8 (or probabilities of the logits' shape)")
+            description:
+                "targets are \(targets.dtype), expected int32, int64 or uint8 (or probabilities of the logits' shape)")
     }
     var order = Array(logits.shape.indices)
     order.append(order.remove(at: classAxis))

@@ -8,12 +8,12 @@ extension Tensor {
     /// Precision: float32 accumulation for float32, float16 and bfloat16 in any mix; one rounding to the wider type.
     /// Gradients: dA = dY Bᵀ, dB = Aᵀ dY, summed over broadcast axes.
     public func matmul(_ other: Tensor) -> Tensor {
-        precondition(
+        require(
             dtype.isFloatingPoint && other.dtype.isFloatingPoint,
             "matmul: found \(dtype) and \(other.dtype), expected floating-point types")
         if rank == 1 { return expandedDimension(at: 0).matmul(other).squeezed(at: other.rank == 1 ? 0 : -2) }
         if other.rank == 1 { return matmul(other.expandedDimension(at: 1)).squeezed(at: -1) }
-        precondition(
+        require(
             rank >= 2 && other.rank >= 2 && shape[rank - 1] == other.shape[other.rank - 2],
             "matmul: shapes \(shape) and \(other.shape) do not match: the last axis of the first and the last but one "
                 + "of the second must be equal")
@@ -38,7 +38,7 @@ extension Tensor {
         let m = a.shape[a.rank - 2], k = a.shape[a.rank - 1], n = b.shape[b.rank - 1]
         let batchA = Array(a.shape.dropLast(2)), batchB = Array(b.shape.dropLast(2))
         guard let batch = Shapes.broadcast(batchA, batchB) else {
-            preconditionFailure("matmul: shapes \(a.shape) and \(b.shape): the axes before the last two do not broadcast")
+            fatalError("matmul: shapes \(a.shape) and \(b.shape): the axes before the last two do not broadcast")
         }
         let y = Tensor(uninitialized: batch + [m, n], dtype)
         if y.count == 0 { return y }
@@ -69,13 +69,14 @@ extension Tensor {
 /// float32 where weight and bias are parameters. Where x itself comes from an activation, dX is multiplied by that
 /// activation's derivative before it is rounded.
 public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation: Activation = .identity) -> Tensor {
-    precondition(
+    require(
         weight.rank == 2 && x.rank >= 1 && x.shape[x.rank - 1] == weight.shape[1],
         "linear: input shape \(x.shape) and weight shape \(weight.shape): the last axis of the input must be the weight's last, "
             + "\(weight.shape.last ?? 0)")
-    precondition(
+    require(
         bias == nil || bias?.shape == [weight.shape[0]],
-        "linear: bias shape \(bias?.shape ?? []) and weight shape \(weight.shape): the bias must be [\(weight.shape[0])]")
+        "linear: bias shape \(bias?.shape ?? []) and weight shape \(weight.shape): the bias must be [\(weight.shape[0])]"
+    )
     let x = x.cast(to: weight.dtype)
     let plainWeight = weight.detached()
     let outputs = weight.shape[0], inputs = weight.shape[1]

@@ -12,7 +12,7 @@ extension Tensor {
     ///
     /// Gradients: dy / n, repeated.
     public func mean(axes: [Int]? = nil, keepDimensions: Bool = false) -> Tensor {
-        precondition(dtype.isFloatingPoint, "mean: found \(dtype), expected a floating-point type; cast first")
+        require(dtype.isFloatingPoint, "mean: found \(dtype), expected a floating-point type; cast first")
         return scaledSum(axes, keepDimensions, "mean") { 1 / Double($0) }
     }
 
@@ -32,7 +32,7 @@ extension Tensor {
     /// Gradients: dy, in equal parts to all elements that are the largest.
     public func max(axes: [Int]? = nil, keepDimensions: Bool = false) -> Tensor {
         let plan = ReductionPlan(self, axes, "max")
-        precondition(plan.count > 0, "max: shape \(shape) has no elements along axes \(plan.axes)")
+        require(plan.count > 0, "max: shape \(shape) has no elements along axes \(plan.axes)")
         let y = Tensor(uninitialized: plan.keptShape, dtype)
         if dtype.isFloatingPoint {
             Kernels.reduce(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, maximum: true, to: y)
@@ -52,7 +52,7 @@ extension Tensor {
     /// Position of the largest element along an axis, the first of equals; int64. The first NaN counts as largest.
     public func argmax(axis: Int = -1, keepDimensions: Bool = false) -> Tensor {
         let plan = ReductionPlan(dtype.isFloatingPoint ? self : cast(to: .float64), [axis], "argmax")
-        precondition(plan.count > 0, "argmax: shape \(shape) has no elements along axis \(axis)")
+        require(plan.count > 0, "argmax: shape \(shape) has no elements along axis \(axis)")
         let y = Tensor(uninitialized: plan.keptShape, .int64)
         Kernels.argmax(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, to: y)
         return keepDimensions ? y : y.reshape(plan.reducedShape)

@@ -27,11 +27,12 @@ extension Tensor {
         if let unknown = shape.firstIndex(of: -1) {
             resolved[unknown] = 1
             let known = Shapes.count(resolved)
-            precondition(
-                known > 0 && count % known == 0, "reshape: \(self.shape) has \(count) elements, which do not fill \(shape)")
+            require(
+                known > 0 && count % known == 0,
+                "reshape: \(self.shape) has \(count) elements, which do not fill \(shape)")
             resolved[unknown] = count / known
         }
-        precondition(
+        require(
             Shapes.count(resolved) == count,
             "reshape: \(self.shape) has \(count) elements, \(shape) takes \(Shapes.count(resolved))")
         let source = contiguous()
@@ -49,7 +50,7 @@ extension Tensor {
     /// Axis i of the result is axis `order[i]` of this tensor.
     public func permuted(_ order: [Int]) -> Tensor {
         let order = order.map { Shapes.axis($0, of: shape, "permuted") }
-        precondition(
+        require(
             order.sorted() == Array(shape.indices), "permuted: \(order) is not an order of the axes of shape \(shape)")
         var inverse = order
         for (position, axis) in order.enumerated() { inverse[axis] = position }
@@ -69,7 +70,7 @@ extension Tensor {
     /// Gradients: zero outside the range.
     public func slice(axis: Int, _ range: Range<Int>) -> Tensor {
         let axis = Shapes.axis(axis, of: shape, "slice")
-        precondition(
+        require(
             range.lowerBound >= 0 && range.upperBound <= shape[axis],
             "slice: \(range) is outside 0..<\(shape[axis]) of axis \(axis) in shape \(shape)")
         var sizes = shape
@@ -87,9 +88,9 @@ extension Tensor {
 
     /// The element `index` of the first axis, which disappears; negative indices count from the end.
     public subscript(index: Int) -> Tensor {
-        precondition(rank > 0, "subscript: a scalar has no elements to choose from")
+        require(rank > 0, "subscript: a scalar has no elements to choose from")
         let position = index < 0 ? index + shape[0] : index
-        precondition(position >= 0 && position < shape[0], "subscript: \(index) is outside shape \(shape)")
+        require(position >= 0 && position < shape[0], "subscript: \(index) is outside shape \(shape)")
         return slice(axis: 0, position..<position + 1).squeezed(at: 0)
     }
 
@@ -99,7 +100,7 @@ extension Tensor {
     /// A new axis of size 1 at a position.
     public func expandedDimension(at axis: Int) -> Tensor {
         let position = axis < 0 ? axis + rank + 1 : axis
-        precondition(position >= 0 && position <= rank, "expandedDimension: \(axis) does not fit shape \(shape)")
+        require(position >= 0 && position <= rank, "expandedDimension: \(axis) does not fit shape \(shape)")
         var sizes = shape
         var steps = strides
         sizes.insert(1, at: position)
@@ -110,7 +111,7 @@ extension Tensor {
     /// Without an axis of size 1.
     public func squeezed(at axis: Int) -> Tensor {
         let axis = Shapes.axis(axis, of: shape, "squeezed")
-        precondition(shape[axis] == 1, "squeezed: axis \(axis) of shape \(shape) has size \(shape[axis]), expected 1")
+        require(shape[axis] == 1, "squeezed: axis \(axis) of shape \(shape) has size \(shape[axis]), expected 1")
         var sizes = shape
         var steps = strides
         sizes.remove(at: axis)
@@ -123,7 +124,7 @@ extension Tensor {
     /// Gradients: summed over the repeated axes.
     public func broadcast(to target: [Int]) -> Tensor {
         if target == shape { return self }
-        precondition(
+        require(
             Shapes.broadcast(shape, target) == target, "broadcast: shape \(shape) does not broadcast to \(target)")
         let added = target.count - rank
         var steps = [Int](repeating: 0, count: target.count)
