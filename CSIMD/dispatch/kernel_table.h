@@ -3,6 +3,7 @@
 #ifndef CSIMD_KERNEL_TABLE_H
 #define CSIMD_KERNEL_TABLE_H
 
+#include "../gemm/gemm.h"
 #include "../optim/optim.h"
 #include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
@@ -15,6 +16,7 @@ typedef struct {
                         double *flops);  // runs multiply-adds, reports how many FLOPs; result defeats removal
     const csimd_softmax_kernels *softmax;
     const csimd_optim_kernels *optim;
+    const csimd_gemm_kernels *gemm;
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.

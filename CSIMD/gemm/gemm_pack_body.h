@@ -1,0 +1,122 @@
+// Packing at vector speed, included by each instruction set's file after its vector operations: every element is read once,
+// widened to float32 and written once in the order in which the micro-kernel reads it. Bound by loads and stores, except for
+// B stored [n, k], whose transposition in registers costs v_lanes log2 v_lanes shuffles a v_lanes x v_lanes block (half as many
+// an element for 16-bit types, which are moved in pairs and split afterwards).
+
+// y[i] = x[i], widened; x is `count` elements of `type`.
+V_INLINE void widen_row(csimd_type type, const void *x, size_t index, size_t count, float *y) {
+    size_t i = 0;
+    for (; i + v_lanes <= count; i += v_lanes) store_floats(y + i, load_some(type, x, index + i, v_lanes));
+    if (i < count) store_floats(y + i, load_some(type, x, index + i, count - i));  // rows end in spare room
+}
+
+V_INLINE void pack_a_rows_of(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
+    for (size_t i = 0; i < rows; i++) widen_row(type, a, i * lda, depth, packed + i * A_ROW_STRIDE);
+}
+
+V_INLINE void pack_a_panels_of(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
+    for (size_t i = 0; i < rows;) {
+        const size_t height = csimd_gemm_next_height(rows - i, TILE_ROWS);
+        for (size_t p = 0; p < depth; p++, packed += v_lanes) store_floats(packed, load_some(type, a, p * lda + i, height));
+        i += height;
+    }
+}
+
+V_INLINE void pack_b_rows_of(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed) {
+    enum { rows_at_once = 16 };  // long enough runs of writes, short enough to stay on few pages of B
+    for (size_t first = 0; first < depth; first += rows_at_once) {
+        const size_t last = csimd_minimum(depth, first + rows_at_once);
+        size_t j = 0;
+        for (; j + TILE_COLUMNS <= columns; j += TILE_COLUMNS) {
+            float *to = packed + j * depth + first * TILE_COLUMNS;
+            for (size_t p = first; p < last; p++, to += TILE_COLUMNS) {
+                store_floats(to, load_some(type, b, p * ldb + j, v_lanes));
+                store_floats(to + v_lanes, load_some(type, b, p * ldb + j + v_lanes, v_lanes));
+            }
+        }
+        const size_t rest = columns - j;
+        if (rest > v_lanes) {
+            float *to = packed + j * depth + first * TILE_COLUMNS;
+            for (size_t p = first; p < last; p++, to += TILE_COLUMNS) {
+                store_floats(to, load_some(type, b, p * ldb + j, v_lanes));
+                store_floats(to + v_lanes, load_some(type, b, p * ldb + j + v_lanes, rest - v_lanes));
+            }
+        } else if (rest > 0) {
+            float *to = packed + j * depth + first * v_lanes;
+            for (size_t p = first; p < last; p++, to += v_lanes) store_floats(to, load_some(type, b, p * ldb + j, rest));
+        }
+    }
+}
+
+// packed[p * width + j] = b[j * ldb + p] for j < v_lanes (zero from `columns` on): one half or whole of a panel's width.
+V_INLINE void pack_b_transposed(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, size_t width,
+                                float *packed) {
+    v_f32 r[v_lanes];
+    if (type == CSIMD_F32) {
+        for (size_t p = 0; p < depth; p += v_lanes) {
+            const size_t run = csimd_minimum(depth - p, v_lanes);
+#pragma clang loop unroll(full)
+            for (size_t j = 0; j < v_lanes; j++) r[j] = j < columns ? load_some(type, b, j * ldb + p, run) : v_set(0);
+            transpose(r);
+            for (size_t q = 0; q < run; q++) store_floats(packed + (p + q) * width, r[q]);
+        }
+        return;
+    }
+    for (size_t p = 0; p < depth; p += 2 * v_lanes) {
+        const size_t run = csimd_minimum(depth - p, 2 * v_lanes);
+#pragma clang loop unroll(full)
+        for (size_t j = 0; j < v_lanes; j++) r[j] = j < columns ? load_pairs(b, j * ldb + p, run) : v_set(0);
+        transpose(r);
+        float *to = packed + p * width;
+        if (run == 2 * v_lanes) {
+#pragma clang loop unroll(full)
+            for (size_t q = 0; q < v_lanes; q++) {
+                v_f32 even, odd;
+                split_pairs(type, r[q], &even, &odd);
+                store_floats(to + 2 * q * width, even);
+                store_floats(to + (2 * q + 1) * width, odd);
+            }
+        } else {
+            for (size_t q = 0; 2 * q < run; q++) {
+                v_f32 even, odd;
+                split_pairs(type, r[q], &even, &odd);
+                store_floats(to + 2 * q * width, even);
+                if (2 * q + 1 < run) store_floats(to + (2 * q + 1) * width, odd);
+            }
+        }
+    }
+}
+
+V_INLINE void pack_b_columns_of(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed) {
+    for (size_t j = 0; j < columns; j += TILE_COLUMNS) {
+        const size_t left = csimd_minimum(columns - j, TILE_COLUMNS);
+        const size_t width = left > v_lanes ? TILE_COLUMNS : v_lanes;
+        for (size_t half = 0; half < left; half += v_lanes)
+            pack_b_transposed(type, csimd_gemm_at(type, b, (j + half) * ldb), ldb, depth, left - half, width,
+                              packed + j * depth + half);
+    }
+}
+
+static void pack_a_rows(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
+    if (type == CSIMD_F32) pack_a_rows_of(CSIMD_F32, a, lda, rows, depth, packed);
+    if (type == CSIMD_F16) pack_a_rows_of(CSIMD_F16, a, lda, rows, depth, packed);
+    if (type == CSIMD_BF16) pack_a_rows_of(CSIMD_BF16, a, lda, rows, depth, packed);
+}
+
+static void pack_a_panels(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
+    if (type == CSIMD_F32) pack_a_panels_of(CSIMD_F32, a, lda, rows, depth, packed);
+    if (type == CSIMD_F16) pack_a_panels_of(CSIMD_F16, a, lda, rows, depth, packed);
+    if (type == CSIMD_BF16) pack_a_panels_of(CSIMD_BF16, a, lda, rows, depth, packed);
+}
+
+static void pack_b_rows(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed) {
+    if (type == CSIMD_F32) pack_b_rows_of(CSIMD_F32, b, ldb, depth, columns, packed);
+    if (type == CSIMD_F16) pack_b_rows_of(CSIMD_F16, b, ldb, depth, columns, packed);
+    if (type == CSIMD_BF16) pack_b_rows_of(CSIMD_BF16, b, ldb, depth, columns, packed);
+}
+
+static void pack_b_columns(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed) {
+    if (type == CSIMD_F32) pack_b_columns_of(CSIMD_F32, b, ldb, depth, columns, packed);
+    if (type == CSIMD_F16) pack_b_columns_of(CSIMD_F16, b, ldb, depth, columns, packed);
+    if (type == CSIMD_BF16) pack_b_columns_of(CSIMD_BF16, b, ldb, depth, columns, packed);
+}

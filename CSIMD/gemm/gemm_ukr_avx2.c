@@ -1,0 +1,177 @@
+// GEMM micro-kernel, AVX2: 6x16 f32 (12x8 where at most 8 columns are left).
+// 12 accumulators + 2 vectors of B + 2 broadcasts of A = 16 ymm. A step of k is 12 FMA on 2 ports = 6 cycles against
+// 2 + 6 loads on 2 ports = 4 cycles: bound by FMA. The narrow tile's 12 FMA need 1 + 12 loads, 6.5 cycles: bound by
+// loads, just.
+#include "gemm.h"
+
+#if CSIMD_X86
+#include "../support/vector_math_avx2.h"
+
+#pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX2))), apply_to = function)
+
+enum {
+    TILE_ROWS = 6,
+    NARROW_TILE_ROWS = 12,
+    TILE_COLUMNS = 2 * v_lanes,
+    DEPTH = 512,                // B's panel of 16 columns: 32 KiB, in L1
+    A_ROW_STRIDE = DEPTH + 16,  // 33 cache lines
+};
+
+#include "gemm_vector_body.h"
+
+#include "gemm_transpose_avx2.h"
+
+#include "gemm_pack_body.h"
+
+#include "gemm_finish_body.h"
+
+#include "gemm_ukr_body.h"
+
+static void multiply_rows(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                          size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_panels(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                            size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_narrow_rows(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                                 size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 7:
+        tile(7, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 8:
+        tile(8, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 9:
+        tile(9, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 10:
+        tile(10, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 11:
+        tile(11, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 12:
+        tile(12, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_narrow_panels(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add,
+                                   float *c, size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply(size_t rows, size_t columns, size_t depth, const float *a, bool a_in_panels, const float *b, bool add,
+                     float *c, size_t ldc) {
+    if (columns > v_lanes) {
+        if (a_in_panels)
+            multiply_panels(rows, columns, depth, a, b, add, c, ldc);
+        else
+            multiply_rows(rows, columns, depth, a, b, add, c, ldc);
+    } else {
+        if (a_in_panels)
+            multiply_narrow_panels(rows, columns, depth, a, b, add, c, ldc);
+        else
+            multiply_narrow_rows(rows, columns, depth, a, b, add, c, ldc);
+    }
+}
+
+const csimd_gemm_kernels csimd_gemm_avx2 = {
+    .mr = TILE_ROWS,
+    .narrow_mr = NARROW_TILE_ROWS,
+    .nr = TILE_COLUMNS,
+    .kc = DEPTH,
+    .mc = 144,
+    .nc = 1024,
+    .a_row_stride = A_ROW_STRIDE,
+    .a_panel_width = v_lanes,
+    .pack_a_rows = pack_a_rows,
+    .pack_a_panels = pack_a_panels,
+    .pack_b_rows = pack_b_rows,
+    .pack_b_columns = pack_b_columns,
+    .multiply = multiply,
+    .finish = finish,
+};
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,297 @@
+// GEMM micro-kernel, AVX-512: 14x32 f32 (28x16 where at most 16 columns are left).
+// 28 accumulators + 2 vectors of B + 1 broadcast of A = 31 zmm. A step of k is 28 FMA on 2 ports = 14 cycles against
+// 2 + 14 loads on 2 ports = 8 cycles: bound by FMA. The narrow tile's 28 FMA need 1 + 28 loads, 14.5 cycles: bound by
+// loads, just. Short tiles are bound by the FMA's latency below 4 (8) rows.
+#include "gemm.h"
+
+#if CSIMD_X86
+#include "../support/vector_math_avx512.h"
+
+#pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512))), apply_to = function)
+
+enum {
+    TILE_ROWS = 14,
+    NARROW_TILE_ROWS = 28,
+    TILE_COLUMNS = 2 * v_lanes,
+    DEPTH = 1024,               // B's panel of 32 columns: 128 KiB, streamed from L2
+    A_ROW_STRIDE = DEPTH + 16,  // 65 cache lines
+};
+
+#include "gemm_vector_body.h"
+
+#include "gemm_transpose_avx512.h"
+
+#include "gemm_pack_body.h"
+
+#include "gemm_finish_body.h"
+
+#include "gemm_ukr_body.h"
+
+static void multiply_rows(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                          size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 7:
+        tile(7, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 8:
+        tile(8, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 9:
+        tile(9, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 10:
+        tile(10, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 11:
+        tile(11, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 12:
+        tile(12, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 13:
+        tile(13, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 14:
+        tile(14, 2, false, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_panels(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                            size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 7:
+        tile(7, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 8:
+        tile(8, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 9:
+        tile(9, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 10:
+        tile(10, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 11:
+        tile(11, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 12:
+        tile(12, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 13:
+        tile(13, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 14:
+        tile(14, 2, true, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_narrow_rows(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
+                                 size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 7:
+        tile(7, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 8:
+        tile(8, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 9:
+        tile(9, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 10:
+        tile(10, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 11:
+        tile(11, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 12:
+        tile(12, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 13:
+        tile(13, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 14:
+        tile(14, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 15:
+        tile(15, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 16:
+        tile(16, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 17:
+        tile(17, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 18:
+        tile(18, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 19:
+        tile(19, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 20:
+        tile(20, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 21:
+        tile(21, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 22:
+        tile(22, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 23:
+        tile(23, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 24:
+        tile(24, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 25:
+        tile(25, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 26:
+        tile(26, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 27:
+        tile(27, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    case 28:
+        tile(28, 1, false, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply_narrow_panels(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add,
+                                   float *c, size_t ldc) {
+    switch (rows) {
+    case 1:
+        tile(1, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 2:
+        tile(2, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 3:
+        tile(3, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 4:
+        tile(4, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 5:
+        tile(5, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 6:
+        tile(6, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 7:
+        tile(7, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 8:
+        tile(8, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 9:
+        tile(9, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 10:
+        tile(10, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 11:
+        tile(11, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 12:
+        tile(12, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 13:
+        tile(13, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    case 14:
+        tile(14, 1, true, columns, depth, a, b, add, c, ldc);
+        return;
+    }
+}
+
+static void multiply(size_t rows, size_t columns, size_t depth, const float *a, bool a_in_panels, const float *b, bool add,
+                     float *c, size_t ldc) {
+    if (columns > v_lanes) {
+        if (a_in_panels)
+            multiply_panels(rows, columns, depth, a, b, add, c, ldc);
+        else
+            multiply_rows(rows, columns, depth, a, b, add, c, ldc);
+    } else {
+        if (a_in_panels)
+            multiply_narrow_panels(rows, columns, depth, a, b, add, c, ldc);
+        else
+            multiply_narrow_rows(rows, columns, depth, a, b, add, c, ldc);
+    }
+}
+
+const csimd_gemm_kernels csimd_gemm_avx512 = {
+    .mr = TILE_ROWS,
+    .narrow_mr = NARROW_TILE_ROWS,
+    .nr = TILE_COLUMNS,
+    .kc = DEPTH,
+    .mc = 140,
+    .nc = 1024,
+    .a_row_stride = A_ROW_STRIDE,
+    .a_panel_width = v_lanes,
+    .pack_a_rows = pack_a_rows,
+    .pack_a_panels = pack_a_panels,
+    .pack_b_rows = pack_b_rows,
+    .pack_b_columns = pack_b_columns,
+    .multiply = multiply,
+    .finish = finish,
+};
+
+#pragma clang attribute pop
+#endif
