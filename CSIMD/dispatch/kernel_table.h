@@ -3,6 +3,7 @@
 #ifndef CSIMD_KERNEL_TABLE_H
 #define CSIMD_KERNEL_TABLE_H
 
+#include "../convert/convert.h"
 #include "../gemm/gemm.h"
 #include "../optim/optim.h"
 #include "../softmax/softmax.h"
@@ -17,6 +18,7 @@ typedef struct {
     const csimd_softmax_kernels *softmax;
     const csimd_optim_kernels *optim;
     const csimd_gemm_kernels *gemm;
+    const csimd_convert_kernels *convert;
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.
