@@ -1,0 +1,101 @@
+// Everything that can be wrong with a safetensors file.
+
+/// Why a safetensors file was refused, or could not be written; says what was found, what was expected and what to do.
+public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
+    /// The file's path; nil for bytes in memory.
+    public let file: String?
+    /// What is wrong.
+    public let problem: Problem
+
+    /// What is wrong with a file.
+    public enum Problem: Error, Equatable, Sendable {
+        /// The file cannot be opened or read, or is a folder, pipe or device.
+        case unreadable(String)
+        /// Fewer bytes than the eight of the header's length.
+        case tooShort(byteCount: Int)
+        /// A header of more than `SafeTensorsFile.maximumHeaderByteCount` bytes.
+        case headerTooLarge(byteCount: UInt64)
+        /// A header that is longer than the file.
+        case headerBeyondFile(byteCount: UInt64, available: Int)
+        /// Header text that breaks the grammar, at a byte of the header.
+        case malformedHeader(offset: Int, found: String, expected: String)
+        /// Text that is not UTF-8, in a string that begins at a byte of the header.
+        case notUTF8(offset: Int)
+        /// A key that appears twice in one object; Unicode's canonically equivalent spellings count as one.
+        case duplicateKey(String)
+        /// More tensors, metadata, name bytes or axes than are accepted.
+        case tooLarge(what: String, limit: Int)
+        /// A tensor lacks one of its three fields.
+        case missingField(tensor: String, field: String)
+        /// A data type that is not supported.
+        case unknownType(tensor: String, found: String)
+        /// A shape whose element or byte count does not fit into 64 bits.
+        case shapeOverflow(tensor: String, shape: [Int])
+        /// Data offsets that hold another number of bytes than shape and type need.
+        case sizeMismatch(tensor: String, found: Int, expected: Int)
+        /// Data offsets that run backwards.
+        case reversedOffsets(tensor: String, begin: Int, end: Int)
+        /// Data that does not begin where the tensor before it ends: an overlap or a hole.
+        case notContiguous(tensor: String, begin: Int, expected: Int)
+        /// Tensors that do not end where the file ends: it is truncated, or has bytes to spare.
+        case wrongFileSize(found: Int, expected: Int)
+        /// A byte of a BOOL tensor that is neither 0 nor 1.
+        case invalidBool(tensor: String, index: Int, found: UInt8)
+        /// A tensor to be written is named `__metadata__`.
+        case reservedName
+        /// Two tensors to be written have the same name.
+        case duplicateName(String)
+    }
+
+    /// The whole story, beginning with the file's path.
+    public var description: String { (file.map { "\($0): " } ?? "") + problem.description }
+}
+
+extension SafeTensorsError.Problem: CustomStringConvertible {
+    /// Found, expected, and what to do.
+    public var description: String {
+        switch self {
+        case .unreadable(let why):
+            "cannot be read: \(why)"
+        case .tooShort(let count):
+            "found \(count) bytes, expected at least the 8 of a safetensors header's length; the file is truncated or foreign"
+        case .headerTooLarge(let count):
+            "found a header of \(count) bytes, expected at most \(SafeTensorsFile.maximumHeaderByteCount); "
+                + "this is not a safetensors file"
+        case .headerBeyondFile(let count, let available):
+            "found a header length of \(count) bytes, expected at most the \(available) that follow; "
+                + "the file is truncated or foreign"
+        case .malformedHeader(let offset, let found, let expected):
+            "header byte \(offset): found \(found), expected \(expected); the file is damaged or foreign"
+        case .notUTF8(let offset):
+            "header byte \(offset): found a string that is not UTF-8; the file is damaged or foreign"
+        case .duplicateKey(let key):
+            "found the key '\(key)' twice, expected it once; write the file again with distinct names"
+        case .tooLarge(let what, let limit):
+            "found too many \(what), expected at most \(limit); split the file"
+        case .missingField(let tensor, let field):
+            "tensor '\(tensor)': found no '\(field)', expected dtype, shape and data_offsets; the file is damaged"
+        case .unknownType(let tensor, let found):
+            "tensor '\(tensor)': found type '\(found)', expected one of F64 F32 F16 BF16 I64 I32 U8 BOOL; "
+                + "convert the tensor before saving"
+        case .shapeOverflow(let tensor, let shape):
+            "tensor '\(tensor)': found shape \(shape), whose size does not fit into 64 bits; the file is damaged"
+        case .sizeMismatch(let tensor, let found, let expected):
+            "tensor '\(tensor)': found \(found) bytes of data, expected \(expected) from shape and type; the file is damaged"
+        case .reversedOffsets(let tensor, let begin, let end):
+            "tensor '\(tensor)': found data_offsets [\(begin), \(end)], expected begin <= end; the file is damaged"
+        case .notContiguous(let tensor, let begin, let expected):
+            "tensor '\(tensor)': found data at offset \(begin), expected \(expected); "
+                + (begin < expected ? "tensors overlap" : "tensors leave a hole") + ", the file is damaged"
+        case .wrongFileSize(let found, let expected):
+            "found \(found) bytes of data, expected \(expected) from the header; "
+                + (found < expected ? "the file is truncated" : "there are bytes after the last tensor")
+        case .invalidBool(let tensor, let index, let found):
+            "tensor '\(tensor)', element \(index): found the byte \(found), expected 0 or 1 in a BOOL tensor"
+        case .reservedName:
+            "found a tensor named '__metadata__', expected another name: the format reserves this one"
+        case .duplicateName(let name):
+            "found two tensors named '\(name)', expected distinct names"
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// The header of a safetensors file: its text, and the checks that entries and data fit each other exactly.
+// The grammar has three levels and no recursion, so that deeply nested JSON ends at the first bracket that is not
+// expected.
+import NeedletailTensor
+
+/// A header that has passed every check; entries are in the order of their data.
+struct SafeTensorsHeader {
+    typealias Entry = SafeTensorsFile.Entry
+    typealias Problem = SafeTensorsError.Problem
+    static let metadataKey = "__metadata__"
+
+    private(set) var entries: [Entry] = []
+    private(set) var metadata: [String: String] = [:]
+
+    /// Parses and checks a header whose tensors must fill `dataByteCount` bytes exactly; throws
+    /// `SafeTensorsError.Problem`.
+    init(parsing text: [UInt8], dataByteCount: Int) throws {
+        var scanner = JSONScanner(text)
+        var names: Set<String> = []
+        var nameByteCount = 0
+        // No white space before the first brace: foreign files are told apart by their first byte.
+        try scanner.object(allowingSpaceBefore: false) { name, scanner in
+            guard names.insert(name).inserted else { throw Problem.duplicateKey(name) }
+            try Self.count(name, &nameByteCount)
+            if name == Self.metadataKey {
+                try parseMetadata(&scanner, &nameByteCount)
+            } else {
+                guard entries.count < SafeTensorsFile.maximumEntryCount else {
+                    throw Problem.tooLarge(what: "tensors", limit: SafeTensorsFile.maximumEntryCount)
+                }
+                entries.append(try Self.parseEntry(name, &scanner))
+            }
+        }
+        try scanner.end()
+        try arrange(dataByteCount)
+    }
+
+    private static func count(_ name: String, _ total: inout Int) throws {
+        total += name.utf8.count
+        guard total <= SafeTensorsFile.maximumNameByteCount else {
+            throw Problem.tooLarge(what: "bytes of names", limit: SafeTensorsFile.maximumNameByteCount)
+        }
+    }
+
+    private mutating func parseMetadata(_ scanner: inout JSONScanner, _ nameByteCount: inout Int) throws {
+        try scanner.object { key, scanner in
+            guard metadata.count < SafeTensorsFile.maximumEntryCount else {
+                throw Problem.tooLarge(what: "metadata entries", limit: SafeTensorsFile.maximumEntryCount)
+            }
+            try Self.count(key, &nameByteCount)
+            let value = try scanner.string(as: "a string, as all metadata is")
+            guard metadata.updateValue(value, forKey: key) == nil else { throw Problem.duplicateKey(key) }
+        }
+    }
+
+    private static func parseEntry(_ name: String, _ scanner: inout JSONScanner) throws -> Entry {
+        var typeName: String?
+        var shape: [Int]?
+        var offsets: [Int]?
+        try scanner.object { field, scanner in
+            switch field {
+            case "dtype":
+                guard typeName == nil else { throw Problem.duplicateKey(field) }
+                typeName = try scanner.string(as: "a type's name")
+            case "shape":
+                guard shape == nil else { throw Problem.duplicateKey(field) }
+                shape = try scanner.integers(atMost: SafeTensorsFile.maximumRank, what: "axes")
+            case "data_offsets":
+                guard offsets == nil else { throw Problem.duplicateKey(field) }
+                offsets = try scanner.integers(atMost: 2, what: "data_offsets")
+            default:
+                throw scanner.unexpected("the key '\(field.prefix(80))'", expected: "dtype, shape or data_offsets")
+            }
+        }
+        guard let typeName else { throw Problem.missingField(tensor: name, field: "dtype") }
+        guard let shape else { throw Problem.missingField(tensor: name, field: "shape") }
+        guard let offsets, offsets.count == 2 else { throw Problem.missingField(tensor: name, field: "data_offsets") }
+        guard let dtype = DType(safeTensorsName: typeName) else {
+            throw Problem.unknownType(tensor: name, found: String(typeName.prefix(80)))
+        }
+        guard offsets[0] <= offsets[1] else {
+            throw Problem.reversedOffsets(tensor: name, begin: offsets[0], end: offsets[1])
+        }
+        guard let byteCount = byteCount(dtype, shape) else { throw Problem.shapeOverflow(tensor: name, shape: shape) }
+        guard byteCount == offsets[1] - offsets[0] else {
+            throw Problem.sizeMismatch(tensor: name, found: offsets[1] - offsets[0], expected: byteCount)
+        }
+        return Entry(name: name, dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
+    }
+
+    /// Bytes of a tensor; nil where the product of the sizes other than zero wraps, since strides would wrap too.
+    private static func byteCount(_ dtype: DType, _ shape: [Int]) -> Int? {
+        var product = dtype.byteCount
+        for size in shape where size != 0 {
+            let (next, overflow) = product.multipliedReportingOverflow(by: size)
+            guard !overflow else { return nil }
+            product = next
+        }
+        return shape.contains(0) ? 0 : product
+    }
+
+    /// Sorts entries by their data and checks that they fill it without overlap, hole or rest.
+    private mutating func arrange(_ dataByteCount: Int) throws {
+        entries.sort { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
+        var end = 0
+        for entry in entries {
+            guard entry.range.lowerBound == end else {
+                throw Problem.notContiguous(tensor: entry.name, begin: entry.range.lowerBound, expected: end)
+            }
+            end = entry.range.upperBound
+        }
+        guard end == dataByteCount else { throw Problem.wrongFileSize(found: dataByteCount, expected: end) }
+    }
+
+    /// The header's text for tensors in the order of their data, not padded.
+    static func encode(
+        _ tensors: [(name: String, dtype: DType, shape: [Int])], _ metadata: [String: String]
+    ) throws -> [UInt8] {
+        var text: [UInt8] = [UInt8(ascii: "{")]
+        var nameByteCount = 0
+        var names: Set<String> = []
+        func separate() { if text.count > 1 && text.last != UInt8(ascii: "{") { text.append(UInt8(ascii: ",")) } }
+        guard tensors.count <= SafeTensorsFile.maximumEntryCount, metadata.count <= SafeTensorsFile.maximumEntryCount
+        else {
+            throw SafeTensorsError(
+                file: nil,
+                problem: .tooLarge(what: "tensors or metadata entries", limit: SafeTensorsFile.maximumEntryCount))
+        }
+        do {
+            if !metadata.isEmpty {
+                text += Array("\"\(metadataKey)\":{".utf8)
+                for (key, value) in metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+                    try count(key, &nameByteCount)
+                    separate()
+                    text += JSONScanner.quoted(key) + [UInt8(ascii: ":")] + JSONScanner.quoted(value)
+                }
+                text.append(UInt8(ascii: "}"))
+            }
+            var offset = 0
+            for (name, dtype, shape) in tensors {
+                guard name != metadataKey else { throw Problem.reservedName }
+                guard names.insert(name).inserted else { throw Problem.duplicateName(name) }
+                guard shape.count <= SafeTensorsFile.maximumRank else {
+                    throw Problem.tooLarge(what: "axes", limit: SafeTensorsFile.maximumRank)
+                }
+                guard let byteCount = byteCount(dtype, shape) else {
+                    throw Problem.shapeOverflow(tensor: name, shape: shape)
+                }
+                try count(name, &nameByteCount)
+                separate()
+                let sizes = shape.map(String.init).joined(separator: ",")
+                let fields =
+                    ":{\"dtype\":\"\(dtype.safeTensorsName)\",\"shape\":[\(sizes)],"
+                    + "\"data_offsets\":[\(offset),\(offset + byteCount)]}"
+                text += JSONScanner.quoted(name) + Array(fields.utf8)
+                offset += byteCount
+            }
+        } catch let problem as Problem {
+            throw SafeTensorsError(file: nil, problem: problem)
+        }
+        text.append(UInt8(ascii: "}"))
+        return text
+    }
+}

@@ -1,0 +1,92 @@
+// A model's parameters by name: reading them out, and loading them all or not at all.
+public import NeedletailTensor
+
+extension Module {
+    /// The stored values of all parameters under their dotted names, in the order of `namedParameters()`.
+    ///
+    /// The tensors are views: a later optimizer step changes what they show. Write or copy them before it.
+    public func stateDictionary() -> [(name: String, tensor: Tensor)] {
+        namedParameters().map { ($0.name, $0.parameter.master) }
+    }
+
+    /// Assigns parameters from tensors by name, converting to each parameter's type.
+    ///
+    /// A parameter that is shared under several names may be given under any of them, under several only with equal
+    /// values.
+    /// - Parameter strict: whether missing and unexpected names are errors; otherwise they are returned.
+    /// - Returns: the names of parameters that were not given, and the given names that no parameter has.
+    /// - Throws: `StateDictionaryError`, having changed nothing. Wrong shapes and types are errors whatever `strict`
+    ///   says.
+    @discardableResult
+    public func load(
+        stateDictionary: [String: Tensor], strict: Bool = true
+    ) throws -> (missing: [String], unexpected: [String]) {
+        let parameters = namedParameters()
+        var names: [ObjectIdentifier: [String]] = [:]
+        var known: Set<String> = []
+        for (name, parameter) in parameterAliases() {
+            names[ObjectIdentifier(parameter), default: []].append(name)
+            known.insert(name)
+        }
+
+        var error = StateDictionaryError(
+            missing: [], unexpected: stateDictionary.keys.filter { !known.contains($0) }.sorted())
+        var assignments: [(parameter: Parameter, tensor: Tensor)] = []
+        for (name, parameter) in parameters {
+            let given = names[ObjectIdentifier(parameter), default: [name]].compactMap { alias in
+                stateDictionary[alias].map { (name: alias, tensor: $0) }
+            }
+            guard let first = given.first else {
+                error.missing.append(name)
+                continue
+            }
+            for (alias, tensor) in given { error.check(tensor, named: alias, against: parameter) }
+            for (alias, tensor) in given.dropFirst()
+            where tensor.dtype != first.tensor.dtype || tensor.bytes != first.tensor.bytes {
+                error.problems.append(
+                    "'\(first.name)' and '\(alias)' are one shared parameter but have different values; keep one of them"
+                )
+            }
+            assignments.append((parameter, first.tensor))
+        }
+
+        let namesAreWrong = !error.missing.isEmpty || !error.unexpected.isEmpty
+        guard error.problems.isEmpty && !(strict && namesAreWrong) else { throw error }
+        for (parameter, tensor) in assignments { try parameter.assign(tensor) }
+        return (error.missing, error.unexpected)
+    }
+}
+
+/// A state dictionary that does not fit the model: which names are missing or unexpected, which tensors are wrong.
+public struct StateDictionaryError: Error, Equatable, CustomStringConvertible {
+    /// Names that the model has and the dictionary has not.
+    public internal(set) var missing: [String]
+    /// Names that the dictionary has and the model has not.
+    public internal(set) var unexpected: [String]
+    /// Tensors of a wrong shape or type: name, found, expected.
+    public internal(set) var problems: [String] = []
+
+    init(missing: [String], unexpected: [String]) {
+        self.missing = missing
+        self.unexpected = unexpected
+    }
+
+    mutating func check(_ tensor: Tensor, named name: String, against parameter: Parameter) {
+        if tensor.shape != parameter.shape {
+            problems.append("'\(name)': found shape \(tensor.shape), expected \(parameter.shape)")
+        } else if !tensor.dtype.isFloatingPoint {
+            problems.append("'\(name)': found type \(tensor.dtype), expected a floating-point type")
+        }
+    }
+
+    /// All that is wrong, one line a kind, and what to do.
+    public var description: String {
+        var lines = ["the state dictionary does not fit the model; nothing was loaded"]
+        if !missing.isEmpty { lines.append("missing: " + missing.joined(separator: ", ")) }
+        if !unexpected.isEmpty { lines.append("unexpected: " + unexpected.joined(separator: ", ")) }
+        lines += problems
+        lines.append(
+            "build the model with the sizes it was saved with, or pass strict: false to ignore differing names")
+        return lines.joined(separator: "\n  ")
+    }
+}

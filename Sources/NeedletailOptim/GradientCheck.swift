@@ -1,0 +1,59 @@
+// What one read of all gradients tells: their norm, and whether they are finite.
+package import NeedletailTensor
+
+/// The norm of an optimizer's gradients and the first value among them that is infinite or NaN, from one read of the
+/// memory.
+public struct GradientCheck: Sendable, CustomStringConvertible {
+    /// Where the first value that is not finite stands.
+    public struct NonFinite: Sendable, Equatable {
+        /// The parameter's dotted name.
+        public let parameter: String
+        /// The value's row-major index in the parameter's gradient.
+        public let index: Int
+    }
+
+    /// The 2-norm of all unscaled gradients together, in float64; infinite or NaN where they are.
+    public let norm: Double
+    /// The first value that is not finite, in the order of parameters; decided on the scaled values, element by
+    /// element.
+    public let firstNonFinite: NonFinite?
+    /// What gradients are multiplied with before use: 1 / scale.
+    public let gradientScale: Double
+
+    /// Whether every gradient is finite, so that a step may be made.
+    public var isFinite: Bool { firstNonFinite == nil }
+
+    /// The norm, or where it fails.
+    public var description: String {
+        if let at = firstNonFinite { return "gradient of '\(at.parameter)' is not finite at element \(at.index)" }
+        return "gradient norm \(norm)"
+    }
+
+    /// What the optimizer's kernel is to do to each gradient.
+    package func transform(clipping: GradientClipping?) -> GradientTransform {
+        clipping?.transform(of: self) ?? GradientTransform(gradientScale: gradientScale)
+    }
+}
+
+extension Optimizer {
+    /// Reads all gradients once. Parameters without a gradient, and such without elements, add nothing.
+    ///
+    /// - Parameter gradientScale: `LossScaler.unscaleFactor` where the loss was scaled: the norm is that of g
+    ///   gradientScale.
+    public func checkGradients(gradientScale: Double = 1) -> GradientCheck {
+        var sumOfSquares = 0.0
+        var firstNonFinite: GradientCheck.NonFinite?
+        for (position, parameter) in parameters.enumerated() {
+            guard let gradient = parameter.gradient else { continue }
+            let check = finiteCheck(gradient)
+            sumOfSquares += check.sumOfSquares
+            if firstNonFinite == nil, let index = check.firstNonFinite {
+                let name = parameter.name.isEmpty ? "parameter\(position)" : parameter.name
+                firstNonFinite = .init(parameter: name, index: index)
+            }
+        }
+        return GradientCheck(
+            norm: sumOfSquares.squareRoot() * gradientScale, firstNonFinite: firstNonFinite,
+            gradientScale: gradientScale)
+    }
+}

@@ -1,0 +1,82 @@
+// The state of loss scaling: the scale, and how many steps have gone well since it last changed.
+
+/// The loss scale of a run, moved by the rule of a `LossScale`; as `torch.amp.GradScaler`, with a floor.
+///
+/// One scaler serves all optimizers of a run: it is updated once a batch, after all of them.
+///
+///     loss.backward(seed: Double(scaler.scale))
+///     let check = optimizer.checkGradients(gradientScale: Double(scaler.unscaleFactor))
+///     if check.isFinite { optimizer.step(check: check) }
+///     try scaler.update(overflowed: !check.isFinite)
+public struct LossScaler: Sendable, Equatable {
+    /// The rule.
+    public let rule: LossScale
+    /// What the loss is multiplied with before backward.
+    public private(set) var scale: Float
+    /// Steps without overflow since the scale last changed.
+    public private(set) var growthTracker = 0
+
+    /// Makes a scaler at the rule's first scale; throws `LossScaleError` where the rule is invalid.
+    public init(_ rule: LossScale) throws(LossScaleError) {
+        try rule.validate()
+        self.rule = rule
+        switch rule {
+        case .fixed(let scale): self.scale = scale
+        case .dynamic(let initial, _, _, _, _, _): scale = initial
+        }
+    }
+
+    /// What gradients are multiplied with before use: 1 / scale, formed in float64 and rounded to float32.
+    public var unscaleFactor: Float { Float(1 / Double(scale)) }
+
+    /// Moves the state on by one batch.
+    ///
+    /// Overflow: scale backoff, tracker 0. Else tracker + 1, and at the interval scale growth (where that is finite and
+    /// not above the maximum), tracker 0. Products are formed in float64 and rounded to float32.
+    /// - Throws: `LossScaleError.belowMinimum`, having changed nothing.
+    public mutating func update(overflowed: Bool) throws(LossScaleError) {
+        guard case .dynamic(_, let growth, let backoff, let interval, let minimum, let maximum) = rule else { return }
+        if overflowed {
+            let next = Float(Double(scale) * backoff)
+            guard next >= minimum else { throw .belowMinimum(scale: scale, next: next, minimum: minimum) }
+            scale = next
+            growthTracker = 0
+            return
+        }
+        growthTracker += 1
+        // At or past it: a restored tracker may come from a run with a longer interval.
+        guard growthTracker >= interval else { return }
+        let next = Float(Double(scale) * growth)
+        if next.isFinite && next <= maximum { scale = next }
+        growthTracker = 0
+    }
+
+    /// What a checkpoint keeps.
+    public struct State: Codable, Sendable, Equatable {
+        /// The scale.
+        public var scale: Float
+        /// Steps without overflow since the scale last changed.
+        public var growthTracker: Int
+
+        /// A state with the given values.
+        public init(scale: Float, growthTracker: Int) {
+            self.scale = scale
+            self.growthTracker = growthTracker
+        }
+    }
+
+    /// What a checkpoint keeps.
+    public var state: State { State(scale: scale, growthTracker: growthTracker) }
+
+    /// Goes on from a saved state under this scaler's rule; a fixed scale stays what it is.
+    /// - Throws: `LossScaleError.invalidState`, having changed nothing.
+    public mutating func restore(_ state: State) throws(LossScaleError) {
+        guard state.scale > 0, state.scale.isFinite, Float(1 / Double(state.scale)).isFinite, state.growthTracker >= 0
+        else {
+            throw .invalidState(scale: state.scale, growthTracker: state.growthTracker)
+        }
+        guard case .dynamic = rule else { return }
+        scale = state.scale
+        growthTracker = state.growthTracker
+    }
+}

@@ -1,0 +1,83 @@
+// Loss scaling: the golden trace, PyTorch's sequences, the floor, growth at its limits, saving and restoring.
+import Foundation
+import NeedletailOptim
+import Testing
+
+@Suite struct LossScalerTests {
+    @Test func goldenTrace() throws {
+        var scaler = try LossScaler(.dynamic(interval: 3))
+        let trace = try (0..<10).map { step in
+            try scaler.update(overflowed: step == 4)
+            return scaler.state
+        }
+        let expected: [(Float, Int)] = [
+            (65536, 1), (65536, 2), (131072, 0), (131072, 1), (65536, 0), (65536, 1), (65536, 2), (131072, 0),
+            (131072, 1),
+            (131072, 2),
+        ]
+        #expect(trace == expected.map { LossScaler.State(scale: $0.0, growthTracker: $0.1) })
+    }
+
+    @Test func restoringInMidIntervalContinuesTheTrace() throws {
+        var scaler = try LossScaler(.dynamic(interval: 3))
+        var resumed = scaler
+        for step in 0..<30 {
+            try scaler.update(overflowed: step % 7 == 4)
+            try resumed.update(overflowed: step % 7 == 4)
+            #expect(resumed == scaler)
+            let saved = try JSONEncoder().encode(resumed.state)
+            resumed = try LossScaler(.dynamic(interval: 3))
+            try resumed.restore(JSONDecoder().decode(LossScaler.State.self, from: saved))
+        }
+    }
+
+    @Test func overflowBelowTheMinimumThrowsAndChangesNothing() throws {
+        var scaler = try LossScaler(.dynamic(initial: 4, minimum: 1))
+        try scaler.update(overflowed: true)
+        try scaler.update(overflowed: true)
+        #expect(scaler.scale == 1)
+        #expect(throws: LossScaleError.belowMinimum(scale: 1, next: 0.5, minimum: 1)) {
+            try scaler.update(overflowed: true)
+        }
+        #expect(scaler.scale == 1)
+    }
+
+    @Test func growthStopsAtTheMaximumAndBeforeInfinity() throws {
+        var capped = try LossScaler(.dynamic(initial: 4, interval: 1, maximum: 10))
+        for _ in 0..<5 { try capped.update(overflowed: false) }
+        #expect(capped.state == .init(scale: 8, growthTracker: 0))
+
+        var huge = try LossScaler(.dynamic(initial: 0x1p125, interval: 1))
+        for _ in 0..<5 { try huge.update(overflowed: false) }
+        #expect(huge.scale == 0x1p127)
+        // 2^-127 is subnormal and exact: gradients are unscaled without loss.
+        #expect(huge.unscaleFactor == 0x1p-127)
+    }
+
+    @Test func aFixedScaleStays() throws {
+        var scaler = try LossScaler(.fixed(128))
+        try scaler.update(overflowed: true)
+        try scaler.update(overflowed: false)
+        #expect(scaler.state == .init(scale: 128, growthTracker: 0))
+        #expect(scaler.unscaleFactor == 0x1p-7)
+    }
+
+    @Test(arguments: [
+        LossScale.dynamic(growth: 1), .dynamic(growth: .nan), .dynamic(growth: .infinity), .dynamic(backoff: 0),
+        .dynamic(backoff: 1), .dynamic(backoff: .nan), .dynamic(interval: 0), .dynamic(minimum: 0),
+        .dynamic(minimum: .nan), .dynamic(minimum: 0x1p-140), .dynamic(initial: .infinity), .dynamic(initial: 0.5),
+        .dynamic(initial: 4, maximum: 2), .dynamic(maximum: .nan), .fixed(0), .fixed(-1), .fixed(.nan),
+        .fixed(.infinity),
+    ])
+    func invalidRulesAreRefused(_ rule: LossScale) {
+        #expect(throws: LossScaleError.self) { try LossScaler(rule) }
+    }
+
+    @Test func invalidStatesAreRefused() throws {
+        var scaler = try LossScaler(.dynamic())
+        for (scale, tracker) in [(0, 0), (-1, 0), (Float.nan, 0), (.infinity, 0), (1, -1)] {
+            #expect(throws: LossScaleError.self) { try scaler.restore(.init(scale: scale, growthTracker: tracker)) }
+        }
+        #expect(scaler.scale == 65536)
+    }
+}
