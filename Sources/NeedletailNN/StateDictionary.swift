@@ -44,7 +44,7 @@ extension Module {
             for (alias, tensor) in given.dropFirst()
             where tensor.dtype != first.tensor.dtype || tensor.bytes != first.tensor.bytes {
                 error.problems.append(
-                    "'\(first.name)' and '\(alias)' are one shared parameter but have different values; keep one of them"
+                    "'\(first.name)' and '\(alias)' are one shared parameter, found different values; keep one"
                 )
             }
             assignments.append((parameter, first.tensor))

@@ -36,8 +36,46 @@ public enum LossScale: Sendable, Equatable {
 
     // Both the scale and its reciprocal must be finite in float32.
     private static let usable = "a float32 above zero whose reciprocal is finite"
-    private static func isUsable(_ scale: Float) -> Bool {
+    static func isUsable(_ scale: Float) -> Bool {
         scale > 0 && scale.isFinite && Float(1 / Double(scale)).isFinite
+    }
+}
+
+extension LossScale: Codable {
+    private enum CodingKeys: CodingKey {
+        case fixed, initial, growth, backoff, interval, minimum, maximum
+    }
+
+    /// Reads what `encode(to:)` wrote; the values are checked by `validate()` only.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        if let scale = try container.decodeIfPresent(Float.self, forKey: .fixed) {
+            self = .fixed(scale)
+            return
+        }
+        self = .dynamic(
+            initial: try container.decode(Float.self, forKey: .initial),
+            growth: try container.decode(Double.self, forKey: .growth),
+            backoff: try container.decode(Double.self, forKey: .backoff),
+            interval: try container.decode(Int.self, forKey: .interval),
+            minimum: try container.decode(Float.self, forKey: .minimum),
+            maximum: try container.decodeIfPresent(Float.self, forKey: .maximum) ?? .infinity)
+    }
+
+    /// Writes one field a value; an infinite maximum is left out, since JSON has no infinity.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        switch self {
+        case .fixed(let scale):
+            try container.encode(scale, forKey: .fixed)
+        case .dynamic(let initial, let growth, let backoff, let interval, let minimum, let maximum):
+            try container.encode(initial, forKey: .initial)
+            try container.encode(growth, forKey: .growth)
+            try container.encode(backoff, forKey: .backoff)
+            try container.encode(interval, forKey: .interval)
+            try container.encode(minimum, forKey: .minimum)
+            if maximum.isFinite { try container.encode(maximum, forKey: .maximum) }
+        }
     }
 }
 
@@ -56,11 +94,12 @@ public enum LossScaleError: Error, Equatable, CustomStringConvertible {
         case .invalid(let option, let found, let expected):
             "loss scale: \(option): found \(found), expected \(expected)"
         case .belowMinimum(let scale, let next, let minimum):
-            "gradients overflow at loss scale \(scale), and the next, \(next), is below the minimum \(minimum): the overflow "
-                + "does not come from scaling; look for infinite inputs, lower the learning rate, or use bf16-mixed"
+            "gradients overflow at loss scale \(scale), and the next, \(next), is below the minimum \(minimum): "
+                + "the overflow does not come from scaling; look for infinite inputs, lower the learning rate or "
+                + "use bf16-mixed"
         case .invalidState(let scale, let growthTracker):
-            "loss scale: found the saved state (\(scale), \(growthTracker)), expected a scale above zero whose reciprocal "
-                + "is finite and a tracker of zero or more; the checkpoint is damaged"
+            "loss scale: found the saved state (\(scale), \(growthTracker)), expected a scale above zero whose "
+                + "reciprocal is finite and a tracker of zero or more; the checkpoint is damaged"
         }
     }
 }

@@ -44,39 +44,35 @@ public struct LossScaler: Sendable, Equatable {
             return
         }
         growthTracker += 1
-        // At or past it: a restored tracker may come from a run with a longer interval.
         guard growthTracker >= interval else { return }
         let next = Float(Double(scale) * growth)
         if next.isFinite && next <= maximum { scale = next }
         growthTracker = 0
     }
+}
 
-    /// What a checkpoint keeps.
-    public struct State: Codable, Sendable, Equatable {
-        /// The scale.
-        public var scale: Float
-        /// Steps without overflow since the scale last changed.
-        public var growthTracker: Int
+// Checkpoints: the rule, the scale and the tracker, as in PyTorch.
+extension LossScaler: Codable {
+    private enum CodingKeys: CodingKey {
+        case rule, scale, growthTracker
+    }
 
-        /// A state with the given values.
-        public init(scale: Float, growthTracker: Int) {
-            self.scale = scale
-            self.growthTracker = growthTracker
+    /// Reads what `encode(to:)` wrote; throws `LossScaleError` for a rule or a state that cannot be.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        try self.init(container.decode(LossScale.self, forKey: .rule))
+        scale = try container.decode(Float.self, forKey: .scale)
+        growthTracker = try container.decode(Int.self, forKey: .growthTracker)
+        guard LossScale.isUsable(scale) && growthTracker >= 0 else {
+            throw LossScaleError.invalidState(scale: scale, growthTracker: growthTracker)
         }
     }
 
-    /// What a checkpoint keeps.
-    public var state: State { State(scale: scale, growthTracker: growthTracker) }
-
-    /// Goes on from a saved state under this scaler's rule; a fixed scale stays what it is.
-    /// - Throws: `LossScaleError.invalidState`, having changed nothing.
-    public mutating func restore(_ state: State) throws(LossScaleError) {
-        guard state.scale > 0, state.scale.isFinite, Float(1 / Double(state.scale)).isFinite, state.growthTracker >= 0
-        else {
-            throw .invalidState(scale: state.scale, growthTracker: state.growthTracker)
-        }
-        guard case .dynamic = rule else { return }
-        scale = state.scale
-        growthTracker = state.growthTracker
+    /// Writes the rule, the scale and the growth tracker.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(rule, forKey: .rule)
+        try container.encode(scale, forKey: .scale)
+        try container.encode(growthTracker, forKey: .growthTracker)
     }
 }

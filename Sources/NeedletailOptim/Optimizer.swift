@@ -25,7 +25,7 @@ open class Optimizer {
         for (index, parameter) in groups.flatMap(\.parameters).enumerated() {
             require(
                 seen.insert(ObjectIdentifier(parameter)).inserted,
-                "parameter \(index) '\(parameter.name)' \(parameter.shape) was given to the optimizer twice; give it once"
+                "parameter \(index) '\(parameter.name)' \(parameter.shape) was given to the optimizer twice"
             )
         }
     }

@@ -58,7 +58,8 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
         case .unreadable(let why):
             "cannot be read: \(why)"
         case .tooShort(let count):
-            "found \(count) bytes, expected at least the 8 of a safetensors header's length; the file is truncated or foreign"
+            "found \(count) bytes, expected at least the 8 of a safetensors header's length; "
+                + "the file is truncated or foreign"
         case .headerTooLarge(let count):
             "found a header of \(count) bytes, expected at most \(SafeTensorsFile.maximumHeaderByteCount); "
                 + "this is not a safetensors file"
@@ -81,7 +82,8 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
         case .shapeOverflow(let tensor, let shape):
             "tensor '\(tensor)': found shape \(shape), whose size does not fit into 64 bits; the file is damaged"
         case .sizeMismatch(let tensor, let found, let expected):
-            "tensor '\(tensor)': found \(found) bytes of data, expected \(expected) from shape and type; the file is damaged"
+            "tensor '\(tensor)': found \(found) bytes of data, expected \(expected) from shape and type; "
+                + "the file is damaged"
         case .reversedOffsets(let tensor, let begin, let end):
             "tensor '\(tensor)': found data_offsets [\(begin), \(end)], expected begin <= end; the file is damaged"
         case .notContiguous(let tensor, let begin, let expected):
