@@ -25,8 +25,8 @@ static const csimd_row rows[] = {
         .fma_probe = csimd_fma_probe_avx512,
         .convert = &csimd_convert_kernels_avx512,
         .gemm = &csimd_gemm_avx512,
-        .softmax = &csimd_softmax_kernels_ref,
-        .optim = &csimd_optim_kernels_ref,
+        .softmax = &csimd_softmax_kernels_avx512,
+        .optim = &csimd_optim_kernels_avx512,
     },
     {
         .name = "avx2",
@@ -34,8 +34,8 @@ static const csimd_row rows[] = {
         .fma_probe = csimd_fma_probe_avx2,
         .convert = &csimd_convert_kernels_avx2,
         .gemm = &csimd_gemm_avx2,
-        .softmax = &csimd_softmax_kernels_ref,
-        .optim = &csimd_optim_kernels_ref,
+        .softmax = &csimd_softmax_kernels_avx2,
+        .optim = &csimd_optim_kernels_avx2,
     },
 #endif
     {

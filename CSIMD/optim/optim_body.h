@@ -1,0 +1,149 @@
+// SGD and Adam over the vocabulary of vector_avx2.h or vector_avx512.h: every array is read once and written once. Whole
+// vectors and the last partial one go through the same instructions, so an element's bits do not depend on its position.
+// Products are fused into sums where PyTorch rounds twice: nearer to the exact value, within an ulp of PyTorch's.
+
+V_INLINE v_f32 load_lanes(csimd_type type, const void *x, size_t index, size_t lanes) {
+    return lanes == v_lanes ? v_load(type, x, index) : v_load_first(type, x, index, lanes);
+}
+
+V_INLINE void store_lanes(csimd_type type, void *y, size_t index, size_t lanes, v_f32 value) {
+    if (lanes == v_lanes)
+        v_store(type, y, index, value);
+    else
+        v_store_first(type, y, index, lanes, value);
+}
+
+// What the gradient becomes before the optimizer's formula. v_min and v_max return their second operand where either is NaN.
+typedef struct {
+    v_f32 scale, clip_coefficient, clip_value, sign;  // sign: -0 to negate, +0 to keep
+    bool by_value;
+} gradient_transform;
+
+V_INLINE gradient_transform transform_of(const csimd_optimizer_args *run) {
+    return (gradient_transform){
+        .scale = v_set((float)run->gradient_scale),
+        .clip_coefficient = v_set((float)run->clip_coefficient),
+        .clip_value = v_set((float)run->clip_value),
+        .sign = v_set(run->maximize ? -0.0f : 0.0f),
+        .by_value = run->clip_value > 0,
+    };
+}
+
+V_INLINE v_f32 load_gradient(const csimd_optimizer_args *run, gradient_transform t, size_t i, size_t lanes) {
+    v_f32 g = v_mul(load_lanes(CSIMD_F32, run->gradient, i, lanes), t.scale);
+    if (t.by_value)
+        g = v_max(v_negate(t.clip_value), v_min(t.clip_value, g));
+    else
+        g = v_mul(g, t.clip_coefficient);
+    return v_xor(g, t.sign);
+}
+
+// `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
+V_INLINE void store_parameter(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, size_t i, size_t lanes,
+                              v_f32 p) {
+    store_lanes(type, run->parameter, i, lanes, p);
+    if (shadow != CSIMD_F32) store_lanes(shadow, run->shadow, i, lanes, p);
+}
+
+V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, float *buffer,
+                      const csimd_sgd_coefficients *k) {
+    const gradient_transform transform = transform_of(run);
+    const v_f32 learning_rate = v_set((float)k->learning_rate), weight_decay = v_set((float)k->weight_decay);
+    const v_f32 momentum = v_set((float)k->momentum), undamped = v_set((float)k->undamped);
+    const bool decays = k->weight_decay != 0, has_momentum = k->has_momentum;
+    for (size_t i = 0; i < run->count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, run->count - i);
+        v_f32 p = load_lanes(type, run->parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
+        if (decays) g = v_fma(weight_decay, p, g);
+        if (has_momentum) {
+            v_f32 b = k->first_step ? g : v_fma(momentum, load_lanes(CSIMD_F32, buffer, i, lanes), v_mul(undamped, g));
+            store_lanes(CSIMD_F32, buffer, i, lanes, b);
+            g = k->nesterov ? v_fma(momentum, b, g) : b;
+        }
+        store_parameter(type, shadow, run, i, lanes, v_fnma(learning_rate, g, p));
+    }
+}
+
+V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, float *first, float *second,
+                       float *largest, const csimd_adam_coefficients *k) {
+    const gradient_transform transform = transform_of(run);
+    const v_f32 decay = v_set((float)k->decay), weight_decay = v_set((float)k->weight_decay);
+    const bool decays = k->weight_decay != 0, from_gradient = k->gradient_share_of_first >= 0.5;
+    const v_f32 beta1 = v_set((float)k->beta1), share1 = v_set((float)k->gradient_share_of_first);
+    const v_f32 beta2 = v_set((float)k->beta2), share2 = v_set((float)k->gradient_share_of_second);
+    const v_f32 step_size = v_set((float)k->step_size), epsilon = v_set((float)k->epsilon);
+    const v_f32 correction = v_set((float)(1 / k->second_correction));
+    for (size_t i = 0; i < run->count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, run->count - i);
+        v_f32 p = v_mul(load_lanes(type, run->parameter, i, lanes), decay), g = load_gradient(run, transform, i, lanes);
+        if (decays) g = v_fma(weight_decay, p, g);
+        v_f32 m = load_lanes(CSIMD_F32, first, i, lanes), distance = v_sub(g, m);
+        m = from_gradient ? v_fnma(beta1, distance, g) : v_fma(share1, distance, m);
+        v_f32 v = v_fma(beta2, load_lanes(CSIMD_F32, second, i, lanes), v_mul(v_mul(share2, g), g));
+        store_lanes(CSIMD_F32, first, i, lanes, m);
+        store_lanes(CSIMD_F32, second, i, lanes, v);
+        if (largest != NULL) {
+            v = v_max(load_lanes(CSIMD_F32, largest, i, lanes), v);
+            store_lanes(CSIMD_F32, largest, i, lanes, v);
+        }
+        v_f32 denominator = v_fma(v_sqrt(v), correction, epsilon);
+        store_parameter(type, shadow, run, i, lanes, v_sub(p, v_div(v_mul(step_size, m), denominator)));
+    }
+}
+
+// Which specialisation a run needs: the parameter's type, and for float32 the shadow's.
+typedef enum { PLAIN_F32, SHADOW_F16, SHADOW_BF16, TRUE_F16, TRUE_BF16, ALL_F64 } run_kind;
+
+V_INLINE run_kind kind_of(const csimd_optimizer_args *run) {
+    if (run->type == CSIMD_F64) return ALL_F64;
+    if (run->type == CSIMD_F16) return TRUE_F16;
+    if (run->type == CSIMD_BF16) return TRUE_BF16;
+    if (run->shadow == NULL) return PLAIN_F32;
+    return run->shadow_type == CSIMD_F16 ? SHADOW_F16 : SHADOW_BF16;
+}
+
+static void sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
+    switch (kind_of(run)) {
+    case PLAIN_F32:
+        sgd_run(CSIMD_F32, CSIMD_F32, run, momentum_buffer, k);
+        return;
+    case SHADOW_F16:
+        sgd_run(CSIMD_F32, CSIMD_F16, run, momentum_buffer, k);
+        return;
+    case SHADOW_BF16:
+        sgd_run(CSIMD_F32, CSIMD_BF16, run, momentum_buffer, k);
+        return;
+    case TRUE_F16:
+        sgd_run(CSIMD_F16, CSIMD_F32, run, momentum_buffer, k);
+        return;
+    case TRUE_BF16:
+        sgd_run(CSIMD_BF16, CSIMD_F32, run, momentum_buffer, k);
+        return;
+    case ALL_F64:
+        csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
+        return;
+    }
+}
+
+static void adam(const csimd_optimizer_args *run, void *first, void *second, void *largest, const csimd_adam_coefficients *k) {
+    switch (kind_of(run)) {
+    case PLAIN_F32:
+        adam_run(CSIMD_F32, CSIMD_F32, run, first, second, largest, k);
+        return;
+    case SHADOW_F16:
+        adam_run(CSIMD_F32, CSIMD_F16, run, first, second, largest, k);
+        return;
+    case SHADOW_BF16:
+        adam_run(CSIMD_F32, CSIMD_BF16, run, first, second, largest, k);
+        return;
+    case TRUE_F16:
+        adam_run(CSIMD_F16, CSIMD_F32, run, first, second, largest, k);
+        return;
+    case TRUE_BF16:
+        adam_run(CSIMD_BF16, CSIMD_F32, run, first, second, largest, k);
+        return;
+    case ALL_F64:
+        csimd_optim_kernels_ref.adam(run, first, second, largest, k);
+        return;
+    }
+}

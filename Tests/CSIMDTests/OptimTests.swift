@@ -1,0 +1,354 @@
+import CSIMD
+import Foundation
+import Testing
+
+/// The options of one optimizer, with PyTorch's names spelled out.
+private struct OptimizerOptions {
+    enum Kind { case sgd, adam, adamW }
+    var kind: Kind
+    var learningRate = 1e-2
+    var weightDecay = 0.0
+    var maximize = false
+    var momentum = 0.0
+    var dampening = 0.0
+    var nesterov = false
+    var beta1 = 0.9
+    var beta2 = 0.999
+    var epsilon = 1e-8
+    var amsgrad = false
+    var gradientScale = 1.0
+    var clipCoefficient = 1.0
+    var clipValue = 0.0
+}
+
+/// One parameter under PyTorch 2.13's formulas, in its order of operations (torch.optim.sgd / adam, the single-tensor paths),
+/// every operation rounded to `Value`: Float is what PyTorch computes in float32, Double the exact reference.
+private struct ScalarOptimizer<Value: BinaryFloatingPoint> {
+    var parameter: Value
+    var first: Value = 0
+    var second: Value = 0
+    var largest: Value = 0
+
+    mutating func step(_ o: OptimizerOptions, gradient: Value, step: Int) {
+        var g = gradient * Value(o.gradientScale)
+        if o.clipValue > 0 {
+            g = min(max(g, Value(-o.clipValue)), Value(o.clipValue))
+        } else {
+            g *= Value(o.clipCoefficient)
+        }
+        if o.maximize { g = -g }
+        switch o.kind {
+        case .sgd:
+            if o.weightDecay != 0 { g += Value(o.weightDecay) * parameter }
+            if o.momentum != 0 {
+                first = step == 1 ? g : first * Value(o.momentum) + Value(1 - o.dampening) * g
+                g = o.nesterov ? g + Value(o.momentum) * first : first
+            }
+            parameter += Value(-o.learningRate) * g
+        case .adam, .adamW:
+            if o.weightDecay != 0 {
+                if o.kind == .adamW {
+                    parameter *= Value(1 - o.learningRate * o.weightDecay)
+                } else {
+                    g += Value(o.weightDecay) * parameter
+                }
+            }
+            let weight = 1 - o.beta1  // lerp
+            first = weight < 0.5 ? first + Value(weight) * (g - first) : g - (g - first) * Value(1 - weight)
+            second = second * Value(o.beta2) + Value(1 - o.beta2) * g * g
+            if o.amsgrad { largest = max(largest, second) }
+            let stepSize = o.learningRate / (1 - pow(o.beta1, Double(step)))
+            let correction = sqrt(1 - pow(o.beta2, Double(step)))
+            let denominator = (o.amsgrad ? largest : second).squareRoot() / Value(correction) + Value(o.epsilon)
+            parameter += Value(-stepSize) * first / denominator
+        }
+    }
+}
+
+/// Buffers of one run of an optimizer on CSIMD.
+private struct OptimizerRun {
+    let options: OptimizerOptions
+    let type: csimd_type
+    let parameter: TypedBuffer
+    let gradient: TypedBuffer
+    let first: TypedBuffer
+    let second: TypedBuffer
+    let largest: TypedBuffer
+    let shadow: TypedBuffer?
+
+    init(
+        _ arena: BufferArena, _ options: OptimizerOptions, _ type: csimd_type, initial: [Double],
+        shadow shadowType: csimd_type? = nil
+    ) {
+        self.options = options
+        self.type = type
+        let state = type == CSIMD_F64 ? CSIMD_F64 : CSIMD_F32
+        let zeros = [Double](repeating: 0, count: initial.count)
+        parameter = arena.make(type, initial)
+        gradient = arena.make(state, zeros)
+        first = arena.make(state, zeros)
+        second = arena.make(state, zeros)
+        largest = arena.make(state, zeros)
+        shadow = shadowType.map { arena.make($0, count: initial.count) }
+    }
+
+    func step(_ step: Int) -> csimd_status {
+        var arguments = csimd_optimizer_args(
+            type: type, count: parameter.count, parameter: parameter.pointer,
+            gradient: UnsafeRawPointer(gradient.pointer),
+            gradient_scale: options.gradientScale, clip_coefficient: options.clipCoefficient,
+            clip_value: options.clipValue, shadow: shadow?.pointer, shadow_type: shadow?.type ?? CSIMD_F32,
+            learning_rate: options.learningRate, weight_decay: options.weightDecay, maximize: options.maximize)
+        switch options.kind {
+        case .sgd:
+            return csimd_sgd_step(
+                &arguments, options.momentum == 0 ? nil : first.pointer, options.momentum, options.dampening,
+                options.nesterov, step == 1)
+        case .adam, .adamW:
+            return csimd_adam_step(
+                &arguments, first.pointer, second.pointer, options.amsgrad ? largest.pointer : nil, options.beta1,
+                options.beta2, options.epsilon, options.kind == .adamW, UInt64(step))
+        }
+    }
+}
+
+@Suite struct OptimTests {
+    private static let variants: [OptimizerOptions] = [
+        .init(kind: .sgd),
+        .init(kind: .sgd, weightDecay: 0.01, maximize: true),
+        .init(kind: .sgd, momentum: 0.9),
+        .init(kind: .sgd, weightDecay: 0.01, momentum: 0.9, dampening: 0.3),
+        .init(
+            kind: .sgd, weightDecay: 0.01, momentum: 0.9, nesterov: true, gradientScale: 1.0 / 1024,
+            clipCoefficient: 0.7),
+        .init(kind: .sgd, momentum: 0.5, clipValue: 0.8),
+        .init(kind: .adam, learningRate: 1e-3),
+        .init(kind: .adam, learningRate: 1e-3, weightDecay: 0.01, maximize: true, gradientScale: 1.0 / 65536),
+        .init(kind: .adam, learningRate: 1e-3, amsgrad: true),
+        .init(kind: .adam, learningRate: 1e-3, beta1: 0.3, beta2: 0.7, clipValue: 0.8),
+        .init(kind: .adamW, learningRate: 1e-3, weightDecay: 0.01, clipCoefficient: 0.37),
+        .init(kind: .adamW, learningRate: 1e-3, weightDecay: 0.1, beta1: 0, amsgrad: true),
+    ]
+
+    /// 100 steps against Double, with the error of PyTorch's float32 as the yardstick (TRUST.md):
+    /// |p - p64| <= 4 |p32 - p64| + t 4u (|p| + lr). Each step rounds p once (u |p|) and its update a few times (u lr each, since
+    /// Adam's update is at most about lr and SGD's is taken relative to its gradient, at most 6 here).
+    @Test(arguments: variants.indices)
+    func trajectoriesAgreeWithFloat64(_ index: Int) {
+        let options = OptimTests.variants[index]
+        let largestUpdate = options.learningRate * (options.kind == .sgd ? 6 / (1 - options.momentum) : 1)
+        for count in [1, 7, 16, 37] {
+            for type in [CSIMD_F32, CSIMD_F64] {
+                forEachRow { kernels in
+                    let arena = BufferArena()
+                    defer { arena.release() }
+                    var random = TestRandom(21)
+                    let run = OptimizerRun(arena, options, type, initial: (0..<count).map { _ in random.normal() })
+                    var exact = run.parameter.values.map { ScalarOptimizer<Double>(parameter: $0) }
+                    var peer = run.parameter.values.map { ScalarOptimizer<Float>(parameter: Float($0)) }
+                    let u = arithmeticRoundoff(type)
+                    for step in 1...100 {
+                        for i in 0..<count {
+                            run.gradient[i] = i % 5 == 4 && step % 2 == 0 ? 0 : random.normal() / options.gradientScale
+                            exact[i].step(options, gradient: run.gradient[i], step: step)
+                            peer[i].step(options, gradient: Float(run.gradient[i]), step: step)
+                        }
+                        #expect(run.step(step) == CSIMD_OK)
+                        for i in 0..<count {
+                            let expected = exact[i].parameter
+                            let peerError = type == CSIMD_F64 ? 0 : abs(Double(peer[i].parameter) - expected)
+                            let bound = 4 * peerError + Double(step) * 4 * u * (abs(expected) + largestUpdate)
+                            let ok = abs(run.parameter[i] - expected) <= bound
+                            #expect(
+                                ok,
+                                "\(kernels) variant \(index) type \(type.rawValue) step \(step) at \(i): \(run.parameter[i]), expected \(expected) within \(bound)"
+                            )
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// A "true" 16-bit parameter: every step is the rounding of the float32 step from the stored value. One step's float32 error
+    /// is under 8 u (|p| + lr), so the stored value is a rounding of something in that interval.
+    @Test(arguments: variants.indices)
+    func sixteenBitParametersAreRoundedOnce(_ index: Int) {
+        let options = OptimTests.variants[index]
+        let largestUpdate = options.learningRate * (options.kind == .sgd ? 6 / (1 - options.momentum) : 1)
+        for type in [CSIMD_F16, CSIMD_BF16] {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                var random = TestRandom(22)
+                let count = 53
+                let run = OptimizerRun(arena, options, type, initial: (0..<count).map { _ in random.normal() })
+                var exact = run.parameter.values.map { ScalarOptimizer<Double>(parameter: $0) }
+                for step in 1...10 {
+                    for i in 0..<count {
+                        run.gradient[i] = random.normal() / options.gradientScale
+                        exact[i].parameter = run.parameter[i]
+                        exact[i].step(options, gradient: run.gradient[i], step: step)
+                    }
+                    #expect(run.step(step) == CSIMD_OK)
+                    for i in 0..<count {
+                        let expected = exact[i].parameter
+                        let error = Double(step) * 8 * 0x1p-24 * (abs(expected) + largestUpdate)
+                        let ok =
+                            abs(run.parameter[i] - expected) <= error + storageRounding(type, abs(expected) + error)
+                        #expect(
+                            ok, "\(kernels) variant \(index) step \(step) at \(i): \(run.parameter[i]), not \(expected)"
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gradients from 1e-12 to 1e15: Adam's update does not depend on the scale, SGD's follows it; |g| = 1e38 overflows g^2 to a
+    /// second moment of infinity, whose update is 0 as in PyTorch.
+    @Test func gradientScalesFromTinyToHuge() {
+        for scale in [1e-12, 1e-6, 1, 1e6, 1e15, 1e38] {
+            for options in [
+                OptimizerOptions(kind: .sgd), OptimizerOptions(kind: .adam),
+                OptimizerOptions(kind: .adamW, amsgrad: true),
+            ] {
+                forEachRow { kernels in
+                    let arena = BufferArena()
+                    defer { arena.release() }
+                    var random = TestRandom(23)
+                    let run = OptimizerRun(arena, options, CSIMD_F32, initial: (0..<21).map { _ in random.normal() })
+                    var peer = run.parameter.values.map { ScalarOptimizer<Float>(parameter: Float($0)) }
+                    for step in 1...20 {
+                        for i in 0..<run.parameter.count {
+                            run.gradient[i] = scale * (0.5 + random.uniform()) * (random.uniform() < 0.5 ? -1 : 1)
+                            peer[i].step(options, gradient: Float(run.gradient[i]), step: step)
+                        }
+                        #expect(run.step(step) == CSIMD_OK)
+                        for i in 0..<run.parameter.count {
+                            let expected = Double(peer[i].parameter)
+                            // Both are float32: each within 4 u a step of the exact value.
+                            let update = options.learningRate * (options.kind == .sgd ? 1.5 * scale : 1)
+                            let bound = Double(step) * 8 * 0x1p-24 * (abs(expected) + update)
+                            let ok = abs(run.parameter[i] - expected) <= bound
+                            #expect(
+                                ok, "\(kernels) scale \(scale) step \(step): \(run.parameter[i]), expected \(expected)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func zeroGradientsMoveNothing() {
+        for options in OptimTests.variants where options.weightDecay == 0 {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                let run = OptimizerRun(arena, options, CSIMD_F32, initial: (0..<19).map { Double($0) - 9.5 })
+                let before = arena.copy(of: run.parameter)
+                for step in 1...3 { #expect(run.step(step) == CSIMD_OK) }
+                #expect(run.parameter.hasSameBits(as: before), "\(kernels)")
+            }
+        }
+    }
+
+    @Test(arguments: variants.indices)
+    func theShadowIsTheRoundingOfTheMaster(_ index: Int) {
+        let options = OptimTests.variants[index]
+        for type in [CSIMD_F16, CSIMD_BF16] {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                var random = TestRandom(24)
+                let initial = (0..<131).map { random.normal() * pow(10, Double($0 % 13) - 8) }
+                let run = OptimizerRun(arena, options, CSIMD_F32, initial: initial, shadow: type)
+                let plain = OptimizerRun(arena, options, CSIMD_F32, initial: initial)
+                for step in 1...4 {
+                    for i in 0..<initial.count {
+                        run.gradient[i] = random.normal()
+                        plain.gradient[i] = run.gradient[i]
+                    }
+                    #expect(run.step(step) == CSIMD_OK && plain.step(step) == CSIMD_OK)
+                    let rounded = arena.make(type, run.parameter.values)
+                    #expect(run.shadow!.hasSameBits(as: rounded), "\(kernels) variant \(index) step \(step)")
+                    #expect(run.parameter.hasSameBits(as: plain.parameter), "\(kernels): the shadow changed the master")
+                }
+            }
+        }
+    }
+
+    @Test func smallUpdatesOfABFloat16ShadowAreNotLost() {
+        let options = OptimizerOptions(kind: .sgd, learningRate: 1e-5)
+        forEachRow { kernels in
+            let arena = BufferArena()
+            defer { arena.release() }
+            let run = OptimizerRun(
+                arena, options, CSIMD_F32, initial: [Double](repeating: 1, count: 17), shadow: CSIMD_BF16)
+            for i in 0..<17 { run.gradient[i] = 1 }
+            for step in 1...400 { #expect(run.step(step) == CSIMD_OK) }
+            for i in 0..<17 {
+                let ok = abs(run.parameter[i] - 0.996) <= 400 * 0x1p-25  // half an ulp below 1 a step
+                #expect(ok, "\(kernels): \(run.parameter[i])")
+                #expect(run.shadow![i] == 0.99609375, "\(kernels): \(run.shadow![i])")
+            }
+        }
+    }
+
+    /// The order is: unscale, then clip. NaN and infinities are not hidden by the clamp.
+    @Test func clippingByValueComesAfterUnscaling() {
+        let options = OptimizerOptions(
+            kind: .sgd, learningRate: 1, gradientScale: 0.5, clipCoefficient: 0.1, clipValue: 2)
+        forEachRow { kernels in
+            let arena = BufferArena()
+            defer { arena.release() }
+            let run = OptimizerRun(arena, options, CSIMD_F32, initial: [Double](repeating: 0, count: 7))
+            for (i, g) in [1, 3.9, 4.1, -4.1, -1e30, .infinity, .nan].enumerated() { run.gradient[i] = g }
+            #expect(run.step(1) == CSIMD_OK)
+            #expect(run.parameter.values.dropLast() == [-0.5, -Double(Float(3.9)) / 2, -2, 2, 2, -2], "\(kernels)")
+            #expect(run.parameter[6].isNaN, "\(kernels)")
+        }
+    }
+
+    /// An element's bits depend on neither its position nor the number of threads.
+    @Test func positionsAndThreadCountsChangeNoBit() {
+        for (index, options) in OptimTests.variants.enumerated() {
+            for type in TypedBuffer.allTypes {
+                forEachRow { kernels in
+                    let arena = BufferArena()
+                    defer { arena.release() }
+                    var random = TestRandom(25)
+                    let period = 13, count = 40_000
+                    let initial = (0..<period).map { _ in random.normal() },
+                        gradients = (0..<period).map { _ in random.normal() }
+                    let runs = (1...3).map { _ in
+                        OptimizerRun(arena, options, type, initial: (0..<count).map { initial[$0 % period] })
+                    }
+                    for (run, threads) in zip(runs, [1, 2, 3] as [Int32]) {
+                        for i in 0..<count { run.gradient[i] = gradients[i % period] }
+                        withThreads(threads) { for step in 1...2 { _ = run.step(step) } }
+                    }
+                    for run in runs {
+                        #expect(run.parameter.hasSameBits(as: runs[0].parameter), "\(kernels) variant \(index)")
+                        let periodic = (period..<count).allSatisfy { run.parameter[$0] == run.parameter[$0 % period] }
+                        #expect(periodic, "\(kernels) variant \(index) type \(type.rawValue)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func badArgumentsAreRefused() {
+        let arena = BufferArena()
+        defer { arena.release() }
+        let adam = OptimizerRun(arena, .init(kind: .adam), CSIMD_F32, initial: [1, 2])
+        #expect(adam.step(0) == CSIMD_INVALID_ARGUMENT)
+        let shadowOf16 = OptimizerRun(arena, .init(kind: .sgd), CSIMD_F16, initial: [1, 2], shadow: CSIMD_BF16)
+        #expect(shadowOf16.step(1) == CSIMD_INVALID_ARGUMENT)
+        let wideShadow = OptimizerRun(arena, .init(kind: .sgd), CSIMD_F32, initial: [1, 2], shadow: CSIMD_F64)
+        #expect(wideShadow.step(1) == CSIMD_INVALID_ARGUMENT)
+        let empty = OptimizerRun(arena, .init(kind: .adam), CSIMD_F32, initial: [])
+        #expect(empty.step(1) == CSIMD_OK)
+        #expect(adam.parameter.values == [1, 2] && shadowOf16.parameter.values == [1, 2])
+    }
+}
