@@ -4,8 +4,10 @@
 #define CSIMD_KERNEL_TABLE_H
 
 #include "../convert/convert.h"
+#include "../elementwise/elementwise.h"
 #include "../gemm/gemm.h"
 #include "../optim/optim.h"
+#include "../reduce/reduce.h"
 #include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
 #include "../support/internal.h"
@@ -19,6 +21,8 @@ typedef struct {
     const csimd_optim_kernels *optim;
     const csimd_gemm_kernels *gemm;
     const csimd_convert_kernels *convert;
+    const csimd_elementwise_kernels *elementwise;
+    const csimd_reduce_kernels *reduce;
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.

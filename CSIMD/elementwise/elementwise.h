@@ -1,0 +1,20 @@
+// Kernels of the elementwise family; the driver in elementwise.c checks arguments, joins rows where they are contiguous, and
+// threads. No element's result depends on its position, so any cut of the work gives the same bits.
+#ifndef CSIMD_ELEMENTWISE_H
+#define CSIMD_ELEMENTWISE_H
+
+#include "../support/internal.h"
+
+typedef struct {
+    void (*unary)(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y);
+    // As csimd_binary, y's rows contiguous.
+    void (*binary)(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b, void *y);
+} csimd_elementwise_kernels;
+
+extern const csimd_elementwise_kernels csimd_elementwise_kernels_ref;
+#if CSIMD_X86
+extern const csimd_elementwise_kernels csimd_elementwise_kernels_avx2;
+extern const csimd_elementwise_kernels csimd_elementwise_kernels_avx512;
+#endif
+
+#endif

@@ -1,0 +1,18 @@
+// AVX-512 row: elementwise_body.h on 16 lanes.
+#include "elementwise.h"
+
+#include "../support/scalar16.h"
+#include "../support/vector_math_avx512.h"
+
+#if CSIMD_X86
+#pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512))), apply_to = function)
+
+#include "elementwise_body.h"
+
+#pragma clang attribute pop
+
+const csimd_elementwise_kernels csimd_elementwise_kernels_avx512 = {
+    .unary = unary,
+    .binary = binary,
+};
+#endif

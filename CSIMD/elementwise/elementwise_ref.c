@@ -1,0 +1,170 @@
+// Reference row: the formulas in double with libm, rounded to float32 and then to the storage type (float64: not at all).
+// Every row uses it for float64. Sums, products, quotients and square roots of float32 values that are rounded from double to
+// float32 are the correctly rounded ones, so they agree bit for bit with float32 arithmetic.
+#include "elementwise.h"
+
+#include "../support/scalar16.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+static double sigmoid(double x) {
+    if (x < 0) return exp(x) / (1 + exp(x));
+    return 1 / (1 + exp(-x));
+}
+
+static double normal_distribution(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
+static double normal_density(double x) { return 0.39894228040143267794 * exp(-0.5 * x * x); }
+
+// The limits of x s(x) and of the gradients' second terms, where the formulas would give infinity times zero.
+static double gelu(double x) { return x == -INFINITY ? -0.0 : x * normal_distribution(x); }
+static double silu(double x) { return x == -INFINITY ? -0.0 : x * sigmoid(x); }
+static double gelu_gradient(double x) { return isinf(x) ? x > 0 : normal_distribution(x) + x * normal_density(x); }
+static double silu_gradient(double x) { return isinf(x) ? x > 0 : sigmoid(x) * (1 + x * sigmoid(-x)); }
+
+INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
+    switch (op) {
+    case CSIMD_NEGATE:
+        return -x;
+    case CSIMD_ABS:
+        return fabs(x);
+    case CSIMD_EXP:
+        return exp(x);
+    case CSIMD_LOG:
+        return log(x);
+    case CSIMD_SQRT:
+        return sqrt(x);
+    case CSIMD_TANH:
+        return tanh(x);
+    case CSIMD_SIGMOID:
+        return sigmoid(x);
+    case CSIMD_RELU:
+        return x < 0 ? 0 : x;
+    case CSIMD_GELU:
+        return gelu(x);
+    case CSIMD_SILU:
+        return silu(x);
+    case CSIMD_CLAMP: {
+        double raised = p > x ? p : x;
+        return q < raised ? q : raised;
+    }
+    case CSIMD_POWER:
+        return pow(x, p);
+    case CSIMD_SCALE_SHIFT:
+        return fma(x, p, q);
+    }
+    return NAN;
+}
+
+INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
+    if (type == CSIMD_F64) {
+        for (size_t i = 0; i < count; i++) ((double *)y)[i] = apply_unary(op, ((const double *)x)[i], p, q);
+        return;
+    }
+    const float p32 = (float)p, q32 = (float)q;
+    for (size_t i = 0; i < count; i++) {
+        float value = csimd_load_f32(type, x, i);
+        float result;
+        if (op == CSIMD_SCALE_SHIFT)
+            result = fmaf(value, p32, q32);
+        else if (op == CSIMD_POWER)
+            result = (float)pow(value, p);
+        else
+            result = (float)apply_unary(op, value, p32, q32);
+        csimd_store_f32(type, y, i, result);
+    }
+}
+
+static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
+    switch (op) {
+    case CSIMD_NEGATE:
+        unary_loop(CSIMD_NEGATE, type, count, x, p, q, y);
+        return;
+    case CSIMD_ABS:
+        unary_loop(CSIMD_ABS, type, count, x, p, q, y);
+        return;
+    case CSIMD_SQRT:
+        unary_loop(CSIMD_SQRT, type, count, x, p, q, y);
+        return;
+    case CSIMD_RELU:
+        unary_loop(CSIMD_RELU, type, count, x, p, q, y);
+        return;
+    case CSIMD_CLAMP:
+        unary_loop(CSIMD_CLAMP, type, count, x, p, q, y);
+        return;
+    case CSIMD_SCALE_SHIFT:
+        unary_loop(CSIMD_SCALE_SHIFT, type, count, x, p, q, y);
+        return;
+    default:
+        unary_loop(op, type, count, x, p, q, y);
+        return;
+    }
+}
+
+INLINE double apply_binary(csimd_binary_op op, double a, double b) {
+    switch (op) {
+    case CSIMD_ADD:
+        return a + b;
+    case CSIMD_SUBTRACT:
+        return a - b;
+    case CSIMD_MULTIPLY:
+        return a * b;
+    case CSIMD_DIVIDE:
+        return a / b;
+    case CSIMD_MAXIMUM:
+        return isnan(a) || a > b ? a : b;
+    case CSIMD_MINIMUM:
+        return isnan(a) || a < b ? a : b;
+    case CSIMD_TANH_GRADIENT:
+        return b * (1 - a * a);
+    case CSIMD_SIGMOID_GRADIENT:
+        return b * (a * (1 - a));
+    case CSIMD_RELU_GRADIENT:
+        return a > 0 ? b : 0;
+    case CSIMD_GELU_GRADIENT:
+        return b * gelu_gradient(a);
+    case CSIMD_SILU_GRADIENT:
+        return b * silu_gradient(a);
+    case CSIMD_ABS_GRADIENT:
+        return a > 0 ? b : a < 0 ? -b : 0;
+    }
+    return NAN;
+}
+
+INLINE void binary_loop(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
+                        void *y) {
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < columns; j++) {
+            size_t at_a = i * a.row_stride + j * a.column_stride, at_b = i * b.row_stride + j * b.column_stride;
+            size_t at_y = i * columns + j;
+            if (type == CSIMD_F64) {
+                ((double *)y)[at_y] = apply_binary(op, ((const double *)a.base)[at_a], ((const double *)b.base)[at_b]);
+            } else {
+                double result = apply_binary(op, csimd_load_f32(type, a.base, at_a), csimd_load_f32(type, b.base, at_b));
+                csimd_store_f32(type, y, at_y, (float)result);
+            }
+        }
+    }
+}
+
+static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
+                   void *y) {
+    switch (op) {
+    case CSIMD_ADD:
+        binary_loop(CSIMD_ADD, type, rows, columns, a, b, y);
+        return;
+    case CSIMD_SUBTRACT:
+        binary_loop(CSIMD_SUBTRACT, type, rows, columns, a, b, y);
+        return;
+    case CSIMD_MULTIPLY:
+        binary_loop(CSIMD_MULTIPLY, type, rows, columns, a, b, y);
+        return;
+    case CSIMD_DIVIDE:
+        binary_loop(CSIMD_DIVIDE, type, rows, columns, a, b, y);
+        return;
+    default:
+        binary_loop(op, type, rows, columns, a, b, y);
+        return;
+    }
+}
+
+const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary};

@@ -1,0 +1,122 @@
+// Driver of csimd_reduce: sums and maxima over the middle axis of [outer, count, inner]. The axis is cut into chunks; a chunk's
+// result is float32 sums (or maxima) widened to double, and chunks are combined in double in order. Threads share the results,
+// or, where there are too few of those, the chunks: the same numbers are then combined in the same order from scratch memory.
+#include "reduce.h"
+
+#include "../dispatch/kernel_table.h"
+#include "../support/parallel.h"
+#include "../support/scalar16.h"
+#include "../support/scratch.h"
+
+static const double elements_a_thread = 131072;
+
+enum { block_columns = 512 };  // columns that a thread reduces at a time: their doubles fit on its stack
+
+typedef struct {
+    const csimd_reduce_kernels *kernels;
+    csimd_reduce_op op;
+    csimd_type type, y_type;
+    size_t outer, count, inner, chunk, chunks, blocks;
+    const void *x;
+    void *y;
+    double scale;
+    bool accumulate;
+} reduction;
+
+// result[k] = chunk `chunk` of x[i, :, begin + k], k < columns.
+static void reduce_chunk(const reduction *r, size_t i, size_t chunk, size_t begin, size_t columns, double *result) {
+    const size_t first = chunk * r->chunk, length = csimd_minimum(r->chunk, r->count - first);
+    const size_t element = (i * r->count + first) * r->inner + begin;
+    const void *x = (const char *)r->x + element * csimd_type_size(r->type);
+    if (r->inner == 1)
+        *result = (r->op == CSIMD_SUM ? r->kernels->sum_row : r->kernels->max_row)(r->type, length, x);
+    else
+        (r->op == CSIMD_SUM ? r->kernels->sum_columns : r->kernels->max_columns)(r->type, length, columns, r->inner, x, result);
+}
+
+static void combine(const reduction *r, size_t columns, double *total, const double *part) {
+    for (size_t k = 0; k < columns; k++)
+        total[k] = r->op == CSIMD_SUM ? total[k] + part[k] : csimd_nan_maximum(total[k], part[k]);
+}
+
+static void write_results(const reduction *r, size_t i, size_t begin, size_t columns, const double *total) {
+    for (size_t k = 0; k < columns; k++) {
+        const size_t at = i * r->inner + begin + k;
+        double result = total[k];
+        if (r->op == CSIMD_SUM) {
+            result *= r->scale;
+            if (r->accumulate) result += csimd_load_f64(r->y_type, r->y, at);
+        }
+        csimd_store_f64(r->y_type, r->y, at, result);
+    }
+}
+
+// Block `task` of the results; parts: all chunks' results [outer, chunks, inner], or NULL where they are yet to be computed.
+static void reduce_block(const reduction *r, size_t task, const double *parts) {
+    const size_t i = task / r->blocks, begin = task % r->blocks * block_columns;
+    const size_t columns = csimd_minimum(block_columns, r->inner - begin);
+    double total[block_columns], part[block_columns];
+    for (size_t k = 0; k < columns; k++) total[k] = r->op == CSIMD_SUM ? 0 : -INFINITY;
+    for (size_t chunk = 0; chunk < r->chunks; chunk++) {
+        if (parts != NULL) {
+            combine(r, columns, total, parts + (i * r->chunks + chunk) * r->inner + begin);
+        } else {
+            reduce_chunk(r, i, chunk, begin, columns, part);
+            combine(r, columns, total, part);
+        }
+    }
+    write_results(r, i, begin, columns, total);
+}
+
+static void reduce_by_chunks(const reduction *r, size_t tasks, int threads, double *parts) {
+#pragma omp parallel num_threads(threads)
+    {
+        size_t unit, end;
+        csimd_share(r->outer * r->chunks, 1, omp_get_thread_num(), omp_get_num_threads(), &unit, &end);
+        for (; unit < end; unit++) reduce_chunk(r, unit / r->chunks, unit % r->chunks, 0, r->inner, parts + unit * r->inner);
+    }
+    for (size_t task = 0; task < tasks; task++) reduce_block(r, task, parts);
+}
+
+csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,
+                          double scale, bool accumulate, csimd_type y_type, void *y) {
+    if ((unsigned)op > CSIMD_MAX || !csimd_type_valid(type)) return CSIMD_INVALID_ARGUMENT;
+    if (y_type != type && (y_type != CSIMD_F32 || type == CSIMD_F64)) return CSIMD_INVALID_ARGUMENT;
+    if (outer == 0 || inner == 0) return CSIMD_OK;
+    const size_t chunk = inner == 1 ? csimd_reduce_row_chunk : csimd_reduce_column_chunk;
+    const reduction r = {.kernels = csimd_kernels()->reduce,
+                         .op = op,
+                         .type = type,
+                         .y_type = y_type,
+                         .outer = outer,
+                         .count = count,
+                         .inner = inner,
+                         .chunk = chunk,
+                         .chunks = (count + chunk - 1) / chunk,
+                         .blocks = (inner + block_columns - 1) / block_columns,
+                         .x = x,
+                         .y = y,
+                         .scale = scale,
+                         .accumulate = accumulate};
+    const size_t tasks = outer * r.blocks;
+    int threads = csimd_threads_for((double)outer * (double)count * (double)inner, elements_a_thread);
+    if (threads > 1 && tasks < (size_t)threads && r.chunks > 1) {
+        double *parts = csimd_scratch(CSIMD_SCRATCH_A, outer * r.chunks * inner * sizeof(double));
+        if (parts != NULL) {
+            reduce_by_chunks(&r, tasks, threads, parts);
+            return CSIMD_OK;
+        }
+    }
+    if ((size_t)threads > tasks) threads = (int)tasks;
+    if (threads == 1) {
+        for (size_t task = 0; task < tasks; task++) reduce_block(&r, task, NULL);
+        return CSIMD_OK;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+        size_t task, end;
+        csimd_share(tasks, 1, omp_get_thread_num(), omp_get_num_threads(), &task, &end);
+        for (; task < end; task++) reduce_block(&r, task, NULL);
+    }
+    return CSIMD_OK;
+}
