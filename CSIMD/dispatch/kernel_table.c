@@ -92,6 +92,41 @@ csimd_status csimd_set_thread_row(ptrdiff_t row) {
 
 const csimd_row *csimd_kernels(void) { return &rows[csimd_active_row()]; }
 
+// A family by the place of its kernels in a row.
+typedef struct {
+    const char *name;
+    size_t offset;
+} family;
+
+static const family families[] = {
+    {"convert", offsetof(csimd_row, convert)},
+    {"gemm", offsetof(csimd_row, gemm)},
+    {"elementwise", offsetof(csimd_row, elementwise)},
+    {"reduce", offsetof(csimd_row, reduce)},
+    {"softmax", offsetof(csimd_row, softmax)},
+    {"optim", offsetof(csimd_row, optim)},
+};
+
+enum { family_count = sizeof families / sizeof families[0] };
+
+static const void *family_kernels(size_t row, size_t index) {
+    const void *kernels;
+    memcpy(&kernels, (const char *)&rows[row] + families[index].offset, sizeof kernels);
+    return kernels;
+}
+
+size_t csimd_family_count(void) { return family_count; }
+
+const char *csimd_family_name(size_t index) { return index < family_count ? families[index].name : ""; }
+
+size_t csimd_family_row(size_t index) {
+    size_t row = csimd_active_row();
+    if (index >= family_count) return row;
+    const void *kernels = family_kernels(row, index);
+    while (row + 1 < row_count && family_kernels(row + 1, index) == kernels) row++;
+    return row;
+}
+
 static double seconds_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

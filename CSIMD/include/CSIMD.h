@@ -47,6 +47,12 @@ size_t csimd_active_row(void);
 // Chooses a row for calls from the calling thread; -1 goes back to the default. Refuses a row that is not supported.
 csimd_status csimd_set_thread_row(ptrdiff_t row);
 
+// The kernel families in a fixed order, and the row that calls from this thread take each family's kernels from: the active
+// one, or a later one where the active row has no better kernels of its own.
+size_t csimd_family_count(void);
+const char *csimd_family_name(size_t family);
+size_t csimd_family_row(size_t family);
+
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);
 int csimd_thread_count(void);

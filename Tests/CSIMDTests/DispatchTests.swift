@@ -18,6 +18,16 @@ import Testing
         #expect(csimd_set_thread_row(csimd_row_count()) == CSIMD_INVALID_ARGUMENT)
     }
 
+    @Test func everyFamilyHasKernelsInTheReferenceRow() {
+        #expect(csimd_set_thread_row(csimd_row_count() - 1) == CSIMD_OK)
+        #expect(csimd_family_count() > 0)
+        for family in 0..<csimd_family_count() {
+            #expect(csimd_family_row(family) == csimd_row_count() - 1)
+            #expect(String(cString: csimd_family_name(family)) != "")
+        }
+        #expect(csimd_set_thread_row(-1) == CSIMD_OK)
+    }
+
     @Test func everySupportedRowMeasuresAPositiveRate() throws {
         for row in 0..<csimd_row_count() where csimd_row_supported(row) {
             #expect(csimd_set_thread_row(row) == CSIMD_OK)

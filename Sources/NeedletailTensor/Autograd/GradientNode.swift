@@ -9,12 +9,29 @@ import Synchronization
 class GradientNode: @unchecked Sendable {
     /// Creation order: every node comes after its inputs, so walking in descending order is a topological order.
     let sequence: UInt64
+    /// The nodes of an operation's inputs, one entry an input; nil where the input has no gradient.
+    fileprivate(set) final var inputs: [GradientNode?]
     /// The gradient that has arrived so far during a walk.
     final var pending: Tensor?
 
     private static let counter = Atomic<UInt64>(0)
 
-    init() { sequence = Self.counter.add(1, ordering: .relaxed).newValue }
+    init(inputs: [GradientNode?]) {
+        self.inputs = inputs
+        sequence = Self.counter.add(1, ordering: .relaxed).newValue
+    }
+
+    /// Unlinks long chains in a loop, not by recursion, which would overflow the stack for deep graphs.
+    deinit {
+        var orphans = inputs
+        inputs = []
+        while !orphans.isEmpty {
+            guard var node = orphans.removeLast() else { continue }
+            guard isKnownUniquelyReferenced(&node) else { continue }
+            orphans.append(contentsOf: node.inputs)
+            node.inputs = []
+        }
+    }
 
     /// Adds what one consumer sends; float32 inside, rounded to the gradient's own type.
     final func receive(_ gradient: Tensor) {
@@ -31,17 +48,16 @@ class GradientNode: @unchecked Sendable {
 
 /// A recorded operation.
 final class OperationNode: GradientNode, @unchecked Sendable {
-    /// One entry an input; nil where the input has no gradient.
-    private var inputs: [GradientNode?]
     /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
     private let backward: (Tensor) -> [Tensor?]
-    /// Set where the operation is an activation whose derivative a consumer may apply itself.
-    let activation: ActivationEdge?
+    /// Set where the operation is an activation: the epilogue that multiplies by its derivative. A matrix product that
+    /// consumes the result may do that in its own last pass and send the gradient straight to this node's input.
+    let activationGradient: Epilogue?
 
-    init(inputs: [GradientNode?], activation: ActivationEdge? = nil, backward: @escaping (Tensor) -> [Tensor?]) {
-        self.inputs = inputs
-        self.activation = activation
+    init(inputs: [GradientNode?], activationGradient: Epilogue? = nil, backward: @escaping (Tensor) -> [Tensor?]) {
         self.backward = backward
+        self.activationGradient = activationGradient
+        super.init(inputs: inputs)
     }
 
     override func propagate(_ gradient: Tensor) -> [GradientNode] {
@@ -55,24 +71,6 @@ final class OperationNode: GradientNode, @unchecked Sendable {
         }
         return receivers
     }
-
-    /// Unlinks long chains in a loop, not by recursion, which would overflow the stack for deep graphs.
-    deinit {
-        var orphans = inputs
-        inputs = []
-        while let last = orphans.popLast() {
-            guard var node = last as? OperationNode, isKnownUniquelyReferenced(&node) else { continue }
-            orphans.append(contentsOf: node.inputs)
-            node.inputs = []
-        }
-    }
-}
-
-/// A node whose operation is an elementwise activation: a matrix product that consumes its result may apply the derivative in
-/// its own last pass and send the gradient straight to `source`.
-struct ActivationEdge {
-    let source: GradientNode
-    let epilogue: Epilogue
 }
 
 /// The end of the graph: accumulates a gradient in the accumulation type.
@@ -85,6 +83,7 @@ final class LeafNode: GradientNode, @unchecked Sendable {
     init(shape: [Int], dtype: DType) {
         self.shape = shape
         self.dtype = dtype
+        super.init(inputs: [])
     }
 
     /// What has been accumulated since the last `reset`, if anything.

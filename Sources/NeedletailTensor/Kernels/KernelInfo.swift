@@ -25,6 +25,22 @@ package enum KernelInfo {
         return csimd_set_thread_row(index) == CSIMD_OK
     }
 
+    /// The row that the calling thread takes each family's kernels from, and why that one.
+    package static var families: [(name: String, row: String, reason: String)] {
+        let active = csimd_active_row()
+        let isBest = !(0..<active).contains { csimd_row_supported($0) }
+        return (0..<csimd_family_count()).map { family in
+            let row = csimd_family_row(family)
+            let reason =
+                row != active
+                ? "\(rowName(active)) has no kernels of its own for it"
+                : isBest
+                    ? "the best row that this CPU supports"
+                    : "better rows are supported, but CSIMD_ISA or the thread's choice lowered it"
+            return (text(csimd_family_name(family)), rowName(row), reason)
+        }
+    }
+
     /// The CPU's own name.
     package static var cpuModel: String { text(csimd_cpu_model()) }
 

@@ -84,11 +84,11 @@ extension Tensor {
         case .identity: result.node = source
         case .relu:
             result.node = OperationNode(
-                inputs: [source], activation: ActivationEdge(source: source, epilogue: .reluGradient(saved))
+                inputs: [source], activationGradient: .reluGradient(saved)
             ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
         case .gelu:
             result.node = OperationNode(
-                inputs: [source], activation: ActivationEdge(source: source, epilogue: .geluGradient(saved))
+                inputs: [source], activationGradient: .geluGradient(saved)
             ) { dy in [Kernels.binary(.geluGradient, saved, dy.contiguous())] }
         }
         return result

@@ -27,6 +27,13 @@ public struct TargetError: Error, CustomStringConvertible, Equatable {
     /// How many classes there are.
     public let classCount: Int
 
+    /// Target `row` is `value`, where classes are 0..<classCount.
+    public init(row: Int, value: Int, classCount: Int) {
+        self.row = row
+        self.value = value
+        self.classCount = classCount
+    }
+
     /// The row, what was found and what was expected.
     public var description: String {
         "target \(row) is \(value), expected a class in 0..<\(classCount) (or the ignored index)"

@@ -98,16 +98,19 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
     var result = y.reshape(Array(x.shape.dropLast()) + [outputs])
     guard recording else { return result }
 
-    let inputActivation = (x.node as? OperationNode)?.activation
+    let inputOperation = x.node as? OperationNode
+    let inputDerivative = inputOperation?.activationGradient
     let inputShape = x.shape
-    let (inputNode, weightNode, biasNode) = (inputActivation?.source ?? x.node, weight.node, bias?.node)
+    let (inputNode, weightNode, biasNode) = (
+        inputDerivative == nil ? x.node : inputOperation?.inputs[0], weight.node, bias?.node
+    )
     let biasType = bias?.dtype ?? weight.dtype
     let node = OperationNode(inputs: [inputNode, weightNode, biasNode]) { dz in
         let dz = dz.reshape([rows, outputs])
         var dx: Tensor?
         if inputNode != nil {
             let target = Tensor(uninitialized: [rows, inputs], plainInput.dtype)
-            Kernels.gemm(dz, plainWeight, epilogue: inputActivation?.epilogue ?? .none, into: target)
+            Kernels.gemm(dz, plainWeight, epilogue: inputDerivative ?? .none, into: target)
             dx = target.reshape(inputShape)
         }
         let dw = weightNode?.deliver(plainWeight.shape, plainWeight.dtype) { buffer, accumulate in
