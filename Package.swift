@@ -50,9 +50,11 @@ let package = Package(
         .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
         .testTarget(name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         .testTarget(
-            name: "NeedletailNNTests", dependencies: ["NeedletailTensor", "NeedletailNN"], swiftSettings: strict),
+            name: "NeedletailNNTests", dependencies: ["NeedletailTensor", "NeedletailNN"],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
-            name: "NeedletailOptimTests", dependencies: ["NeedletailTensor", "NeedletailOptim"], swiftSettings: strict),
+            name: "NeedletailOptimTests", dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
             name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData"], swiftSettings: strict),
         .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),

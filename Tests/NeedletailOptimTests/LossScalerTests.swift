@@ -1,6 +1,7 @@
 // Loss scaling: the golden trace, PyTorch's sequences, the floor, growth at its limits, saving and restoring.
 import Foundation
 import NeedletailOptim
+import NeedletailTensor
 import Testing
 
 @Suite struct LossScalerTests {
@@ -13,6 +14,26 @@ import Testing
         for (step, (scale, tracker)) in expected.enumerated() {
             try scaler.update(overflowed: step == 4)
             #expect(scaler.scale == scale && scaler.growthTracker == tracker, "step \(step)")
+        }
+    }
+
+    @Test(arguments: 0..<5)
+    func sequencesAreThoseOfPyTorch(_ index: Int) throws {
+        // torch.amp.GradScaler over 2,000 random overflow flags: scale and tracker agree in every bit.
+        let data = try fixture("scaler")
+        let rule = try #require(data["\(index).rule"]).scalars(as: Double.self)
+        let flags = try #require(data["\(index).overflowed"]).scalars(as: Bool.self)
+        let scales = try #require(data["\(index).scale"]).scalars(as: Float.self)
+        let trackers = try #require(data["\(index).tracker"]).scalars(as: Int32.self)
+        // PyTorch has no minimum: the fixture stays above this one.
+        var scaler = try LossScaler(
+            .dynamic(
+                initial: Float(rule[0]), growth: rule[1], backoff: rule[2], interval: Int(rule[3]), minimum: 0x1p-126))
+        for step in flags.indices {
+            try scaler.update(overflowed: flags[step])
+            let ok = scaler.scale == scales[step] && scaler.growthTracker == Int(trackers[step])
+            #expect(ok, "step \(step): got \(scaler), expected \(scales[step]), \(trackers[step])")
+            guard ok else { break }
         }
     }
 
