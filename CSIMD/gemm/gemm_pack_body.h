@@ -48,42 +48,42 @@ V_INLINE void pack_b_rows_of(csimd_type type, const void *b, size_t ldb, size_t 
     }
 }
 
-// packed[p * width + j] = b[j * ldb + p] for j < v_lanes (zero from `columns` on): one half or whole of a panel's width.
+// packed[p * width + j] = x[j, p] for j < v_lanes and p < depth, at most as much of a row as one vector's bytes hold: v_lanes
+// float32 elements, or twice as many of 16 bits, which travel in pairs and are split last. Rows are `stride` bytes apart.
+V_INLINE void transpose_square(csimd_type type, const char *x, size_t stride, size_t depth, size_t width, float *packed) {
+    enum { lane_bytes = 16, lane_floats = 4 };
+#pragma clang loop unroll(full)
+    for (size_t q = 0; q < v_lanes; q += lane_floats) {
+        v_f32 r[lane_floats];
+#pragma clang loop unroll(full)
+        for (size_t s = 0; s < lane_floats; s++) r[s] = load_lanes(x + q / lane_floats * lane_bytes + s * stride, stride);
+        transpose_lanes(r);
+#pragma clang loop unroll(full)
+        for (size_t s = 0; s < lane_floats; s++) {
+            const size_t p = type == CSIMD_F32 ? q + s : 2 * (q + s);
+            v_f32 even = r[s], odd = r[s];
+            if (type != CSIMD_F32) split_pairs(type, r[s], &even, &odd);
+            if (p < depth) store_floats(packed + p * width, even);
+            if (type != CSIMD_F32 && p + 1 < depth) store_floats(packed + (p + 1) * width, odd);
+        }
+    }
+}
+
+// packed[p * width + j] = b[j * ldb + p] for j < v_lanes, zero from `columns` on. What is not a whole square passes through a
+// copy, so that nothing outside B is read.
 V_INLINE void pack_b_transposed(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, size_t width,
                                 float *packed) {
-    v_f32 r[v_lanes];
-    if (type == CSIMD_F32) {
-        for (size_t p = 0; p < depth; p += v_lanes) {
-            const size_t run = csimd_minimum(depth - p, v_lanes);
-#pragma clang loop unroll(full)
-            for (size_t j = 0; j < v_lanes; j++) r[j] = j < columns ? load_some(type, b, j * ldb + p, run) : v_set(0);
-            transpose(r);
-            for (size_t q = 0; q < run; q++) store_floats(packed + (p + q) * width, r[q]);
-        }
-        return;
-    }
-    for (size_t p = 0; p < depth; p += 2 * v_lanes) {
-        const size_t run = csimd_minimum(depth - p, 2 * v_lanes);
-#pragma clang loop unroll(full)
-        for (size_t j = 0; j < v_lanes; j++) r[j] = j < columns ? load_pairs(b, j * ldb + p, run) : v_set(0);
-        transpose(r);
-        float *to = packed + p * width;
-        if (run == 2 * v_lanes) {
-#pragma clang loop unroll(full)
-            for (size_t q = 0; q < v_lanes; q++) {
-                v_f32 even, odd;
-                split_pairs(type, r[q], &even, &odd);
-                store_floats(to + 2 * q * width, even);
-                store_floats(to + (2 * q + 1) * width, odd);
-            }
-        } else {
-            for (size_t q = 0; 2 * q < run; q++) {
-                v_f32 even, odd;
-                split_pairs(type, r[q], &even, &odd);
-                store_floats(to + 2 * q * width, even);
-                if (2 * q + 1 < run) store_floats(to + (2 * q + 1) * width, odd);
-            }
-        }
+    const size_t size = csimd_type_size(type), run = type == CSIMD_F32 ? v_lanes : 2 * v_lanes;
+    size_t p = 0;
+    if (columns >= v_lanes)
+        for (; p + run <= depth; p += run)
+            transpose_square(type, (const char *)b + p * size, ldb * size, run, width, packed + p * width);
+    for (; p < depth; p += run) {
+        _Alignas(CSIMD_ALIGNMENT) char copy[v_lanes][v_lanes * sizeof(float)] = {{0}};
+        const size_t rest = csimd_minimum(run, depth - p);
+        for (size_t j = 0; j < csimd_minimum(columns, v_lanes); j++)
+            memcpy(copy[j], (const char *)b + (j * ldb + p) * size, rest * size);
+        transpose_square(type, copy[0], sizeof copy[0], rest, width, packed + p * width);
     }
 }
 

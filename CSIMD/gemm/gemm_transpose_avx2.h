@@ -1,15 +1,23 @@
-// Transposition in registers, AVX2: included by gemm_ukr_avx2.c within its target attribute.
+// Transposition in registers, AVX2: included by gemm_ukr_avx2.c within its target attribute. The two rows that a vector's
+// 128-bit lanes hold are put together by loads, so that 2 shuffles a vector are left.
 
-// `count` (at most 16) 16-bit elements as bit patterns, two a lane.
-V_INLINE v_f32 load_pairs(const void *x, size_t index, size_t count) {
-    const uint16_t *from = (const uint16_t *)x + index;
-    if (count >= 2 * v_lanes) return _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)from));
-    uint16_t copy[2 * v_lanes] = {0};
-    for (size_t i = 0; i < count; i++) copy[i] = from[i];
-    return _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)copy));
+// Lane s (128 bits) from x + 4 s stride, in bytes.
+V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
+    const __m256 r = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(const void *)x));
+    return _mm256_insertf128_ps(r, _mm_loadu_ps((const float *)(const void *)(x + 4 * stride)), 1);
 }
 
-// The even and the odd elements of such a vector, widened.
+// Transposes the 4 x 4 floats that the four vectors have in each lane; bit patterns untouched.
+V_INLINE void transpose_lanes(v_f32 r[4]) {
+    const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(r[0], r[1])), b = _mm256_castps_pd(_mm256_unpackhi_ps(r[0], r[1]));
+    const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(r[2], r[3])), d = _mm256_castps_pd(_mm256_unpackhi_ps(r[2], r[3]));
+    r[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c));
+    r[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
+    r[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d));
+    r[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
+}
+
+// The even and the odd 16-bit elements of a vector, widened.
 V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd) {
     const __m256i bits = _mm256_castps_si256(pairs);
     if (type == CSIMD_F16) {
@@ -20,28 +28,4 @@ V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd)
         *even = v_of_bits(_mm256_slli_epi32(bits, 16));
         *odd = v_of_bits(_mm256_and_si256(bits, _mm256_set1_epi32((int)0xFFFF0000u)));
     }
-}
-
-// Transposes 8 x 8 lanes in place: 24 shuffles, bit patterns untouched.
-V_INLINE void transpose(v_f32 r[v_lanes]) {
-    v_f32 t[v_lanes];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < v_lanes; i += 2) {
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < v_lanes; i += 4) {
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xEE);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xEE);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
-        t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < v_lanes; i++) r[i] = t[i];
 }

@@ -1,47 +1,33 @@
-// Transposition in registers, AVX-512: included by gemm_ukr_avx512.c within its target attribute.
+// Transposition in registers, AVX-512: included by gemm_ukr_avx512.c within its target attribute. The four rows that a
+// vector's 128-bit lanes hold are put together by loads (masked broadcasts, which need no shuffle), so that 2 shuffles a
+// vector are left of the 4 of a transposition from whole rows.
 
-// `count` (at most 32) 16-bit elements as bit patterns, two a lane.
-V_INLINE v_f32 load_pairs(const void *x, size_t index, size_t count) {
-    const __mmask32 mask = count >= 32 ? 0xFFFFFFFFu : (1u << count) - 1;
-    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, (const uint16_t *)x + index));
+// Lane s (128 bits) from x + 4 s stride, in bytes.
+V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
+    __m512 r = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(const void *)x));
+    r = _mm512_mask_broadcast_f32x4(r, 0x00F0, _mm_loadu_ps((const float *)(const void *)(x + 4 * stride)));
+    r = _mm512_mask_broadcast_f32x4(r, 0x0F00, _mm_loadu_ps((const float *)(const void *)(x + 8 * stride)));
+    return _mm512_mask_broadcast_f32x4(r, 0xF000, _mm_loadu_ps((const float *)(const void *)(x + 12 * stride)));
 }
-// The even and the odd elements of such a vector, widened.
+
+// Transposes the 4 x 4 floats that the four vectors have in each lane; bit patterns untouched.
+V_INLINE void transpose_lanes(v_f32 r[4]) {
+    const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1])), b = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+    const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3])), d = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+    r[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+    r[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+    r[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+    r[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+}
+
+// The even and the odd 16-bit elements of a vector, widened.
 V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd) {
     const __m512i bits = _mm512_castps_si512(pairs);
     if (type == CSIMD_F16) {
-        *even = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(bits));
-        *odd = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
+        *even = v_widen_f16(_mm512_cvtepi32_epi16(bits));
+        *odd = v_widen_f16(_mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
     } else {
         *even = v_of_bits(_mm512_slli_epi32(bits, 16));
-        *odd = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xFFFF0000u)));
-    }
-}
-
-// Transposes 16 x 16 lanes in place: 64 shuffles, bit patterns untouched.
-V_INLINE void transpose(v_f32 r[v_lanes]) {
-    v_f32 t[v_lanes];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < v_lanes; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < v_lanes; i += 4) {
-        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-        r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-        r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
-        t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 8; i++) {
-        r[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD);
+        *odd = v_of_bits(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xFFFF0000u)));
     }
 }
