@@ -1,11 +1,12 @@
 // Arithmetic and comparison of BFloat16.
 //
-// + - * / and the square root are done in Float and rounded to bfloat16: two roundings that give the same as one. In the
-// normal range that holds because 24 >= 2 * 8 + 2 (Figueroa, "When is double rounding innocuous?", SIGNUM 30, 1995). Both
-// formats have the same exponent range, so where results are subnormal (bfloat16: multiples of 2^-133, Float: of 2^-149):
+// + - * / and the square root are done in Float and rounded to bfloat16: two roundings that give the same as one. In
+// the normal range that holds because 24 >= 2 * 8 + 2 (Figueroa, "When is double rounding innocuous?", SIGNUM 30,
+// 1995). Both formats have the same exponent range, so where results are subnormal (bfloat16: multiples of 2^-133,
+// Float: of 2^-149):
 // - a sum or difference is a multiple of 2^-133 and thus exact in Float;
-// - a product has at most 16 bits, so above 2^-134, half the least subnormal, it is a multiple of 2^-149 and exact; below,
-//   Float's rounding reaches at most 2^-134, a tie that goes to 0 as the exact product does;
+// - a product has at most 16 bits, so above 2^-134, half the least subnormal, it is a multiple of 2^-149 and exact;
+//   below, Float's rounding reaches at most 2^-134, a tie that goes to 0 as the exact product does;
 // - a quotient differs from a tie m = (2k+1) 2^-134 by |x - m y| / |y|, which is 0 or more than 2^-143, but Float's
 //   rounding moves it by at most 2^-150;
 // - a square root is never subnormal.
@@ -52,7 +53,8 @@ extension BFloat16 {
     public mutating func addProduct(_ x: BFloat16, _ y: BFloat16) {
         // Float would not do: 24 bits are too few for innocuous double rounding of a sum of 8- and 16-bit numbers. The
         // product is exact in Double; the sum's rounding error is exact too (Knuth's two-sum; nothing here overflows
-        // or is subnormal in Double) and turns the sum into one rounded to odd, which loses nothing before the last rounding.
+        // or is subnormal in Double) and turns the sum into one rounded to odd, which loses nothing before the last
+        // rounding.
         let product = Double(x) * Double(y)
         let addend = Double(self)
         var sum = product + addend

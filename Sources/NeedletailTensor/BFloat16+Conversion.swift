@@ -68,7 +68,8 @@ extension BFloat16 {
         guard isFinite, Source(exactly: Double(self)) == value else { return nil }
     }
 
-    /// The integer's highest 32 bits, the lowest of them set if any bit below was (rounding to odd), then rounded to nearest.
+    /// The integer's highest 32 bits, the lowest of them set if any bit below was (rounding to odd), then rounded to
+    /// nearest.
     private init<Source: BinaryInteger>(rounding value: Source) {
         let words = Array(value.magnitude.words)
         guard let top = words.lastIndex(where: { $0 != 0 }) else {
@@ -145,8 +146,8 @@ extension Double {
 extension Float {
     /// `value` if exact, else the one of its two neighbours whose last bit is set: rounding to odd.
     ///
-    /// Rounding this to nearest in a format with at least two bits less gives `value` rounded once: the set last bit keeps
-    /// "just beside a tie" apart from "a tie" (Boldo and Melquiond, IEEE Trans. Computers 57, 2008).
+    /// Rounding this to nearest in a format with at least two bits less gives `value` rounded once: the set last bit
+    /// keeps "just beside a tie" apart from "a tie" (Boldo and Melquiond, IEEE Trans. Computers 57, 2008).
     fileprivate init(roundingToOdd value: Double) {
         self.init(value)
         let back = Double(self)

@@ -15,7 +15,8 @@ extension BFloat16: LosslessStringConvertible, CustomDebugStringConvertible {
     /// The same as `description`.
     public var debugDescription: String { description }
 
-    /// The number that a decimal or hexadecimal text means, read as a `Double` and rounded from there; nil if it is no number.
+    /// The number that a decimal or hexadecimal text means, read as a `Double` and rounded from there; nil if it is no
+    /// number.
     public init?(_ text: some StringProtocol) {
         guard let value = Double(text) else { return nil }
         self.init(value)
@@ -23,8 +24,8 @@ extension BFloat16: LosslessStringConvertible, CustomDebugStringConvertible {
 
     /// The fewest decimal digits d₁d₂… with d₁.d₂… · 10^exponent rounding to the magnitude.
     ///
-    /// Four digits are always enough (1 + ⌈8 log₁₀ 2⌉). `Float`'s digits are a stand-in for the exact expansion: they could
-    /// choose another last digit only within 1e-8 of a tie, and every candidate is read back before it is taken.
+    /// Four digits are always enough (1 + ⌈8 log₁₀ 2⌉). `Float`'s digits are a stand-in for the exact expansion: they
+    /// could choose another last digit only within 1e-8 of a tie, and every candidate is read back before it is taken.
     private var shortestDecimal: (digits: [UInt8], exponent: Int) {
         let exact = BFloat16.decimal(of: Float(magnitude))
         for length in 1...4 {

@@ -3,8 +3,8 @@
 
 /// A bfloat16 number: one sign bit, eight exponent bits (the range of `Float`), seven fraction bits.
 ///
-/// Two to three decimal digits: the largest finite value is about 3.39e38, the spacing above 1 is 2⁻⁷. Arithmetic widens to
-/// `Float` or `Double` and rounds once, to nearest with ties to even.
+/// Two to three decimal digits: the largest finite value is about 3.39e38, the spacing above 1 is 2⁻⁷. Arithmetic
+/// widens to `Float` or `Double` and rounds once, to nearest with ties to even.
 ///
 ///     let a: BFloat16 = 0.1
 ///     print(a, Float(a), a.bitPattern)  // 0.1 0.100097656 15821
@@ -55,7 +55,8 @@ extension BFloat16: BinaryFloatingPoint {
     /// 3.140625: π rounded toward zero, as the standard library's types have it.
     public static var pi: BFloat16 { BFloat16(bitPattern: 0x4049) }
 
-    /// The number with these fields; bits of `exponentBitPattern` and `significandBitPattern` beyond the fields are dropped.
+    /// The number with these fields; bits of `exponentBitPattern` and `significandBitPattern` beyond the fields are
+    /// dropped.
     @inlinable
     public init(sign: FloatingPointSign, exponentBitPattern: UInt, significandBitPattern: UInt8) {
         let exponent = UInt16(truncatingIfNeeded: exponentBitPattern) & 0xFF

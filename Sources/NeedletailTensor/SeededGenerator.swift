@@ -1,12 +1,12 @@
-// The package's one source of randomness: a counter-based generator, so that its state is three integers, any position can
-// be reached at once, and the same seed gives the same words on every machine.
+// The package's one source of randomness: a counter-based generator, so that its state is three integers, any position
+// can be reached at once, and the same seed gives the same words on every machine.
 import Foundation
 
 /// A counter-based random generator: Philox4x32-10.
 ///
-/// Block i of the sequence is ten Philox rounds of the 128-bit counter (i, `stream`) under the key `seed`, and gives two
-/// 64-bit words. The state is (`seed`, `stream`, `position`): a generator can be saved, restored and moved at no cost, and
-/// generators that differ in seed or stream are unrelated.
+/// Block i of the sequence is ten Philox rounds of the 128-bit counter (i, `stream`) under the key `seed`, and gives
+/// two 64-bit words. The state is (`seed`, `stream`, `position`): a generator can be saved, restored and moved at no
+/// cost, and generators that differ in seed or stream are unrelated.
 ///
 /// Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 ///
@@ -53,8 +53,8 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// A number of the standard normal distribution: √(-2 log u₁) cos(2π u₂), u₁ in (0, 1] and u₂ in [0, 1).
     ///
-    /// Takes exactly two words, so that positions stay countable; the sine half of the Box-Muller pair is not used. Logarithm
-    /// and cosine are the platform's: another C library may differ in the last bit.
+    /// Takes exactly two words, so that positions stay countable; the sine half of the Box-Muller pair is not used.
+    /// Logarithm and cosine are the platform's: another C library may differ in the last bit.
     public mutating func nextNormal() -> Double {
         let radius = (-2 * log(1 - nextUniform())).squareRoot()
         return radius * cos(2 * .pi * nextUniform())
@@ -62,10 +62,10 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
     /// An integer in 0 ..< `bound`, every one equally likely; traps unless `bound` is positive.
     ///
-    /// Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 29, 2019: the upper half of word · bound, and
-    /// the words whose lower half falls in the first 2⁶⁴ mod bound are drawn again.
+    /// Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 29, 2019: the upper half of word ·
+    /// bound, and the words whose lower half falls in the first 2⁶⁴ mod bound are drawn again.
     public mutating func nextInteger(below bound: Int) -> Int {
-        precondition(bound > 0, "found bound \(bound), expected a positive one")
+        require(bound > 0, "nextInteger(below:): found \(bound), expected a positive bound")
         let range = UInt64(bound)
         var (high, low) = next().multipliedFullWidth(by: range)
         if low < range {
