@@ -56,7 +56,8 @@ let package = Package(
             name: "NeedletailOptimTests", dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
-            name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData"], swiftSettings: strict),
+            name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData", "CZlib"],
+            swiftSettings: strict),
         .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
         .testTarget(name: "NeedletailCLITests", dependencies: ["Needletail"], swiftSettings: strict),
     ]
