@@ -1,0 +1,107 @@
+// The consumer's end of an epoch's batches, and the bounded queue and thread behind it.
+import Foundation
+import Synchronization
+
+/// The batches of one epoch, in order.
+///
+/// Where the loader prefetches, one thread prepares them ahead; it ends with the last batch, with an error, or when the
+/// iterator is let go.
+public final class BatchIterator {
+    private enum Source {
+        case direct(order: [Int])
+        case queue(PrefetchQueue)
+    }
+
+    /// The index in the epoch of the batch that `next` gives next.
+    public private(set) var position: Int
+
+    private let plan: BatchPlan
+    private let source: Source
+    private var failure: (any Error)?
+
+    init(_ plan: BatchPlan, prefetch: Int) {
+        self.plan = plan
+        position = plan.batches.lowerBound
+        if prefetch == 0 || plan.batches.isEmpty {
+            source = .direct(order: plan.batches.isEmpty ? [] : plan.sampler.order(epoch: plan.epoch))
+        } else {
+            let queue = PrefetchQueue(capacity: prefetch)
+            source = .queue(queue)
+            let thread = Thread { queue.fill(from: plan) }
+            thread.name = "needletail.prefetch"
+            thread.start()
+        }
+    }
+
+    deinit {
+        if case .queue(let queue) = source { queue.cancel() }
+    }
+
+    /// The next batch, or nil after the last one. Throws what the dataset threw for it; after that, throws the same
+    /// again.
+    public func next() throws -> Batch? {
+        if let failure { throw failure }
+        guard position < plan.batches.upperBound else { return nil }
+        do {
+            let batch =
+                switch source {
+                case .direct(let order): try plan.batch(position, order: order)
+                case .queue(let queue): try queue.take().get()
+                }
+            position += 1
+            return batch
+        } catch {
+            failure = error
+            throw error
+        }
+    }
+}
+
+/// A bounded queue between the thread that prepares batches and the one that uses them.
+///
+/// `free` counts the places left and `ready` the batches waiting, so neither side spins and the lock is held only to
+/// move one value.
+final class PrefetchQueue: Sendable {
+    private struct State {
+        var waiting: [Result<Batch, any Error>] = []
+        var isCancelled = false
+    }
+
+    private let state = Mutex(State())
+    // Both start at 0 (places are signalled below): libdispatch traps on a semaphore let go below its first value.
+    private let free = DispatchSemaphore(value: 0)
+    private let ready = DispatchSemaphore(value: 0)
+
+    init(capacity: Int) {
+        for _ in 0..<capacity { free.signal() }
+    }
+
+    /// Prepares the batches of `plan`, never more than the capacity ahead, until the last, an error, or `cancel`.
+    func fill(from plan: BatchPlan) {
+        let order = plan.sampler.order(epoch: plan.epoch)
+        for index in plan.batches {
+            free.wait()
+            if state.withLock({ $0.isCancelled }) { return }
+            let batch = Result { try plan.batch(index, order: order) }
+            state.withLock { $0.waiting.append(batch) }
+            ready.signal()
+            if case .failure = batch { return }
+        }
+    }
+
+    /// The next batch, waiting for it where it is not ready. To be called once a batch, and not after an error.
+    func take() -> Result<Batch, any Error> {
+        ready.wait()
+        defer { free.signal() }
+        return state.withLock { $0.waiting.removeFirst() }
+    }
+
+    /// Ends `fill` before its next batch.
+    func cancel() {
+        state.withLock {
+            $0.isCancelled = true
+            $0.waiting = []
+        }
+        free.signal()
+    }
+}

@@ -1,0 +1,70 @@
+// Batches of a dataset, epoch after epoch, from any position.
+public import NeedletailTensor
+
+/// Cuts a dataset into batches, in a seeded order, and prepares them ahead on a thread of its own.
+///
+/// The batches of epoch e depend on the dataset, the options and e only: not on earlier epochs, nor on where reading
+/// started. So (epoch, batch index) is all that a checkpoint needs.
+///
+///     let loader = DataLoader(train, batchSize: 64, shuffle: true, seed: 1)
+///     let batches = loader.batches(epoch: 0)
+///     while let batch = try batches.next() { … }
+public final class DataLoader {
+    /// The samples.
+    public let dataset: any Dataset
+    /// The number of rows of every batch but perhaps the last.
+    public let batchSize: Int
+    /// Whether a last batch of fewer rows is left out.
+    public let dropLast: Bool
+    /// The most batches prepared ahead; 0 prepares each on the caller's thread when it is asked for.
+    public let prefetch: Int
+    /// The order of the samples.
+    public let sampler: Sampler
+    /// The type of the inputs; a trainer sets it to its compute type.
+    public var dtype: DType = .float32
+
+    /// Batches of `batchSize` rows of `dataset`, shuffled anew in each epoch where `shuffle` is true.
+    public init(
+        _ dataset: any Dataset, batchSize: Int, shuffle: Bool = false, seed: UInt64 = 0, dropLast: Bool = false,
+        prefetch: Int = 2
+    ) {
+        require(batchSize > 0, "DataLoader: found batch size \(batchSize), expected 1 or more")
+        require(prefetch >= 0, "DataLoader: found prefetch \(prefetch), expected 0 or more")
+        self.dataset = dataset
+        self.batchSize = batchSize
+        self.dropLast = dropLast
+        self.prefetch = prefetch
+        sampler = Sampler(count: dataset.count, seed: shuffle ? seed : nil)
+    }
+
+    /// The number of batches of an epoch.
+    public var batchCount: Int { (sampler.count + (dropLast ? 0 : batchSize - 1)) / batchSize }
+
+    /// The batches of an epoch, from batch `first` on (0 to `batchCount`).
+    public func batches(epoch: Int, from first: Int = 0) -> BatchIterator {
+        require(epoch >= 0, "DataLoader.batches: found epoch \(epoch), expected 0 or more")
+        require(
+            (0...batchCount).contains(first),
+            "DataLoader.batches: found first batch \(first), expected 0 to \(batchCount)")
+        let plan = BatchPlan(
+            dataset: dataset, sampler: sampler, epoch: epoch, batchSize: batchSize, batches: first..<batchCount,
+            dtype: dtype)
+        return BatchIterator(plan, prefetch: prefetch)
+    }
+}
+
+/// All that is needed to make the batches of an epoch, on whatever thread.
+struct BatchPlan: Sendable {
+    let dataset: any Dataset
+    let sampler: Sampler
+    let epoch: Int
+    let batchSize: Int
+    let batches: Range<Int>
+    let dtype: DType
+
+    /// Batch `index` of the epoch whose order is `order`.
+    func batch(_ index: Int, order: [Int]) throws -> Batch {
+        let start = index * batchSize
+        return try dataset.batch(Array(order[start..<min(start + batchSize, order.count)]), dtype: dtype)
+    }
+}
