@@ -1,0 +1,68 @@
+// Where the four IDX files of a data set lie: MNIST's names, as its many mirrors and packages spell them.
+import Foundation
+
+/// The four IDX files of an image data set, found in a folder.
+///
+/// Each is looked for under its usual names, `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with `.gz` or
+/// without.
+public struct ImageFolder: Sendable, Hashable {
+    /// The path of the training images.
+    public let trainImages: String
+    /// The path of the training labels.
+    public let trainLabels: String
+    /// The path of the test images.
+    public let testImages: String
+    /// The path of the test labels.
+    public let testLabels: String
+
+    /// The names of the four files, in the order of the properties.
+    static let fileNames = [
+        "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte",
+    ]
+
+    /// Finds the files in `directory`, or in its subfolder `raw`. Throws `DataFileError.unreadable` naming what is
+    /// missing.
+    public static func find(in directory: String) throws -> ImageFolder {
+        var missing: [String] = []
+        for folder in [directory, directory + "/raw"] {
+            let paths = fileNames.map { path(of: $0, in: folder) }
+            let absent = zip(fileNames, paths).compactMap { $1 == nil ? $0 : nil }
+            if absent.isEmpty {
+                let found = paths.compactMap { $0 }
+                return ImageFolder(
+                    trainImages: found[0], trainLabels: found[1], testImages: found[2], testLabels: found[3])
+            }
+            if missing.isEmpty || absent.count < missing.count { missing = absent }
+        }
+        throw DataFileError(
+            .unreadable, file: directory, found: "no \(missing.joined(separator: ", no "))",
+            expected: "the four IDX files of a data set, gzipped (.gz) or not")
+    }
+
+    /// The path of the file `name` in `folder` under any of its names; nil where there is none.
+    static func path(of name: String, in folder: String) -> String? {
+        let dotted = name.replacingOccurrences(of: "-idx", with: ".idx")
+        return [name + ".gz", name, dotted + ".gz", dotted].map { folder + "/" + $0 }.first { path in
+            var isFolder: ObjCBool = false
+            return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
+        }
+    }
+
+    /// Reads the files into memory.
+    ///
+    /// Without `classCount` it is the greatest label of both sets plus one. Throws `DataFileError`, as `ImageDataset`,
+    /// and where the images of the two sets differ in shape.
+    public func load(classCount: Int? = nil) throws -> (train: ImageDataset, test: ImageDataset) {
+        var train = try ImageDataset(imagesAt: trainImages, labelsAt: trainLabels, classCount: classCount)
+        var test = try ImageDataset(imagesAt: testImages, labelsAt: testLabels, classCount: classCount)
+        guard train.imageShape == test.imageShape else {
+            throw DataFileError(
+                .count, file: testImages, found: "images \(test.imageShape)",
+                expected: "\(train.imageShape), as in \(trainImages)")
+        }
+        let classes = max(train.classCount, test.classCount)
+        train.classCount = classes
+        test.classCount = classes
+        return (train, test)
+    }
+}
