@@ -19,18 +19,18 @@ typedef struct {
     bool by_value;
 } gradient_transform;
 
-V_INLINE gradient_transform transform_of(const csimd_optimizer_args *run) {
+V_INLINE gradient_transform transform_of(csimd_optimizer_args run) {
     return (gradient_transform){
-        .scale = v_set((float)run->gradient_scale),
-        .clip_coefficient = v_set((float)run->clip_coefficient),
-        .clip_value = v_set((float)run->clip_value),
-        .sign = v_set(run->maximize ? -0.0f : 0.0f),
-        .by_value = run->clip_value > 0,
+        .scale = v_set((float)run.gradient_scale),
+        .clip_coefficient = v_set((float)run.clip_coefficient),
+        .clip_value = v_set((float)run.clip_value),
+        .sign = v_set(run.maximize ? -0.0f : 0.0f),
+        .by_value = run.clip_value > 0,
     };
 }
 
-V_INLINE v_f32 load_gradient(const csimd_optimizer_args *run, gradient_transform t, size_t i, size_t lanes) {
-    v_f32 g = v_mul(load_lanes(CSIMD_F32, run->gradient, i, lanes), t.scale);
+V_INLINE v_f32 load_gradient(csimd_optimizer_args run, gradient_transform t, size_t i, size_t lanes) {
+    v_f32 g = v_mul(load_lanes(CSIMD_F32, run.gradient, i, lanes), t.scale);
     if (t.by_value)
         g = v_max(v_negate(t.clip_value), v_min(t.clip_value, g));
     else
@@ -39,56 +39,91 @@ V_INLINE v_f32 load_gradient(const csimd_optimizer_args *run, gradient_transform
 }
 
 // `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
-V_INLINE void store_parameter(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, size_t i, size_t lanes,
-                              v_f32 p) {
-    store_lanes(type, run->parameter, i, lanes, p);
-    if (shadow != CSIMD_F32) store_lanes(shadow, run->shadow, i, lanes, p);
+V_INLINE void store_parameter(csimd_type type, csimd_type shadow, csimd_optimizer_args run, size_t i, size_t lanes, v_f32 p) {
+    store_lanes(type, run.parameter, i, lanes, p);
+    if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
 }
 
-V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, float *buffer,
-                      const csimd_sgd_coefficients *k) {
-    const gradient_transform transform = transform_of(run);
-    const v_f32 learning_rate = v_set((float)k->learning_rate), weight_decay = v_set((float)k->weight_decay);
-    const v_f32 momentum = v_set((float)k->momentum), undamped = v_set((float)k->undamped);
-    const bool decays = k->weight_decay != 0, has_momentum = k->has_momentum;
-    for (size_t i = 0; i < run->count; i += v_lanes) {
-        const size_t lanes = csimd_minimum(v_lanes, run->count - i);
-        v_f32 p = load_lanes(type, run->parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
-        if (decays) g = v_fma(weight_decay, p, g);
-        if (has_momentum) {
-            v_f32 b = k->first_step ? g : v_fma(momentum, load_lanes(CSIMD_F32, buffer, i, lanes), v_mul(undamped, g));
-            store_lanes(CSIMD_F32, buffer, i, lanes, b);
-            g = k->nesterov ? v_fma(momentum, b, g) : b;
-        }
-        store_parameter(type, shadow, run, i, lanes, v_fnma(learning_rate, g, p));
+// The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers.
+typedef struct {
+    v_f32 learning_rate, weight_decay, momentum, undamped;
+    bool decays, has_momentum, nesterov, first_step;
+} sgd_vectors;
+
+V_INLINE void sgd_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_args run, float *buffer,
+                        gradient_transform transform, sgd_vectors k, size_t i, size_t lanes) {
+    v_f32 p = load_lanes(type, run.parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
+    if (k.decays) g = v_fma(k.weight_decay, p, g);
+    if (k.has_momentum) {
+        v_f32 b = k.first_step ? g : v_fma(k.momentum, load_lanes(CSIMD_F32, buffer, i, lanes), v_mul(k.undamped, g));
+        store_lanes(CSIMD_F32, buffer, i, lanes, b);
+        g = k.nesterov ? v_fma(k.momentum, b, g) : b;
     }
+    store_parameter(type, shadow, run, i, lanes, v_fnma(k.learning_rate, g, p));
 }
 
-V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *run, float *first, float *second,
-                       float *largest, const csimd_adam_coefficients *k) {
+V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *buffer,
+                      const csimd_sgd_coefficients *coefficients) {
+    const csimd_optimizer_args run = *args;
     const gradient_transform transform = transform_of(run);
-    const v_f32 decay = v_set((float)k->decay), weight_decay = v_set((float)k->weight_decay);
-    const bool decays = k->weight_decay != 0, from_gradient = k->gradient_share_of_first >= 0.5;
-    const v_f32 beta1 = v_set((float)k->beta1), share1 = v_set((float)k->gradient_share_of_first);
-    const v_f32 beta2 = v_set((float)k->beta2), share2 = v_set((float)k->gradient_share_of_second);
-    const v_f32 step_size = v_set((float)k->step_size), epsilon = v_set((float)k->epsilon);
-    const v_f32 correction = v_set((float)(1 / k->second_correction));
-    for (size_t i = 0; i < run->count; i += v_lanes) {
-        const size_t lanes = csimd_minimum(v_lanes, run->count - i);
-        v_f32 p = v_mul(load_lanes(type, run->parameter, i, lanes), decay), g = load_gradient(run, transform, i, lanes);
-        if (decays) g = v_fma(weight_decay, p, g);
-        v_f32 m = load_lanes(CSIMD_F32, first, i, lanes), distance = v_sub(g, m);
-        m = from_gradient ? v_fnma(beta1, distance, g) : v_fma(share1, distance, m);
-        v_f32 v = v_fma(beta2, load_lanes(CSIMD_F32, second, i, lanes), v_mul(v_mul(share2, g), g));
-        store_lanes(CSIMD_F32, first, i, lanes, m);
-        store_lanes(CSIMD_F32, second, i, lanes, v);
-        if (largest != NULL) {
-            v = v_max(load_lanes(CSIMD_F32, largest, i, lanes), v);
-            store_lanes(CSIMD_F32, largest, i, lanes, v);
-        }
-        v_f32 denominator = v_fma(v_sqrt(v), correction, epsilon);
-        store_parameter(type, shadow, run, i, lanes, v_sub(p, v_div(v_mul(step_size, m), denominator)));
+    const sgd_vectors k = {
+        .learning_rate = v_set((float)coefficients->learning_rate),
+        .weight_decay = v_set((float)coefficients->weight_decay),
+        .momentum = v_set((float)coefficients->momentum),
+        .undamped = v_set((float)coefficients->undamped),
+        .decays = coefficients->weight_decay != 0,
+        .has_momentum = coefficients->has_momentum,
+        .nesterov = coefficients->nesterov,
+        .first_step = coefficients->first_step,
+    };
+    size_t i = 0;
+    for (; i + v_lanes <= run.count; i += v_lanes) sgd_lanes(type, shadow, run, buffer, transform, k, i, v_lanes);
+    if (i < run.count) sgd_lanes(type, shadow, run, buffer, transform, k, i, run.count - i);
+}
+
+typedef struct {
+    v_f32 decay, weight_decay, beta1, share1, beta2, share2, step_size, epsilon, correction;
+    bool decays, from_gradient;
+} adam_vectors;
+
+V_INLINE void adam_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_args run, float *first, float *second,
+                         float *largest, gradient_transform transform, adam_vectors k, size_t i, size_t lanes) {
+    v_f32 p = v_mul(load_lanes(type, run.parameter, i, lanes), k.decay), g = load_gradient(run, transform, i, lanes);
+    if (k.decays) g = v_fma(k.weight_decay, p, g);
+    v_f32 m = load_lanes(CSIMD_F32, first, i, lanes), distance = v_sub(g, m);
+    m = k.from_gradient ? v_fnma(k.beta1, distance, g) : v_fma(k.share1, distance, m);
+    v_f32 v = v_fma(k.beta2, load_lanes(CSIMD_F32, second, i, lanes), v_mul(v_mul(k.share2, g), g));
+    store_lanes(CSIMD_F32, first, i, lanes, m);
+    store_lanes(CSIMD_F32, second, i, lanes, v);
+    if (largest != NULL) {
+        v = v_max(load_lanes(CSIMD_F32, largest, i, lanes), v);
+        store_lanes(CSIMD_F32, largest, i, lanes, v);
     }
+    v_f32 denominator = v_fma(v_sqrt(v), k.correction, k.epsilon);
+    store_parameter(type, shadow, run, i, lanes, v_sub(p, v_div(v_mul(k.step_size, m), denominator)));
+}
+
+V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *first, float *second,
+                       float *largest, const csimd_adam_coefficients *coefficients) {
+    const csimd_optimizer_args run = *args;
+    const gradient_transform transform = transform_of(run);
+    const adam_vectors k = {
+        .decay = v_set((float)coefficients->decay),
+        .weight_decay = v_set((float)coefficients->weight_decay),
+        .beta1 = v_set((float)coefficients->beta1),
+        .share1 = v_set((float)coefficients->gradient_share_of_first),
+        .beta2 = v_set((float)coefficients->beta2),
+        .share2 = v_set((float)coefficients->gradient_share_of_second),
+        .step_size = v_set((float)coefficients->step_size),
+        .epsilon = v_set((float)coefficients->epsilon),
+        .correction = v_set((float)(1 / coefficients->second_correction)),
+        .decays = coefficients->weight_decay != 0,
+        .from_gradient = coefficients->gradient_share_of_first >= 0.5,
+    };
+    size_t i = 0;
+    for (; i + v_lanes <= run.count; i += v_lanes)
+        adam_lanes(type, shadow, run, first, second, largest, transform, k, i, v_lanes);
+    if (i < run.count) adam_lanes(type, shadow, run, first, second, largest, transform, k, i, run.count - i);
 }
 
 // Which specialisation a run needs: the parameter's type, and for float32 the shadow's.

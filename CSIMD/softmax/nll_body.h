@@ -29,7 +29,7 @@ V_INLINE double weighted_distance(csimd_type type, const void *x, size_t start, 
             if (lanes < v_lanes) distance = v_select(lanes_below(lanes), distance, zero);
             part[k] = v_add(part[k], distance);
         }
-        sum += lanes_sum(part[0], part[1], part[2], part[3]);
+        sum += v_f64_sum(lanes_sum(part));
     }
     return sum;
 }
@@ -43,22 +43,12 @@ V_INLINE void nll_forward_rows(csimd_type type, const csimd_nll_args *block, dou
                                float *log_sum_exp, double *loss_sum, double *weight_sum) {
     const size_t rows = block->rows, columns = block->columns;
     const float *class_weights = block->class_weights, smoothing = block->label_smoothing;
-    assert(rows <= block_rows);
     float maximum[block_rows], log_sum[block_rows];
-    for (size_t i = 0; i < rows; i++) {
-        const row_statistics row = statistics_of_row(type, block->logits, i * columns, columns);
-        maximum[i] = row.maximum;
-        log_sum[i] = (float)row.sum;
-    }
-    for (size_t i = 0; i < rows; i += v_lanes) {
-        const size_t lanes = csimd_minimum(v_lanes, rows - i);
-        v_f32 logarithm = v_log(load_lanes(CSIMD_F32, log_sum, i, lanes));
-        store_lanes(CSIMD_F32, log_sum, i, lanes, logarithm);
-        store_lanes(CSIMD_F32, log_sum_exp, i, lanes, v_add(load_lanes(CSIMD_F32, maximum, i, lanes), logarithm));
-    }
+    statistics_of_rows(type, block->logits, rows, columns, maximum, log_sum);
     double losses = 0, weights = 0;
     for (size_t i = 0; i < rows; i++) {
         float loss = 0;
+        log_sum_exp[i] = maximum[i] + log_sum[i];
         if (block->targets[i] != block->ignore_index) {
             const size_t target = (size_t)block->targets[i];
             const float weight = class_weights == NULL ? 1 : class_weights[target];
@@ -85,12 +75,23 @@ typedef struct {
 V_INLINE void gradient_row(csimd_type type, const void *x, void *gradient, size_t start, size_t columns,
                            const float *class_weights, float log_sum_exp, float softmax_factor, float smoothing_share) {
     const v_f32 shift = v_set(log_sum_exp), factor = v_set(softmax_factor), share = v_set(smoothing_share);
+    const bool numbers = isfinite(log_sum_exp) && isfinite(softmax_factor);  // then all of p and p * factor are
     size_t j = 0;
     if (smoothing_share == 0) {
+        for (; j + 4 * v_lanes <= columns; j += 4 * v_lanes) {
+            v_f32 p[4];
+            load_four(type, x, start + j, p);
+            exponential_four(p, shift);
+            EACH_OF_FOUR p[k] = v_mul(p[k], factor);
+            if (numbers)
+                store_four_numbers(type, gradient, start + j, p);
+            else
+                EACH_OF_FOUR v_store(type, gradient, start + j + k * v_lanes, p[k]);
+        }
         for (; j + v_lanes <= columns; j += v_lanes)
-            v_store(type, gradient, start + j, v_mul(v_exp(v_sub(v_load(type, x, start + j), shift)), factor));
+            v_store(type, gradient, start + j, v_mul(exponential(v_load(type, x, start + j), shift), factor));
         if (j < columns) {
-            v_f32 p = v_exp(v_sub(v_load_first(type, x, start + j, columns - j), shift));
+            v_f32 p = exponential(v_load_first(type, x, start + j, columns - j), shift);
             v_store_first(type, gradient, start + j, columns - j, v_mul(p, factor));
         }
         return;
@@ -98,7 +99,7 @@ V_INLINE void gradient_row(csimd_type type, const void *x, void *gradient, size_
     for (; j < columns; j += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, columns - j);
         v_f32 weight = class_weights == NULL ? v_set(1) : load_lanes(CSIMD_F32, class_weights, j, lanes);
-        v_f32 p = v_exp(v_sub(load_lanes(type, x, start + j, lanes), shift));
+        v_f32 p = exponential(load_lanes(type, x, start + j, lanes), shift);
         store_lanes(type, gradient, start + j, lanes, v_fms(p, factor, v_mul(share, weight)));
     }
 }
@@ -120,11 +121,7 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
         const double on_target = (1 - smoothing) * weight;
         double normalisation = 1;
         if (fabsf(log_sum_exp[i]) > trusted_log_sum_exp) {
-            double sum = 0;
-            for (size_t j = 0; j < columns; j += chunk_columns)
-                sum += chunk_exponential_sum(type, block->logits, i * columns + j,
-                                             i * columns + csimd_minimum(j + chunk_columns, columns), log_sum_exp[i]);
-            normalisation = 1 / sum;
+            normalisation = 1 / exponential_sum(type, block->logits, i * columns, (i + 1) * columns, log_sum_exp[i]);
         }
         k.softmax_factor[i] = (float)(g * (on_target + everywhere * weight_total) * normalisation);
         k.smoothing_share[i] = (float)(g * everywhere);
@@ -134,7 +131,7 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
     for (size_t i = 0; i < rows; i += v_lanes) {  // target_gradient holds the targets' logits until here
         const size_t lanes = csimd_minimum(v_lanes, rows - i);
         v_f32 logit = load_lanes(CSIMD_F32, k.target_gradient, i, lanes);
-        v_f32 p = v_exp(v_sub(logit, load_lanes(CSIMD_F32, log_sum_exp, i, lanes)));
+        v_f32 p = exponential(logit, load_lanes(CSIMD_F32, log_sum_exp, i, lanes));
         v_f32 share = load_lanes(CSIMD_F32, k.target_share, i, lanes);
         store_lanes(CSIMD_F32, k.target_gradient, i, lanes, v_fms(p, load_lanes(CSIMD_F32, k.softmax_factor, i, lanes), share));
     }

@@ -13,6 +13,67 @@
 V_INLINE float lanes_maximum(v_f32 x) { return _mm512_reduce_max_ps(x); }
 V_INLINE v_mask lanes_below(size_t lanes) { return (v_mask)((1u << lanes) - 1u); }
 
+// p 2^n; `biased` is n + exponent_bias, which rounded n to an integer.
+#define exponent_bias 0x1.8p23f
+V_INLINE v_f32 times_power_of_two(v_f32 p, v_f32 biased, v_f32 n) {
+    (void)biased;
+    return v_scale(p, n);
+}
+
+// Four vectors without NaN, rounded to `type`. bf16: two vectors' upper halves become one by a permutation, without the shift,
+// the narrowing and the care for NaN that v_round_bf16 needs a vector.
+V_INLINE void store_four_numbers(csimd_type type, void *y, size_t index, const v_f32 value[4]) {
+    if (type != CSIMD_BF16) {
+        for (size_t k = 0; k < 4; k++) v_store(type, y, index + k * v_lanes, value[k]);
+        return;
+    }
+    const __m512i upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                                                  25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    __m512i sum[4];
+    for (size_t k = 0; k < 4; k++) {
+        __m512i bits = _mm512_castps_si512(value[k]);
+        __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+        sum[k] = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
+    }
+    _mm512_storeu_si512((uint16_t *)y + index, _mm512_permutex2var_epi16(sum[0], upper_halves, sum[1]));
+    _mm512_storeu_si512((uint16_t *)y + index + 32, _mm512_permutex2var_epi16(sum[2], upper_halves, sum[3]));
+}
+
+// column[c] lane r = x[start + r * columns + c] for up to 16 rows of up to 16 columns; -inf in columns beyond, 0 in rows
+// beyond.
+enum { few_columns = 16 };
+V_INLINE void load_transposed(csimd_type type, const void *x, size_t start, size_t rows, size_t columns, v_f32 column[16]) {
+    const v_mask mask = lanes_below(columns);
+    __m512 a[16], b[16];
+    for (size_t r = 0; r < 16; r++) {
+        v_f32 row = v_set(0);
+        if (r < rows)
+            row =
+                columns == v_lanes ? v_load(type, x, start + r * columns) : v_load_first(type, x, start + r * columns, columns);
+        a[r] = v_select(mask, row, v_set(-INFINITY));
+    }
+    // Pairs, quadruples, then 128-bit quarters change places.
+    for (size_t r = 0; r < 16; r += 2) {
+        b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
+        b[r + 1] = _mm512_unpackhi_ps(a[r], a[r + 1]);
+    }
+    for (size_t r = 0; r < 16; r += 4)
+        for (size_t k = 0; k < 2; k++) {
+            __m512d low = _mm512_castps_pd(b[r + k]), high = _mm512_castps_pd(b[r + 2 + k]);
+            a[r + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+            a[r + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+        }
+    for (size_t k = 0; k < 4; k++) {  // a[4 i + k]: column k (+ 4 for each quarter) of rows 4 i ... 4 i + 3
+        __m512 even_low = _mm512_shuffle_f32x4(a[k], a[4 + k], 0x88), odd_low = _mm512_shuffle_f32x4(a[k], a[4 + k], 0xDD);
+        __m512 even_high = _mm512_shuffle_f32x4(a[8 + k], a[12 + k], 0x88);
+        __m512 odd_high = _mm512_shuffle_f32x4(a[8 + k], a[12 + k], 0xDD);
+        column[k] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+        column[8 + k] = _mm512_shuffle_f32x4(even_low, even_high, 0xDD);
+        column[4 + k] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+        column[12 + k] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xDD);
+    }
+}
+
 #include "softmax_body.h"
 
 #include "nll_body.h"
