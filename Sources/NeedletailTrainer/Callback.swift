@@ -1,0 +1,92 @@
+// Code that runs beside training: progress bars, checkpoints, early stopping.
+public import NeedletailData
+public import NeedletailOptim
+public import NeedletailTensor
+
+/// Hooks that a ``Trainer`` calls beside those of the module, with the same names and in the same order.
+///
+/// Each hook is called for the callbacks in their order, then for the module, then for callbacks that ``runsLast``.
+open class Callback {
+    /// Makes a callback.
+    public init() {}
+
+    /// Whether the hooks are called after the module's: for callbacks that look at what others have done.
+    open var runsLast: Bool { false }
+    /// The key under which a checkpoint keeps this callback's state; two callbacks of one class need different ones.
+    open var stateKey: String { String(describing: type(of: self)) }
+    /// The state that a resumed run needs, nil for none.
+    open func saveState() throws -> JSONValue? { nil }
+    /// Takes back what ``saveState()`` returned.
+    open func loadState(_ state: JSONValue) throws {}
+
+    // MARK: Hooks of a run
+
+    /// Called at the beginning of fit, validate, test and predict.
+    open func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {}
+    /// Called at the end of fit, validate, test and predict, also after an error.
+    open func teardown(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {}
+    /// Called when fit begins, with optimizers made and a checkpoint, if any, loaded.
+    open func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called when fit ends.
+    open func onFitEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before the sanity validation.
+    open func onSanityCheckStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after the sanity validation.
+    open func onSanityCheckEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before the first epoch.
+    open func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after the last epoch.
+    open func onTrainEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called at the beginning of each training epoch.
+    open func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called at the end of each training epoch, after its validation.
+    open func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after an error was thrown, before it leaves the trainer.
+    open func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {}
+
+    // MARK: Hooks of a training batch, in the order in which they are called
+
+    /// Called before a batch's training step.
+    open func onTrainBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called before the gradients are forgotten: once an accumulation window.
+    open func onBeforeZeroGrad(_ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer) throws {}
+    /// Called with the unscaled loss.
+    open func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {}
+    /// Called after backward; gradients still carry the loss scale.
+    open func onAfterBackward(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called with the unscaled, unclipped gradients, also where they are not finite and the step will be skipped.
+    open func onBeforeOptimizerStep(
+        _ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer, _ gradients: UnscaledGradients
+    ) throws {}
+    /// Called after a batch, with what became of its step.
+    open func onTrainBatchEnd(
+        _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+    ) throws {}
+
+    // MARK: Hooks of evaluation
+
+    /// Called before the batches of a validation.
+    open func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before each batch of a validation.
+    open func onValidationBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a validation.
+    open func onValidationBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a validation.
+    open func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before the batches of a test.
+    open func onTestStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before each batch of a test.
+    open func onTestBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a test.
+    open func onTestBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a test.
+    open func onTestEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before the batches of a prediction.
+    open func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called before each batch of a prediction.
+    open func onPredictBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a prediction.
+    open func onPredictBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a prediction.
+    open func onPredictEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+}

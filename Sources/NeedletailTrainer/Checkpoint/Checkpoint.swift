@@ -1,0 +1,74 @@
+// A checkpoint that has been read and checked: what a run resumes from, or a model is built from.
+import NeedletailNN
+public import NeedletailTensor
+
+/// The content of a checkpoint's folder. Reading it executes nothing, and every file's checksum has been compared.
+///
+///     let checkpoint = try Checkpoint(path)
+///     let classifier = Classifier(checkpoint.hyperparameters)
+///     try classifier.load(stateDictionary: checkpoint.model)
+public struct Checkpoint {
+    static let modelFile = "model.safetensors"
+    static let optimizerFile = "optimizer.safetensors"
+
+    /// The folder that was read.
+    public let path: String
+    /// The parameters by name, as stored: float32 masters in the mixed modes.
+    public let model: [String: Tensor]
+    /// The optimizers' state: `<optimizer's index>/<parameter>.<moment>`.
+    public let optimizer: [String: Tensor]
+    let content: CheckpointState
+
+    /// Reads the checkpoint in the folder at `path`.
+    ///
+    /// Throws: ``CheckpointError`` where there is none, where anything is missing, truncated or altered, or where a newer
+    /// version has written it.
+    public init(_ path: String) throws {
+        guard !CheckpointFolder.isPartial(path) else {
+            throw CheckpointError(path: path, problem: .incomplete("it is what an interrupted write has left behind"))
+        }
+        guard let folder = CheckpointFolder.existing(path) else { throw CheckpointError(path: path, problem: .missing) }
+        let content = try CheckpointState(
+            parsing: CheckpointFolder.read(CheckpointState.fileName, of: folder), path: folder)
+        func tensors(_ file: String) throws -> [String: Tensor] {
+            let bytes = try CheckpointFolder.read(file, of: folder)
+            guard let record = content.files[file] else {
+                throw CheckpointError(path: folder, problem: .foreign(file: file, why: "state.json does not list it"))
+            }
+            guard bytes.count == record.bytes else {
+                throw CheckpointError(
+                    path: folder,
+                    problem: .damaged(file: file, found: "\(bytes.count) bytes", expected: "\(record.bytes)"))
+            }
+            let found = CRC32.text(bytes)
+            guard found == record.crc32 else {
+                throw CheckpointError(
+                    path: folder, problem: .damaged(file: file, found: "checksum \(found)", expected: record.crc32))
+            }
+            do { return try SafeTensorsFile.decode(bytes).tensors } catch {
+                throw CheckpointError(path: folder, problem: .foreign(file: file, why: "\(error)"))
+            }
+        }
+        self.path = folder
+        self.content = content
+        model = try tensors(Checkpoint.modelFile)
+        optimizer = try tensors(Checkpoint.optimizerFile)
+    }
+
+    /// The version of the format.
+    public var formatVersion: Int { content.formatVersion }
+    /// The precision in which the run was.
+    public var precision: Precision { content.precision }
+    /// Where the run was.
+    public var state: TrainerState { content.trainer }
+    /// The loss scale and how many steps it has been kept for; nil in modes without one.
+    public var scaler: (scale: Float, growthTracker: Int)? { content.scaler.map { ($0.scale, $0.growthTracker) } }
+    /// What the module said about itself.
+    public var hyperparameters: [String: JSONValue] { content.hyperparameters }
+    /// The latest metrics.
+    public var metrics: [String: Double] { content.metrics }
+    /// Each optimizer's kind and options.
+    public var optimizerOptions: [JSONValue] { content.optimizers }
+    /// The kernels that computed it, such as `avx512`.
+    public var kernelRow: String { content.kernelRow }
+}

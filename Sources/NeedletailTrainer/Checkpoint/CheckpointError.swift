@@ -1,0 +1,60 @@
+// Everything that can be wrong with a checkpoint.
+
+/// A checkpoint that cannot be read, does not fit, or cannot be written.
+public struct CheckpointError: Error, CustomStringConvertible, Equatable {
+    /// What is wrong.
+    public enum Problem: Sendable, Equatable {
+        /// There is nothing at the path.
+        case missing
+        /// The path is what an interrupted write left behind, or lacks a file.
+        case incomplete(String)
+        /// A file cannot be read.
+        case unreadable(file: String, why: String)
+        /// A file's bytes are not those that were written.
+        case damaged(file: String, found: String, expected: String)
+        /// A file is not what a checkpoint has there.
+        case foreign(file: String, why: String)
+        /// The checkpoint was written by a newer version.
+        case newerFormat(found: Int, supported: Int)
+        /// The checkpoint is one of another model, optimizer, callback or loader.
+        case mismatch(String)
+        /// The checkpoint could not be written; what was there before is unharmed.
+        case notWritten(String)
+        /// There is no directory to look for the last or best checkpoint in.
+        case noDirectory
+    }
+
+    /// The checkpoint's folder.
+    public let path: String
+    /// What is wrong with it.
+    public let problem: Problem
+
+    /// What was found, what was expected, what to do.
+    public var description: String {
+        let head = "checkpoint \(path): "
+        switch problem {
+        case .missing: return head + "there is no such folder; give the path of a folder that holds state.json"
+        case .incomplete(let why): return head + "incomplete: \(why); use an older checkpoint"
+        case .unreadable(let file, let why): return head + "cannot read \(file): \(why)"
+        case .damaged(let file, let found, let expected):
+            return head + "\(file) is damaged: found \(found), expected \(expected); use an older checkpoint"
+        case .foreign(let file, let why): return head + "\(file) is not that of a checkpoint: \(why)"
+        case .newerFormat(let found, let supported):
+            return head + "has format version \(found), this program reads versions up to \(supported); update it"
+        case .mismatch(let why): return head + "does not fit: \(why)"
+        case .notWritten(let why): return head + "could not be written: \(why)"
+        case .noDirectory:
+            return "there is no directory to resume from: give the trainer a rootDirectory or a ModelCheckpoint, or a path"
+        }
+    }
+}
+
+/// Where a run resumes from.
+public enum ResumePoint: Sendable, Equatable {
+    /// The last checkpoint in the directory of the trainer's ``ModelCheckpoint``.
+    case last
+    /// The best checkpoint there.
+    case best
+    /// A checkpoint's folder.
+    case path(String)
+}

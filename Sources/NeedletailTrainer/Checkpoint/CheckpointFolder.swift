@@ -1,0 +1,94 @@
+// Writing and reading a checkpoint's folder, so that a crash at any byte leaves the old checkpoint or the new one.
+import Foundation
+import NeedletailNN
+
+/// The files of a checkpoint on disk.
+///
+/// Writing: the files go into a folder `.NAME.partial` beside the target, each one is flushed, so is the folder; the
+/// folder then takes the target's place by one rename and the directory above is flushed. An existing target is exchanged
+/// for it in one system call where the file system can do that; where it cannot, the old one first becomes
+/// `NAME.previous`, a full checkpoint under a name that readers of NAME know to look for. At every moment one of the
+/// two is complete.
+enum CheckpointFolder {
+    /// Whether `path` is what an interrupted write leaves behind.
+    static func isPartial(_ path: String) -> Bool {
+        let name = (path as NSString).lastPathComponent
+        return name.hasPrefix(".") && name.hasSuffix(".partial")
+    }
+
+    /// The folder at `path`, or the one that an interrupted exchange has set aside for it; nil where there is neither.
+    static func existing(_ path: String) -> String? {
+        [path, path + ".previous"].first { isDirectory($0) }
+    }
+
+    /// Writes `files` as the folder at `path`, replacing what is there.
+    static func write(_ files: [(name: String, bytes: [UInt8])], to path: String) throws {
+        let path = (path as NSString).standardizingPath
+        let parent = (path as NSString).deletingLastPathComponent
+        let directory = parent.isEmpty ? "." : parent
+        let name = (path as NSString).lastPathComponent
+        let partial = directory + "/." + name + ".partial"
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
+            try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: false)
+            for file in files { try AtomicFile.write(file.bytes, to: partial + "/" + file.name) }
+            try AtomicFile.synchronizeDirectory(partial)
+            try put(partial, at: path)
+            try AtomicFile.synchronizeDirectory(containing: path)
+            // After an exchange the partial folder holds the old checkpoint.
+            for leftover in [partial, path + ".previous"] where FileManager.default.fileExists(atPath: leftover) {
+                try FileManager.default.removeItem(atPath: leftover)
+            }
+        } catch {
+            throw CheckpointError(path: path, problem: .notWritten("\(error)"))
+        }
+    }
+
+    /// The bytes of a file of the checkpoint at `path`.
+    static func read(_ file: String, of path: String) throws -> [UInt8] {
+        let full = path + "/" + file
+        guard FileManager.default.fileExists(atPath: full) else {
+            throw CheckpointError(path: path, problem: .incomplete("there is no \(file)"))
+        }
+        do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: full))) } catch {
+            throw CheckpointError(path: path, problem: .unreadable(file: file, why: "\(error.localizedDescription)"))
+        }
+    }
+
+    private static func isDirectory(_ path: String) -> Bool {
+        var isDirectory: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+    }
+
+    /// Renames the complete folder `partial` to `path`.
+    private static func put(_ partial: String, at path: String) throws {
+        guard isDirectory(path) else {
+            try move(partial, to: path)
+            return
+        }
+        if exchange(partial, path) { return }
+        let previous = path + ".previous"
+        if isDirectory(previous) { try FileManager.default.removeItem(atPath: previous) }
+        try move(path, to: previous)
+        try move(partial, to: path)
+    }
+
+    private static func move(_ from: String, to: String) throws {
+        guard rename(from, to) == 0 else {
+            throw CheckpointError(
+                path: to, problem: .notWritten("renaming \(from) failed: \(String(cString: strerror(errno)))"))
+        }
+    }
+
+    /// Exchanges two folders in one system call; false where the system or the file system has none.
+    private static func exchange(_ a: String, _ b: String) -> Bool {
+        #if os(Linux)
+            return renameat2(AT_FDCWD, a, AT_FDCWD, b, UInt32(1 << 1)) == 0  // RENAME_EXCHANGE
+        #elseif canImport(Darwin)
+            return renamex_np(a, b, UInt32(RENAME_SWAP)) == 0
+        #else
+            return false
+        #endif
+    }
+}

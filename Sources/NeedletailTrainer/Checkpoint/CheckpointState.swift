@@ -1,0 +1,104 @@
+// state.json: everything of a checkpoint that is not a tensor, and the checksums of the tensors' files.
+import Foundation
+import NeedletailOptim
+import NeedletailTensor
+
+/// The content of a checkpoint's state.json.
+///
+/// It holds no time, host name, path or number of threads: two runs with the same seeds write the same bytes.
+struct CheckpointState: Codable {
+    /// The version that this program writes, and the newest that it reads.
+    static let currentVersion = 1
+    static let fileName = "state.json"
+
+    /// What identifies a file's content.
+    struct FileRecord: Codable, Equatable {
+        var bytes: Int
+        var crc32: String
+    }
+
+    /// What must be equal for a position within an epoch to mean the same.
+    struct LoaderRecord: Codable, Equatable {
+        var batchSize: Int, batchCount: Int, sampleCount: Int
+        var shuffle: Bool, dropLast: Bool
+        var seed: UInt64
+    }
+
+    var formatVersion = CheckpointState.currentVersion
+    var precision: Precision
+    var kernelRow: String
+    var trainer: TrainerState
+    var scaler: LossScaler?
+    var loader: LoaderRecord?
+    var optimizers: [JSONValue]
+    var random: [String: SeededGenerator]
+    var hyperparameters: [String: JSONValue]
+    var module: [String: JSONValue]
+    var callbacks: [String: JSONValue]
+    var metrics: [String: Double]
+    var epochSums: [MetricStore.Sums]
+    var files: [String: FileRecord] = [:]
+
+    private static let prefix = Array(#"{"crc32":""#.utf8)
+    private static let infix = Array(#"","#.utf8)
+
+    /// The file's bytes: a JSON object whose first member is the checksum of all that follows it.
+    func encoded() throws -> [UInt8] {
+        let encoder = JSONValue.encoder
+        encoder.outputFormatting.insert(.prettyPrinted)
+        let rest = [UInt8](try encoder.encode(self)).dropFirst()  // without the opening brace
+        return CheckpointState.prefix + Array(CRC32.text(rest).utf8) + CheckpointState.infix + rest
+    }
+
+    /// Reads what ``encoded()`` wrote; any change of a bit is an error.
+    init(parsing bytes: [UInt8], path: String) throws {
+        let file = CheckpointState.fileName
+        let head = CheckpointState.prefix.count
+        let start = head + 8 + CheckpointState.infix.count
+        guard bytes.count > start, bytes.starts(with: CheckpointState.prefix),
+            bytes[(head + 8)..<start].elementsEqual(CheckpointState.infix)
+        else {
+            let why = bytes.isEmpty ? "it is empty" : "it does not begin with a checksum"
+            throw CheckpointError(path: path, problem: .foreign(file: file, why: why))
+        }
+        let rest = bytes[start...]
+        let found = CRC32.text(rest)
+        let expected = String(decoding: bytes[head..<(head + 8)], as: UTF8.self)
+        guard found == expected else {
+            throw CheckpointError(
+                path: path, problem: .damaged(file: file, found: "checksum \(found)", expected: expected))
+        }
+        let data = Data([UInt8(ascii: "{")] + rest)
+        struct Version: Decodable { let formatVersion: Int }
+        do {
+            let version = try JSONValue.decoder.decode(Version.self, from: data).formatVersion
+            guard version <= CheckpointState.currentVersion else {
+                throw CheckpointError(
+                    path: path, problem: .newerFormat(found: version, supported: CheckpointState.currentVersion))
+            }
+            self = try JSONValue.decoder.decode(CheckpointState.self, from: data)
+        } catch let error as DecodingError {
+            throw CheckpointError(path: path, problem: .foreign(file: file, why: "\(error)"))
+        }
+    }
+
+    init(
+        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
+        optimizers: [JSONValue], random: [String: SeededGenerator], hyperparameters: [String: JSONValue],
+        module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
+        epochSums: [MetricStore.Sums]
+    ) {
+        self.precision = precision
+        self.kernelRow = kernelRow
+        self.trainer = trainer
+        self.scaler = scaler
+        self.loader = loader
+        self.optimizers = optimizers
+        self.random = random
+        self.hyperparameters = hyperparameters
+        self.module = module
+        self.callbacks = callbacks
+        self.metrics = metrics
+        self.epochSums = epochSums
+    }
+}

@@ -1,0 +1,164 @@
+// Saving a run and going on from it.
+import NeedletailData
+import NeedletailNN
+import NeedletailOptim
+import NeedletailTensor
+
+extension Trainer {
+    /// Saves the running fit as the folder `path`, in place of what is there, so that a crash at any byte leaves the old
+    /// checkpoint or the new one.
+    ///
+    /// Throws: ``TrainerError/noStepBoundary`` in the middle of an accumulation window or outside of fit;
+    /// ``CheckpointError`` where it cannot be written, the old one then being unharmed.
+    public func saveCheckpoint(to path: String) throws {
+        guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
+        var content = CheckpointState(
+            precision: configuration.precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
+            scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
+            optimizers: try step.slots.map { try $0.savedOptions() }, random: module.randomStates(),
+            hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
+            epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
+        try module.onSaveCheckpoint(&content.module)
+        for callback in callbacks {
+            guard let saved = try callback.saveState() else { continue }
+            content.callbacks[callback.stateKey] = saved
+        }
+        let moments = step.slots.flatMap { slot in
+            slot.optimizer.stateTensors().map { ("\(slot.index)/\($0.name)", $0.tensor) }
+        }
+        var files: [(name: String, bytes: [UInt8])] = [
+            (Checkpoint.modelFile, try SafeTensorsFile.encode(tensors: module.stateDictionary())),
+            (Checkpoint.optimizerFile, try SafeTensorsFile.encode(tensors: moments)),
+        ]
+        for file in files {
+            content.files[file.name] = .init(bytes: file.bytes.count, crc32: CRC32.text(file.bytes))
+        }
+        files.append((CheckpointState.fileName, try content.encoded()))  // last: it vouches for the others
+        try CheckpointFolder.write(files, to: path)
+    }
+
+    /// The counters with which a resumed run begins: after a complete epoch those of the next one.
+    var resumePosition: TrainerState {
+        var position = state
+        if isEpochComplete {
+            position.epoch += 1
+            position.batchInEpoch = 0
+        }
+        return position
+    }
+
+    /// Puts the run where the checkpoint was written.
+    func restore(_ module: TrainingModule, from point: ResumePoint) throws {
+        let checkpoint = try Checkpoint(path(of: point))
+        let content = checkpoint.content
+        func mismatch(_ why: String) -> CheckpointError {
+            CheckpointError(path: checkpoint.path, problem: .mismatch(why))
+        }
+        guard let step, let loader else { return }
+        let position = content.trainer
+        if position.batchInEpoch > 0 {
+            let current = CheckpointState.LoaderRecord(loader)
+            guard content.loader == current else {
+                let found = content.loader.map(\.description) ?? "no loader"
+                throw mismatch("it was saved within an epoch of a loader with \(found), this one has \(current)")
+            }
+        }
+        guard content.optimizers.count == step.slots.count, position.consecutiveSkips.count == step.slots.count else {
+            throw mismatch("it has \(content.optimizers.count) optimizers, the module \(step.slots.count)")
+        }
+        do {
+            try module.load(stateDictionary: checkpoint.model)
+            try module.setRandomStates(content.random)
+            for slot in step.slots {
+                let prefix = "\(slot.index)/"
+                let own = checkpoint.optimizer.filter { $0.key.hasPrefix(prefix) }
+                try slot.optimizer.load(
+                    stateTensors: Dictionary(uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
+                if try slot.restoreOptions(content.optimizers[slot.index]) {
+                    notice("optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given")
+                }
+            }
+        } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
+        restoreScaler(content, checkpoint.path)
+        state = position
+        metrics = content.metrics
+        trainingMetrics.restore(content.epochSums)
+        module.hyperparameters.merge(content.hyperparameters) { given, _ in given }
+        try module.onLoadCheckpoint(content.module)
+        for callback in callbacks {
+            if let saved = content.callbacks[callback.stateKey] { try callback.loadState(saved) }
+        }
+        if content.kernelRow != KernelInfo.activeRow {
+            notice(
+                "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "
+                    + "\(KernelInfo.activeRow): it goes on, but not with the bits of the uninterrupted run")
+        }
+    }
+
+    private func restoreScaler(_ content: CheckpointState, _ path: String) {
+        let here = configuration.precision
+        if content.precision != here {
+            let scale =
+                switch (content.scaler, step?.scaler) {
+                case (.some, nil): "; its loss scale is dropped"
+                case (nil, .some(let scaler)): "; the loss scale starts at \(scaler.scale)"
+                default: ""
+                }
+            notice("checkpoint \(path) is of a \(content.precision) run, this run is \(here): tensors are converted\(scale)")
+        }
+        if let scaler = content.scaler, step?.scaler != nil { step?.scaler = scaler }
+    }
+
+    private func path(of point: ResumePoint) throws -> String {
+        if case .path(let path) = point { return path }
+        let directory =
+            callbacks.lazy.compactMap { ($0 as? ModelCheckpoint)?.directory }.first
+            ?? configuration.rootDirectory.map { $0 + "/checkpoints" }
+        guard let directory else { throw CheckpointError(path: "", problem: .noDirectory) }
+        return directory + (point == .last ? "/last" : "/best")
+    }
+}
+
+extension OptimizerSlot {
+    /// The optimizer's kind and each group's options.
+    func savedOptions() throws -> JSONValue {
+        .object([
+            "kind": .string(String(describing: type(of: optimizer))),
+            "groups": .array(try optimizer.groups.map { try JSONValue(encoding: $0.options) }),
+        ])
+    }
+
+    /// Takes back what ``savedOptions()`` gave; returns whether anything was different before.
+    func restoreOptions(_ saved: JSONValue) throws -> Bool {
+        let current = try savedOptions()
+        guard saved != current else { return false }
+        guard case .object(let members) = saved, case .object(let own) = current, members["kind"] == own["kind"],
+            case .array(let groups)? = members["groups"], groups.count == optimizer.groups.count
+        else {
+            throw OptimizerMismatch(found: saved.text, expected: current.text)
+        }
+        for (group, options) in zip(optimizer.groups, groups) {
+            group.options = try options.decoded(as: type(of: group.options))
+        }
+        return true
+    }
+}
+
+/// The checkpoint's optimizer is another one than the module's.
+struct OptimizerMismatch: Error, CustomStringConvertible {
+    let found: String, expected: String
+    var description: String { "found the optimizer \(found), expected \(expected)" }
+}
+
+extension CheckpointState.LoaderRecord: CustomStringConvertible {
+    init(_ loader: DataLoader) {
+        self.init(
+            batchSize: loader.batchSize, batchCount: loader.batchCount, sampleCount: loader.dataset.count,
+            shuffle: loader.shuffle, dropLast: loader.dropLast, seed: loader.seed)
+    }
+
+    var description: String {
+        "\(batchCount) batches of \(batchSize) from \(sampleCount) samples, shuffle \(shuffle), drop last \(dropLast), "
+            + "seed \(seed)"
+    }
+}

@@ -1,0 +1,131 @@
+// One optimizer within the training step: its parameters, its accumulation window, its finite check.
+import NeedletailOptim
+public import NeedletailTensor
+
+/// An optimizer with what the step needs to know about it, looked up once.
+final class OptimizerSlot {
+    let index: Int
+    let optimizer: Optimizer
+    /// The optimizer's parameters, in its order.
+    let parameters: [Parameter]
+    /// Trainable parameters that belong to other optimizers, or to none: they must not require gradients meanwhile.
+    private let others: [Parameter]
+    /// Trainable parameters of no optimizer: their gradients are only ever forgotten.
+    private let strays: [Parameter]
+    private var silenced: [Parameter] = []
+    var window = AccumulationWindow()
+
+    private init(_ index: Int, _ optimizer: Optimizer, others: [Parameter], strays: [Parameter]) {
+        self.index = index
+        self.optimizer = optimizer
+        self.others = others
+        self.strays = strays
+        parameters = optimizer.groups.flatMap(\.parameters)
+    }
+
+    /// The slots of a module's optimizers.
+    ///
+    /// Throws: ``TrainerError`` where there is no optimizer, or where two of them own the same parameter.
+    static func slots(for optimizers: [Optimizer], of module: TrainingModule) throws -> [OptimizerSlot] {
+        guard !optimizers.isEmpty else { throw TrainerError.noOptimizer }
+        var owner: [ObjectIdentifier: Int] = [:]
+        for (index, optimizer) in optimizers.enumerated() {
+            for parameter in optimizer.groups.flatMap(\.parameters) {
+                if let other = owner.updateValue(index, forKey: ObjectIdentifier(parameter)) {
+                    throw TrainerError.sharedParameter(parameter.name, optimizers: (other, index))
+                }
+            }
+        }
+        let all = module.parameters()
+        let strays = all.filter { owner[ObjectIdentifier($0)] == nil }
+        return optimizers.enumerated().map { index, optimizer in
+            // With one optimizer nothing is switched on and off: a stray costs its gradient and no more.
+            let others = optimizers.count == 1 ? [] : all.filter { owner[ObjectIdentifier($0)] != index }
+            return OptimizerSlot(index, optimizer, others: others, strays: strays)
+        }
+    }
+
+    /// Switches gradients off for all parameters but this optimizer's, until ``unfocus()``.
+    func focus() {
+        guard !others.isEmpty else { return }
+        silenced = others.filter(\.requiresGradient)
+        for parameter in silenced { parameter.requiresGradient = false }
+    }
+
+    /// Switches back on what ``focus()`` switched off.
+    func unfocus() {
+        for parameter in silenced { parameter.requiresGradient = true }
+        silenced = []
+    }
+
+    /// Forgets the gradients of this optimizer's parameters and of those that no optimizer owns.
+    func zeroGradients() {
+        for parameter in parameters { parameter.zeroGradient() }
+        for parameter in strays { parameter.zeroGradient() }
+    }
+
+    /// The sum of squares of all gradients as they stand (scaled), and the first parameter with a non-finite one.
+    ///
+    /// Precision: the sum is float64, in the order of the parameters.
+    func checkGradients() -> (sumOfSquares: Double, nonFinite: Parameter?) {
+        var sum = 0.0
+        var nonFinite: Parameter?
+        for parameter in parameters {
+            guard let gradient = parameter.gradient else { continue }
+            let check = finiteCheck(gradient)
+            sum += check.sumOfSquares
+            if nonFinite == nil, check.firstNonFinite != nil { nonFinite = parameter }
+        }
+        return (sum, nonFinite)
+    }
+}
+
+/// The batches whose gradients are added up before one update.
+struct AccumulationWindow {
+    private var batches = 0
+    private var planned = 1
+    private var firstWeight = 0.0
+    private var weights = 0.0
+    private var lossIsFinite = true
+
+    /// Whether no batch with a weight has come yet.
+    var isEmpty: Bool { batches == 0 }
+
+    /// Adds a batch to a window planned for `count` batches; returns the share of the loss scale that seeds its backward.
+    mutating func add(weight: Double, loss: Double, of count: Int) -> Double {
+        if batches == 0 {
+            firstWeight = weight
+            planned = count
+        }
+        batches += 1
+        weights += weight
+        lossIsFinite = lossIsFinite && loss.isFinite
+        return weight / (firstWeight * Double(planned))
+    }
+
+    /// What the accumulated gradients must be multiplied by, beside 1 / scale, to be those of the weighted mean loss.
+    var correction: Double { firstWeight * Double(planned) / weights }
+
+    /// Why the window cannot be applied; nil where it can.
+    func skipReason(_ check: (sumOfSquares: Double, nonFinite: Parameter?)) -> StepResult.SkipReason? {
+        if let parameter = check.nonFinite { return .nonFiniteGradient(parameter: parameter.name) }
+        return lossIsFinite ? nil : .nonFiniteLoss
+    }
+}
+
+/// The gradients before an optimizer's update, without the loss scale and not clipped yet.
+///
+/// Nothing is computed until asked for, so a hook that does not look costs nothing.
+public struct UnscaledGradients {
+    /// What the stored gradients are multiplied by to become those of the loss.
+    public let gradientScale: Double
+    /// The Euclidean norm over all of the optimizer's gradients; NaN or infinite where they are not finite.
+    public let norm: Double
+    /// The unscaled loss of the last batch.
+    public let loss: Double
+
+    /// The gradient of `parameter`, float32 (float64 in 64-true); nil where it has none.
+    public subscript(parameter: Parameter) -> Tensor? {
+        parameter.gradient.map { gradient in withoutGradients { gradient * gradientScale } }
+    }
+}

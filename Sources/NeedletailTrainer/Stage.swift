@@ -1,0 +1,13 @@
+// What a trainer is doing.
+
+/// The stages of a run, as `setup` and `teardown` are told them.
+public enum Stage: String, Sendable, CaseIterable {
+    /// Training, with its validations.
+    case fit
+    /// A validation of its own.
+    case validate
+    /// A test.
+    case test
+    /// A prediction.
+    case predict
+}

@@ -1,0 +1,79 @@
+// What became of a training step, and what may happen where values are not finite.
+
+/// What a training step did, and why.
+public struct StepResult: Sendable, Equatable {
+    /// Why a step was not applied.
+    public enum SkipReason: Sendable, Equatable {
+        /// The loss of a batch was not finite.
+        case nonFiniteLoss
+        /// This parameter is the first whose gradient is not finite.
+        case nonFiniteGradient(parameter: String)
+        /// Every batch of the window had weight 0: there was nothing to learn from.
+        case noWeight
+    }
+
+    /// What happened to one optimizer.
+    public enum Outcome: Sendable, Equatable {
+        /// The batch was added to a window that is still open.
+        case accumulated
+        /// The parameters were updated.
+        case applied
+        /// Nothing but the loss scale has changed.
+        case skipped(SkipReason)
+    }
+
+    /// What happened, for each optimizer in its order.
+    public internal(set) var outcomes: [Outcome]
+    /// The batch's loss (the last optimizer's where there are several), unscaled; NaN where the batch had no weight.
+    public internal(set) var loss: Double
+    /// The norm of the unscaled, unclipped gradients (the last optimizer's); NaN where none were formed.
+    public internal(set) var gradientNorm: Double
+    /// The loss scale that the gradients carried, 1 in modes without one.
+    public internal(set) var scale: Double
+
+    /// Whether any optimizer has updated its parameters.
+    public var isApplied: Bool { outcomes.contains(.applied) }
+    /// Whether the batch ended its accumulation window.
+    public var closesWindow: Bool { !outcomes.contains(.accumulated) }
+    /// Why the first optimizer that skipped did so, nil where none has.
+    public var skipReason: SkipReason? {
+        for case .skipped(let reason) in outcomes { return reason }
+        return nil
+    }
+}
+
+/// What happens where a loss or a gradient is not finite.
+public enum NonFinitePolicy: Sendable, Equatable {
+    /// The step is skipped; after this many skipped ones in a row training throws ``TrainingDiverged``.
+    case skip(maxConsecutive: Int = 10)
+    /// Training throws ``TrainingDiverged`` at once. With a dynamic loss scale also where the scale is merely too high yet.
+    case `throw`
+    /// The step is applied as it is. With a dynamic loss scale it is skipped, for that is how the scale is found, but
+    /// never counted against training.
+    case ignore
+}
+
+/// Training cannot go on: losses or gradients stay non-finite, or the loss scale has reached its floor.
+public struct TrainingDiverged: Error, CustomStringConvertible, Equatable {
+    /// The first parameter whose gradient was not finite; nil where only the loss was not.
+    public let parameter: String?
+    /// The loss at the last step.
+    public let loss: Double
+    /// The loss scale of the last step, 1 in modes without one.
+    public let scale: Double
+    /// How many steps in a row were skipped.
+    public let consecutiveSkips: Int
+    /// Whether the loss scale could not be lowered any further.
+    public let scaleExhausted: Bool
+    /// The applied steps before it.
+    public let globalStep: Int
+
+    /// What was found and what to do.
+    public var description: String {
+        let what = parameter.map { "the gradient of \($0) is not finite" } ?? "the loss is not finite"
+        let skips = consecutiveSkips == 1 ? "1 step" : "\(consecutiveSkips) steps in a row"
+        let floor = scaleExhausted ? ", and the loss scale is at its minimum" : ""
+        return "training diverged after \(globalStep) applied steps: \(what) (loss \(loss), scale \(scale)) for "
+            + "\(skips)\(floor); lower the learning rate, clip gradients, look for bad input, or use 32-true or bf16-mixed"
+    }
+}

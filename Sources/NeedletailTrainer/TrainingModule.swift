@@ -1,0 +1,155 @@
+// A model with its loss, its optimizers and its hooks: everything that a Trainer needs to know about it.
+public import NeedletailData
+public import NeedletailNN
+public import NeedletailOptim
+public import NeedletailTensor
+
+/// A module that a ``Trainer`` can train: override the steps, the optimizers and whichever hooks you need.
+///
+/// The same class trains in every precision: parameters and batches arrive in the types of the trainer's `precision:`.
+///
+///     final class Classifier: TrainingModule {
+///         let layers: Sequential
+///         override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+///             try crossEntropy(layers(batch.inputs), batch.targets)
+///         }
+///         override func configureOptimizers() -> [Optimizer] { [Adam(parameters(), learningRate: 1e-3)] }
+///     }
+open class TrainingModule: Module {
+    /// The trainer that is running this module, nil outside of a run.
+    public package(set) final weak var trainer: Trainer?
+    /// What describes the model (sizes, learning rate): kept in checkpoints, so that it can be built again from one.
+    public final var hyperparameters: [String: JSONValue] = [:]
+    /// Where ``log(_:_:onStep:onEpoch:progressBar:)-(String,Double,_,_,_)`` writes; nil outside of a run.
+    package final var metrics: MetricStore?
+
+    // MARK: Steps
+
+    /// The mean loss of one batch, a float32 scalar (float64 in 64-true), with its graph recorded.
+    ///
+    /// Must be overridden, here or in ``trainingStep(_:_:optimizer:)``.
+    open func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+        fatalError("\(type(of: self)) must override trainingStep(_:_:) or trainingStep(_:_:optimizer:)")
+    }
+
+    /// The loss that the optimizer at index `optimizer` of ``configureOptimizers()`` minimises.
+    ///
+    /// Override it where there are several (a GAN). Only that optimizer's parameters require gradients during the call.
+    open func trainingStep(_ batch: Batch, _ index: Int, optimizer: Int) throws -> Tensor {
+        try trainingStep(batch, index)
+    }
+
+    /// Logs the metrics of one validation batch. Runs in evaluation mode and records no graph.
+    open func validationStep(_ batch: Batch, _ index: Int) throws {}
+
+    /// Logs the metrics of one test batch. Runs in evaluation mode and records no graph.
+    open func testStep(_ batch: Batch, _ index: Int) throws {}
+
+    /// The prediction for one batch. Runs in evaluation mode and records no graph. Must be overridden to predict.
+    open func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+        fatalError("\(type(of: self)) must override predictStep(_:_:)")
+    }
+
+    /// The optimizers, made anew for each fit, after the parameters have been given their types.
+    open func configureOptimizers() -> [Optimizer] {
+        fatalError("\(type(of: self)) must override configureOptimizers()")
+    }
+
+    /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
+    ///
+    /// Override it where terms are not samples (tokens, unignored targets). A batch of weight 0 is left out and counted.
+    open func lossWeight(of batch: Batch) -> Double { Double(batch.count) }
+
+    // MARK: Logging
+
+    /// Logs a value under `name`; epoch means are weighted by ``lossWeight(of:)`` and summed in float64.
+    ///
+    /// Where `onStep` and `onEpoch` are not given, training steps log by step, everything else by epoch. With both, the
+    /// names end in `_step` and `_epoch`. The first call for a name decides. Outside of a trainer's run it does nothing.
+    public final func log(
+        _ name: String, _ value: Double, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false
+    ) {
+        metrics?.record(name, value, onStep: onStep, onEpoch: onEpoch, progressBar: progressBar)
+    }
+
+    /// Logs a tensor of one element, such as the loss.
+    public final func log(
+        _ name: String, _ value: Tensor, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false
+    ) {
+        guard let metrics else { return }
+        metrics.record(name, value.item(), onStep: onStep, onEpoch: onEpoch, progressBar: progressBar)
+    }
+
+    // MARK: Hooks of a run
+
+    /// Downloads or unpacks what data needs; called once, before everything else.
+    open func prepareData() throws {}
+    /// Called at the beginning of fit, validate, test and predict.
+    open func setup(_ stage: Stage) throws {}
+    /// Called at the end of fit, validate, test and predict, also after an error.
+    open func teardown(_ stage: Stage) {}
+    /// Called when fit begins, with optimizers made and a checkpoint, if any, loaded.
+    open func onFitStart() throws {}
+    /// Called when fit ends.
+    open func onFitEnd() throws {}
+    /// Called before the sanity validation.
+    open func onSanityCheckStart() throws {}
+    /// Called after the sanity validation.
+    open func onSanityCheckEnd() throws {}
+    /// Called before the first epoch.
+    open func onTrainStart() throws {}
+    /// Called after the last epoch.
+    open func onTrainEnd() throws {}
+    /// Called at the beginning of each training epoch.
+    open func onTrainEpochStart() throws {}
+    /// Called at the end of each training epoch, after its validation.
+    open func onTrainEpochEnd() throws {}
+    /// Called after an error was thrown, before it leaves the trainer.
+    open func onException(_ error: any Error) {}
+    /// Adds state of the module's own to a checkpoint, such as a random generator.
+    open func onSaveCheckpoint(_ state: inout [String: JSONValue]) throws {}
+    /// Takes back what ``onSaveCheckpoint(_:)`` stored.
+    open func onLoadCheckpoint(_ state: [String: JSONValue]) throws {}
+
+    // MARK: Hooks of a training batch, in the order in which they are called
+
+    /// Called before a batch's training step.
+    open func onTrainBatchStart(_ batch: Batch, _ index: Int) throws {}
+    /// Called before the gradients are forgotten: once an accumulation window.
+    open func onBeforeZeroGrad(_ optimizer: Optimizer) throws {}
+    /// Called with the unscaled loss.
+    open func onBeforeBackward(_ loss: Tensor) throws {}
+    /// Called after backward; gradients still carry the loss scale.
+    open func onAfterBackward() throws {}
+    /// Called with the unscaled, unclipped gradients, also where they are not finite and the step will be skipped.
+    open func onBeforeOptimizerStep(_ optimizer: Optimizer, _ gradients: UnscaledGradients) throws {}
+    /// Called after a batch, with what became of its step.
+    open func onTrainBatchEnd(_ result: StepResult, _ batch: Batch, _ index: Int) throws {}
+
+    // MARK: Hooks of evaluation
+
+    /// Called before the batches of a validation.
+    open func onValidationStart() throws {}
+    /// Called before each batch of a validation.
+    open func onValidationBatchStart(_ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a validation.
+    open func onValidationBatchEnd(_ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a validation.
+    open func onValidationEnd() throws {}
+    /// Called before the batches of a test.
+    open func onTestStart() throws {}
+    /// Called before each batch of a test.
+    open func onTestBatchStart(_ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a test.
+    open func onTestBatchEnd(_ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a test.
+    open func onTestEnd() throws {}
+    /// Called before the batches of a prediction.
+    open func onPredictStart() throws {}
+    /// Called before each batch of a prediction.
+    open func onPredictBatchStart(_ batch: Batch, _ index: Int) throws {}
+    /// Called after each batch of a prediction.
+    open func onPredictBatchEnd(_ batch: Batch, _ index: Int) throws {}
+    /// Called after the batches of a prediction.
+    open func onPredictEnd() throws {}
+}

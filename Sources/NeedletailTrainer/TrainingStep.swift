@@ -1,0 +1,113 @@
+// THE training step: forward, loss, backward, finite check, unscale, clip, update or skip, scale. Read it top to bottom.
+import NeedletailData
+import NeedletailOptim
+import NeedletailTensor
+
+/// One training step over all optimizers, in the order of docs/trainer.md.
+///
+/// Accumulation: a window of k batches with weights w_i (samples, tokens) must give the gradient of
+/// Σ w_i·loss_i / Σ w_i, but Σ w_i is known only at its end. Batch i is therefore seeded with scale · w_i / (w_1·k), which
+/// is scale / k for equal weights, and the update multiplies by w_1·k / (scale · Σ w_i): the true count divides once, and
+/// a ragged last window is right.
+final class TrainingStep {
+    private let module: TrainingModule
+    private let hooks: any TrainingHooks
+    private let accumulation: Int
+    private let clipping: GradientClipping?
+    private let nonFinite: NonFinitePolicy
+    let slots: [OptimizerSlot]
+    /// The dynamic or fixed loss scale; nil in modes that need none.
+    var scaler: LossScaler?
+
+    init(
+        _ module: TrainingModule, optimizers: [Optimizer], scaler: LossScaler?, configuration: TrainerConfiguration,
+        hooks: any TrainingHooks
+    ) throws {
+        self.module = module
+        self.hooks = hooks
+        self.scaler = scaler
+        accumulation = configuration.accumulateGradBatches
+        clipping = configuration.gradientClip
+        nonFinite = configuration.nonFinite
+        slots = try OptimizerSlot.slots(for: optimizers, of: module)
+    }
+
+    /// Runs batch `index` of the epoch. `closesWindow`: it is the last of its accumulation window.
+    func run(_ batch: Batch, _ index: Int, closesWindow: Bool, state: inout TrainerState) throws -> StepResult {
+        let weight = module.lossWeight(of: batch)
+        guard weight >= 0, weight.isFinite else { throw TrainerError.badLossWeight(weight, batch: index) }
+        let scale = scaler.map { Double($0.scale) } ?? 1  // captured: all optimizers of a batch unscale with this one
+        var result = StepResult(outcomes: [], loss: .nan, gradientNorm: .nan, scale: scale)
+        for slot in slots {
+            slot.focus()
+            defer { slot.unfocus() }
+            if weight > 0 {
+                let loss = try module.trainingStep(batch, index, optimizer: slot.index)
+                result.loss = loss.item()
+                if slot.window.isEmpty {
+                    try hooks.beforeZeroGrad(slot.optimizer)
+                    slot.zeroGradients()
+                }
+                try hooks.beforeBackward(loss)
+                let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
+                loss.backward(seed: scale * share)
+                try hooks.afterBackward()
+            }
+            result.outcomes.append(closesWindow ? try update(slot, scale, &result) : .accumulated)
+        }
+        if closesWindow { try finish(&result, &state) }
+        return result
+    }
+
+    /// Finite check -> unscale -> hook -> clip -> update or skip, for one optimizer at the end of its window.
+    private func update(_ slot: OptimizerSlot, _ scale: Double, _ result: inout StepResult) throws -> StepResult.Outcome {
+        defer { slot.window = AccumulationWindow() }
+        guard !slot.window.isEmpty else { return .skipped(.noWeight) }
+        let check = slot.checkGradients()  // on the scaled values: one read
+        var transform = GradientTransform(gradientScale: Double(Float(1 / scale)) * slot.window.correction)
+        result.gradientNorm = check.sumOfSquares.squareRoot() * transform.gradientScale
+        try hooks.beforeOptimizerStep(
+            slot.optimizer,
+            UnscaledGradients(gradientScale: transform.gradientScale, norm: result.gradientNorm, loss: result.loss))
+        if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil { return .skipped(reason) }
+        clipping?.apply(to: &transform, norm: result.gradientNorm)
+        slot.optimizer.step(transform: transform)  // unscale, clip, update and shadow: one pass
+        return .applied
+    }
+
+    /// The scale once a batch, counters only for what was applied, and the end of training where it diverges.
+    private func finish(_ result: inout StepResult, _ state: inout TrainerState) throws {
+        var failing: (slot: Int, reason: StepResult.SkipReason)?
+        for (slot, outcome) in result.outcomes.enumerated() {
+            switch outcome {
+            case .skipped(.noWeight): state.emptyWindows += 1
+            case .skipped(let reason):
+                state.skippedSteps += 1
+                state.consecutiveSkips[slot] += 1
+                if failing == nil || state.consecutiveSkips[slot] > state.consecutiveSkips[failing!.slot] {
+                    failing = (slot, reason)
+                }
+            default: state.consecutiveSkips[slot] = 0
+            }
+        }
+        if result.isApplied { state.globalStep += 1 }
+        var exhausted = false
+        if result.isApplied || failing != nil {
+            do { try scaler?.update(overflowed: failing != nil) } catch is LossScaleError { exhausted = true }
+        }
+        guard let failing else { return }
+        let skips = state.consecutiveSkips[failing.slot]
+        let tooMany =
+            switch nonFinite {
+            case .skip(let maxConsecutive): skips >= maxConsecutive
+            case .throw: true
+            case .ignore: false
+            }
+        guard tooMany || exhausted else { return }
+        var parameter: String?
+        if case .nonFiniteGradient(let name) = failing.reason { parameter = name }
+        throw TrainingDiverged(
+            parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: skips,
+            scaleExhausted: exhausted, globalStep: state.globalStep)
+    }
+}
