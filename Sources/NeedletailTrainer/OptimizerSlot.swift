@@ -1,5 +1,5 @@
-// One optimizer within the training step: its parameters, its accumulation window, its finite check.
-import NeedletailOptim
+// One optimizer within the training step: its parameters and its accumulation window.
+public import NeedletailOptim
 public import NeedletailTensor
 
 /// An optimizer with what the step needs to know about it, looked up once.
@@ -63,21 +63,6 @@ final class OptimizerSlot {
         for parameter in parameters { parameter.zeroGradient() }
         for parameter in strays { parameter.zeroGradient() }
     }
-
-    /// The sum of squares of all gradients as they stand (scaled), and the first parameter with a non-finite one.
-    ///
-    /// Precision: the sum is float64, in the order of the parameters.
-    func checkGradients() -> (sumOfSquares: Double, nonFinite: Parameter?) {
-        var sum = 0.0
-        var nonFinite: Parameter?
-        for parameter in parameters {
-            guard let gradient = parameter.gradient else { continue }
-            let check = finiteCheck(gradient)
-            sum += check.sumOfSquares
-            if nonFinite == nil, check.firstNonFinite != nil { nonFinite = parameter }
-        }
-        return (sum, nonFinite)
-    }
 }
 
 /// The batches whose gradients are added up before one update.
@@ -107,8 +92,8 @@ struct AccumulationWindow {
     var correction: Double { firstWeight * Double(planned) / weights }
 
     /// Why the window cannot be applied; nil where it can.
-    func skipReason(_ check: (sumOfSquares: Double, nonFinite: Parameter?)) -> StepResult.SkipReason? {
-        if let parameter = check.nonFinite { return .nonFiniteGradient(parameter: parameter.name) }
+    func skipReason(_ check: GradientCheck) -> StepResult.SkipReason? {
+        if let found = check.firstNonFinite { return .nonFiniteGradient(parameter: found.parameter) }
         return lossIsFinite ? nil : .nonFiniteLoss
     }
 }
@@ -117,15 +102,13 @@ struct AccumulationWindow {
 ///
 /// Nothing is computed until asked for, so a hook that does not look costs nothing.
 public struct UnscaledGradients {
-    /// What the stored gradients are multiplied by to become those of the loss.
-    public let gradientScale: Double
-    /// The Euclidean norm over all of the optimizer's gradients; NaN or infinite where they are not finite.
-    public let norm: Double
+    /// Norm and finiteness of all of the optimizer's gradients.
+    public let check: GradientCheck
     /// The unscaled loss of the last batch.
     public let loss: Double
 
     /// The gradient of `parameter`, float32 (float64 in 64-true); nil where it has none.
     public subscript(parameter: Parameter) -> Tensor? {
-        parameter.gradient.map { gradient in withoutGradients { gradient * gradientScale } }
+        parameter.gradient.map { gradient in withoutGradients { gradient * check.gradientScale } }
     }
 }

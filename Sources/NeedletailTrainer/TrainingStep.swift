@@ -53,25 +53,22 @@ final class TrainingStep {
                 loss.backward(seed: scale * share)
                 try hooks.afterBackward()
             }
-            result.outcomes.append(closesWindow ? try update(slot, scale, &result) : .accumulated)
+            result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
         }
         if closesWindow { try finish(&result, &state) }
         return result
     }
 
     /// Finite check -> unscale -> hook -> clip -> update or skip, for one optimizer at the end of its window.
-    private func update(_ slot: OptimizerSlot, _ scale: Double, _ result: inout StepResult) throws -> StepResult.Outcome {
+    private func update(_ slot: OptimizerSlot, _ result: inout StepResult) throws -> StepResult.Outcome {
         defer { slot.window = AccumulationWindow() }
         guard !slot.window.isEmpty else { return .skipped(.noWeight) }
-        let check = slot.checkGradients()  // on the scaled values: one read
-        var transform = GradientTransform(gradientScale: Double(Float(1 / scale)) * slot.window.correction)
-        result.gradientNorm = check.sumOfSquares.squareRoot() * transform.gradientScale
-        try hooks.beforeOptimizerStep(
-            slot.optimizer,
-            UnscaledGradients(gradientScale: transform.gradientScale, norm: result.gradientNorm, loss: result.loss))
+        let unscale = Double(scaler?.unscaleFactor ?? 1) * slot.window.correction
+        let check = slot.optimizer.checkGradients(gradientScale: unscale)  // one read, of the scaled values
+        result.gradientNorm = check.norm
+        try hooks.beforeOptimizerStep(slot.optimizer, UnscaledGradients(check: check, loss: result.loss))
         if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil { return .skipped(reason) }
-        clipping?.apply(to: &transform, norm: result.gradientNorm)
-        slot.optimizer.step(transform: transform)  // unscale, clip, update and shadow: one pass
+        slot.optimizer.step(transform: check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
         return .applied
     }
 
@@ -93,7 +90,7 @@ final class TrainingStep {
         if result.isApplied { state.globalStep += 1 }
         var exhausted = false
         if result.isApplied || failing != nil {
-            do { try scaler?.update(overflowed: failing != nil) } catch is LossScaleError { exhausted = true }
+            do { try scaler?.update(overflowed: failing != nil) } catch { exhausted = true }
         }
         guard let failing else { return }
         let skips = state.consecutiveSkips[failing.slot]

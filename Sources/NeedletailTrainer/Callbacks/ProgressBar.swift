@@ -12,12 +12,10 @@ public final class ProgressBar: Callback {
     private var epochStart = 0.0, epochFirstBatch = 0, lastDraw = -1.0, stageStart = 0.0
     private var drawnWidth = 0
 
-    /// A progress bar on `console`; `clock` gives seconds.
-    public init(
-        console: Console = .standardOutput, clock: @escaping () -> Double = { ProcessInfo.processInfo.systemUptime }
-    ) {
+    /// A progress bar on `console`; `clock` gives seconds, by default those since the machine started.
+    public init(console: Console = .standardOutput, clock: (() -> Double)? = nil) {
         self.console = console
-        self.clock = clock
+        self.clock = clock ?? { ProcessInfo.processInfo.systemUptime }
     }
 
     /// After the module, so that the values it logged are shown.

@@ -1,5 +1,6 @@
 // A checkpoint that has been read and checked: what a run resumes from, or a model is built from.
 import NeedletailNN
+public import NeedletailOptim
 public import NeedletailTensor
 
 /// The content of a checkpoint's folder. Reading it executes nothing, and every file's checksum has been compared.
@@ -62,13 +63,15 @@ public struct Checkpoint {
     /// Where the run was.
     public var state: TrainerState { content.trainer }
     /// The loss scale and how many steps it has been kept for; nil in modes without one.
-    public var scaler: (scale: Float, growthTracker: Int)? { content.scaler.map { ($0.scale, $0.growthTracker) } }
+    public var scaler: LossScaler.State? { content.scaler }
     /// What the module said about itself.
     public var hyperparameters: [String: JSONValue] { content.hyperparameters }
     /// The latest metrics.
     public var metrics: [String: Double] { content.metrics }
-    /// Each optimizer's kind and options.
-    public var optimizerOptions: [JSONValue] { content.optimizers }
+    /// Each optimizer's kind and the options of its groups.
+    public var optimizers: [(kind: String, groups: [[String: HyperParameter]])] {
+        content.optimizers.map { ($0.kind, $0.groups) }
+    }
     /// The kernels that computed it, such as `avx512`.
     public var kernelRow: String { content.kernelRow }
 }

@@ -84,7 +84,11 @@ enum CheckpointFolder {
     /// Exchanges two folders in one system call; false where the system or the file system has none.
     private static func exchange(_ a: String, _ b: String) -> Bool {
         #if os(Linux)
-            return renameat2(AT_FDCWD, a, AT_FDCWD, b, UInt32(1 << 1)) == 0  // RENAME_EXCHANGE
+            // Not among the functions that Swift's Glibc module shows; older C libraries lack it.
+            guard let symbol = dlsym(nil, "renameat2") else { return false }
+            typealias RenameAt2 = @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+            let renameExchange: UInt32 = 1 << 1
+            return unsafeBitCast(symbol, to: RenameAt2.self)(AT_FDCWD, a, AT_FDCWD, b, renameExchange) == 0
         #elseif canImport(Darwin)
             return renamex_np(a, b, UInt32(RENAME_SWAP)) == 0
         #else

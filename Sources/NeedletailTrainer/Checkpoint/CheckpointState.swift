@@ -24,13 +24,19 @@ struct CheckpointState: Codable {
         var seed: UInt64
     }
 
+    /// An optimizer's kind and its groups' options.
+    struct OptimizerRecord: Codable, Equatable {
+        var kind: String
+        var groups: [[String: HyperParameter]]
+    }
+
     var formatVersion = CheckpointState.currentVersion
     var precision: Precision
     var kernelRow: String
     var trainer: TrainerState
-    var scaler: LossScaler?
+    var scaler: LossScaler.State?
     var loader: LoaderRecord?
-    var optimizers: [JSONValue]
+    var optimizers: [OptimizerRecord]
     var random: [String: SeededGenerator]
     var hyperparameters: [String: JSONValue]
     var module: [String: JSONValue]
@@ -83,8 +89,8 @@ struct CheckpointState: Codable {
     }
 
     init(
-        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
-        optimizers: [JSONValue], random: [String: SeededGenerator], hyperparameters: [String: JSONValue],
+        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler.State?, loader: LoaderRecord?,
+        optimizers: [OptimizerRecord], random: [String: SeededGenerator], hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
         epochSums: [MetricStore.Sums]
     ) {

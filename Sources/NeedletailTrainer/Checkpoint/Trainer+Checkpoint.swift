@@ -14,7 +14,7 @@ extension Trainer {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         var content = CheckpointState(
             precision: configuration.precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
-            scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
+            scaler: step.scaler?.state, loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() }, random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
             epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
@@ -78,8 +78,8 @@ extension Trainer {
                     notice("optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given")
                 }
             }
+            try restoreScaler(content, checkpoint.path)
         } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
-        restoreScaler(content, checkpoint.path)
         state = position
         metrics = content.metrics
         trainingMetrics.restore(content.epochSums)
@@ -95,7 +95,7 @@ extension Trainer {
         }
     }
 
-    private func restoreScaler(_ content: CheckpointState, _ path: String) {
+    private func restoreScaler(_ content: CheckpointState, _ path: String) throws {
         let here = configuration.precision
         if content.precision != here {
             let scale =
@@ -104,9 +104,10 @@ extension Trainer {
                 case (nil, .some(let scaler)): "; the loss scale starts at \(scaler.scale)"
                 default: ""
                 }
-            notice("checkpoint \(path) is of a \(content.precision) run, this run is \(here): tensors are converted\(scale)")
+            notice(
+                "checkpoint \(path) is of a \(content.precision) run, this run is \(here): tensors are converted\(scale)")
         }
-        if let scaler = content.scaler, step?.scaler != nil { step?.scaler = scaler }
+        if let scaler = content.scaler { try step?.scaler?.restore(scaler) }
     }
 
     private func path(of point: ResumePoint) throws -> String {
@@ -121,25 +122,16 @@ extension Trainer {
 
 extension OptimizerSlot {
     /// The optimizer's kind and each group's options.
-    func savedOptions() throws -> JSONValue {
-        .object([
-            "kind": .string(String(describing: type(of: optimizer))),
-            "groups": .array(try optimizer.groups.map { try JSONValue(encoding: $0.options) }),
-        ])
+    func savedOptions() throws -> CheckpointState.OptimizerRecord {
+        .init(kind: String(describing: type(of: optimizer)), groups: try optimizer.hyperParameters())
     }
 
     /// Takes back what ``savedOptions()`` gave; returns whether anything was different before.
-    func restoreOptions(_ saved: JSONValue) throws -> Bool {
+    func restoreOptions(_ saved: CheckpointState.OptimizerRecord) throws -> Bool {
         let current = try savedOptions()
         guard saved != current else { return false }
-        guard case .object(let members) = saved, case .object(let own) = current, members["kind"] == own["kind"],
-            case .array(let groups)? = members["groups"], groups.count == optimizer.groups.count
-        else {
-            throw OptimizerMismatch(found: saved.text, expected: current.text)
-        }
-        for (group, options) in zip(optimizer.groups, groups) {
-            group.options = try options.decoded(as: type(of: group.options))
-        }
+        guard saved.kind == current.kind else { throw OptimizerMismatch(found: saved.kind, expected: current.kind) }
+        try optimizer.setHyperParameters(saved.groups)
         return true
     }
 }
@@ -147,7 +139,7 @@ extension OptimizerSlot {
 /// The checkpoint's optimizer is another one than the module's.
 struct OptimizerMismatch: Error, CustomStringConvertible {
     let found: String, expected: String
-    var description: String { "found the optimizer \(found), expected \(expected)" }
+    var description: String { "found the state of \(found), expected that of \(expected)" }
 }
 
 extension CheckpointState.LoaderRecord: CustomStringConvertible {
