@@ -68,7 +68,8 @@ open class Callback {
     /// Called before the batches of a validation.
     open func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before each batch of a validation.
-    open func onValidationBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
+    open func onValidationBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws
+    {}
     /// Called after each batch of a validation.
     open func onValidationBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
     /// Called after the batches of a validation.

@@ -57,7 +57,8 @@ extension Trainer {
     private func evaluationBatchStart(_ stage: Stage, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {
         switch stage {
         case .test:
-            try each({ try $0.onTestBatchStart(self, module, batch, index) }, { try module.onTestBatchStart(batch, index) })
+            try each(
+                { try $0.onTestBatchStart(self, module, batch, index) }, { try module.onTestBatchStart(batch, index) })
         case .predict:
             try each(
                 { try $0.onPredictBatchStart(self, module, batch, index) },
@@ -75,7 +76,8 @@ extension Trainer {
             try each({ try $0.onTestBatchEnd(self, module, batch, index) }, { try module.onTestBatchEnd(batch, index) })
         case .predict:
             try each(
-                { try $0.onPredictBatchEnd(self, module, batch, index) }, { try module.onPredictBatchEnd(batch, index) })
+                { try $0.onPredictBatchEnd(self, module, batch, index) }, { try module.onPredictBatchEnd(batch, index) }
+            )
         default:
             try each(
                 { try $0.onValidationBatchEnd(self, module, batch, index) },

@@ -101,7 +101,8 @@ extension Trainer {
     private func trainBatch(_ module: TrainingModule, _ batch: Batch) throws {
         let index = state.batchInEpoch
         trainingMetrics.beginBatch(weight: module.lossWeight(of: batch))
-        try each({ try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
+        try each(
+            { try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
         let closesWindow =
             (index + 1) % configuration.accumulateGradBatches == 0 || index + 1 == trainingBatchCount
         isAtStepBoundary = false

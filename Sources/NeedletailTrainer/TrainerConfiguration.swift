@@ -102,7 +102,8 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
         switch self {
         case .noLimit: "fit needs a limit: give maxEpochs or maxSteps"
         case .badOption(let name, let found, let expected): "\(name) is \(found), expected \(expected)"
-        case .noBatches: "the training loader has no batches: is the data set empty, or smaller than a batch with dropLast?"
+        case .noBatches:
+            "the training loader has no batches: is the data set empty, or smaller than a batch with dropLast?"
         case .noOptimizer: "configureOptimizers() returned no optimizer, expected at least one"
         case .sharedParameter(let name, let optimizers):
             "parameter \(name) belongs to optimizer \(optimizers.0) and to optimizer \(optimizers.1), expected one owner"

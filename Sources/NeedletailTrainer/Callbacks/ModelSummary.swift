@@ -45,7 +45,8 @@ public final class ModelSummary: Callback {
         }
         let count = own.reduce(0) { $0 + elements(of: $1) }
         return [
-            name, String(describing: type(of: module)), own.isEmpty ? "0" : grouped(count), types.joined(separator: ", "),
+            name, String(describing: type(of: module)), own.isEmpty ? "0" : grouped(count),
+            types.joined(separator: ", "),
         ]
     }
 

@@ -84,7 +84,8 @@ public final class ProgressBar: Callback {
         let epochs = trainer.configuration.maxEpochs.map { "/\($0)" } ?? ""
         let head = "Epoch \(trainer.state.epoch + 1)\(epochs) "
         var tail = String(
-            format: " %d/%d [%@ < %@, %.1f it/s]", done, total, ProgressBar.time(elapsed), ProgressBar.time(remaining), rate)
+            format: " %d/%d [%@ < %@, %.1f it/s]", done, total, ProgressBar.time(elapsed), ProgressBar.time(remaining),
+            rate)
         let values = trainer.trainingMetrics.progressBarMetrics + trainer.evaluationMetrics.progressBarMetrics
         for (name, value) in values { tail += String(format: " %@ %.4g", name, value) }
         if let scale = trainer.lossScale { tail += String(format: " scale %g", scale) }

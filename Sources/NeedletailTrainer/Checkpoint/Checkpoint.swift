@@ -63,13 +63,13 @@ public struct Checkpoint {
     /// Where the run was.
     public var state: TrainerState { content.trainer }
     /// The loss scale and how many steps it has been kept for; nil in modes without one.
-    public var scaler: LossScaler.State? { content.scaler }
+    public var scaler: LossScaler? { content.scaler }
     /// What the module said about itself.
     public var hyperparameters: [String: JSONValue] { content.hyperparameters }
     /// The latest metrics.
     public var metrics: [String: Double] { content.metrics }
     /// Each optimizer's kind and the options of its groups.
-    public var optimizers: [(kind: String, groups: [[String: HyperParameter]])] {
+    public var optimizers: [(kind: String, groups: [JSONValue])] {
         content.optimizers.map { ($0.kind, $0.groups) }
     }
     /// The kernels that computed it, such as `avx512`.

@@ -44,7 +44,8 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
         case .mismatch(let why): return head + "does not fit: \(why)"
         case .notWritten(let why): return head + "could not be written: \(why)"
         case .noDirectory:
-            return "there is no directory to resume from: give the trainer a rootDirectory or a ModelCheckpoint, or a path"
+            return
+                "there is no directory to resume from: give the trainer a rootDirectory or a ModelCheckpoint, or a path"
         }
     }
 }

@@ -86,7 +86,8 @@ enum CheckpointFolder {
         #if os(Linux)
             // Not among the functions that Swift's Glibc module shows; older C libraries lack it.
             guard let symbol = dlsym(nil, "renameat2") else { return false }
-            typealias RenameAt2 = @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
+            typealias RenameAt2 =
+                @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
             let renameExchange: UInt32 = 1 << 1
             return unsafeBitCast(symbol, to: RenameAt2.self)(AT_FDCWD, a, AT_FDCWD, b, renameExchange) == 0
         #elseif canImport(Darwin)

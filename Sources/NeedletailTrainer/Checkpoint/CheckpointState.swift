@@ -20,21 +20,21 @@ struct CheckpointState: Codable {
     /// What must be equal for a position within an epoch to mean the same.
     struct LoaderRecord: Codable, Equatable {
         var batchSize: Int, batchCount: Int, sampleCount: Int
-        var shuffle: Bool, dropLast: Bool
-        var seed: UInt64
+        var dropLast: Bool
+        var seed: UInt64?  // nil: not shuffled
     }
 
     /// An optimizer's kind and its groups' options.
     struct OptimizerRecord: Codable, Equatable {
         var kind: String
-        var groups: [[String: HyperParameter]]
+        var groups: [JSONValue]
     }
 
     var formatVersion = CheckpointState.currentVersion
     var precision: Precision
     var kernelRow: String
     var trainer: TrainerState
-    var scaler: LossScaler.State?
+    var scaler: LossScaler?
     var loader: LoaderRecord?
     var optimizers: [OptimizerRecord]
     var random: [String: SeededGenerator]
@@ -89,7 +89,7 @@ struct CheckpointState: Codable {
     }
 
     init(
-        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler.State?, loader: LoaderRecord?,
+        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
         optimizers: [OptimizerRecord], random: [String: SeededGenerator], hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
         epochSums: [MetricStore.Sums]

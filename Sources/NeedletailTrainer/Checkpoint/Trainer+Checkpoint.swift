@@ -14,7 +14,7 @@ extension Trainer {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         var content = CheckpointState(
             precision: configuration.precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
-            scaler: step.scaler?.state, loader: loader.map(CheckpointState.LoaderRecord.init),
+            scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() }, random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
             epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
@@ -73,12 +73,15 @@ extension Trainer {
                 let prefix = "\(slot.index)/"
                 let own = checkpoint.optimizer.filter { $0.key.hasPrefix(prefix) }
                 try slot.optimizer.load(
-                    stateTensors: Dictionary(uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
+                    stateTensors: Dictionary(
+                        uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
                 if try slot.restoreOptions(content.optimizers[slot.index]) {
-                    notice("optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given")
+                    notice(
+                        "optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given"
+                    )
                 }
             }
-            try restoreScaler(content, checkpoint.path)
+            restoreScaler(content, checkpoint.path)
         } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
         state = position
         metrics = content.metrics
@@ -95,7 +98,7 @@ extension Trainer {
         }
     }
 
-    private func restoreScaler(_ content: CheckpointState, _ path: String) throws {
+    private func restoreScaler(_ content: CheckpointState, _ path: String) {
         let here = configuration.precision
         if content.precision != here {
             let scale =
@@ -105,9 +108,14 @@ extension Trainer {
                 default: ""
                 }
             notice(
-                "checkpoint \(path) is of a \(content.precision) run, this run is \(here): tensors are converted\(scale)")
+                "checkpoint \(path) is of a \(content.precision) run, this run is \(here): tensors are converted\(scale)"
+            )
         }
-        if let scaler = content.scaler { try step?.scaler?.restore(scaler) }
+        guard let saved = content.scaler, let given = step?.scaler else { return }
+        if saved.rule != given.rule {
+            notice("the loss scale goes on with the rule of checkpoint \(path), \(saved.rule), not with the one given")
+        }
+        step?.scaler = saved
     }
 
     private func path(of point: ResumePoint) throws -> String {
@@ -123,16 +131,34 @@ extension Trainer {
 extension OptimizerSlot {
     /// The optimizer's kind and each group's options.
     func savedOptions() throws -> CheckpointState.OptimizerRecord {
-        .init(kind: String(describing: type(of: optimizer)), groups: try optimizer.hyperParameters())
+        .init(
+            kind: String(describing: type(of: optimizer)),
+            groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) })
     }
 
     /// Takes back what ``savedOptions()`` gave; returns whether anything was different before.
     func restoreOptions(_ saved: CheckpointState.OptimizerRecord) throws -> Bool {
         let current = try savedOptions()
         guard saved != current else { return false }
-        guard saved.kind == current.kind else { throw OptimizerMismatch(found: saved.kind, expected: current.kind) }
-        try optimizer.setHyperParameters(saved.groups)
+        guard saved.kind == current.kind, saved.groups.count == current.groups.count else {
+            throw OptimizerMismatch(
+                found: "\(saved.kind) with \(saved.groups.count) groups",
+                expected: "\(current.kind) with \(current.groups.count)")
+        }
+        var options: [any OptimizerOptions] = []
+        for (group, saved) in zip(optimizer.groups, saved.groups) {
+            options.append(try OptimizerSlot.decode(saved, like: group.options))
+        }
+        for (group, options) in zip(optimizer.groups, options) { group.options = options }
         return true
+    }
+
+    /// Options of the type of `example` with saved values, which are checked.
+    private static func decode<T: OptimizerOptions>(_ saved: JSONValue, like example: T) throws -> any OptimizerOptions
+    {
+        let options = try saved.decoded(as: T.self)
+        try options.validate()
+        return options
     }
 }
 
@@ -146,11 +172,11 @@ extension CheckpointState.LoaderRecord: CustomStringConvertible {
     init(_ loader: DataLoader) {
         self.init(
             batchSize: loader.batchSize, batchCount: loader.batchCount, sampleCount: loader.dataset.count,
-            shuffle: loader.shuffle, dropLast: loader.dropLast, seed: loader.seed)
+            dropLast: loader.dropLast, seed: loader.sampler.seed)
     }
 
     var description: String {
-        "\(batchCount) batches of \(batchSize) from \(sampleCount) samples, shuffle \(shuffle), drop last \(dropLast), "
-            + "seed \(seed)"
+        "\(batchCount) batches of \(batchSize) from \(sampleCount) samples, drop last \(dropLast), "
+            + (seed.map { "shuffled with seed \($0)" } ?? "not shuffled")
     }
 }

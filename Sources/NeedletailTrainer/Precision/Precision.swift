@@ -30,7 +30,8 @@ public enum Precision: String, Sendable, CaseIterable, Codable, CustomStringConv
     ///
     /// Throws: ``PrecisionError`` listing what is allowed.
     public init(parsing text: String) throws {
-        guard let precision = Precision(rawValue: text) ?? Precision.aliases.first(where: { $0.name == text })?.precision
+        guard
+            let precision = Precision(rawValue: text) ?? Precision.aliases.first(where: { $0.name == text })?.precision
         else { throw PrecisionError.unknown(text) }
         self = precision
     }
