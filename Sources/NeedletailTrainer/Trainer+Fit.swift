@@ -16,6 +16,7 @@ extension Trainer {
         try run(.fit, module) {
             try prepareFit(module, train, resume)
             defer {
+                lastScaler = step?.scaler
                 step = nil
                 loader = nil
             }
@@ -32,6 +33,7 @@ extension Trainer {
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
     private func prepareFit(_ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?) throws {
         let policy = configuration.policy
+        lastScaler = nil
         train.dtype = policy.compute
         loader = train
         trainingBatchCount = train.batchCount
@@ -106,7 +108,7 @@ extension Trainer {
         let closesWindow =
             (index + 1) % configuration.accumulateGradBatches == 0 || index + 1 == trainingBatchCount
         isAtStepBoundary = false
-        let result = try step!.run(batch, index, closesWindow: closesWindow, state: &state)
+        let result = try step!.run(batch, index, closesWindow: closesWindow)
         isAtStepBoundary = closesWindow
         state.batchInEpoch = index + 1
         for callback in early { try callback.onTrainBatchEnd(self, module, result, batch, index) }

@@ -2,8 +2,9 @@
 import NeedletailOptim
 import NeedletailTensor
 
-/// What the training step calls between its stages.
+/// What the training step calls between its stages, and the counters that it moves.
 protocol TrainingHooks: AnyObject {
+    var state: TrainerState { get set }
     func beforeZeroGrad(_ optimizer: Optimizer) throws
     func beforeBackward(_ loss: Tensor) throws
     func afterBackward() throws

@@ -1,7 +1,7 @@
 // The trainer: runs a module over data in the precision of its flag.
 public import NeedletailData
+public import NeedletailOptim
 public import NeedletailTensor
-import NeedletailOptim
 
 /// Trains, validates, tests and predicts with a ``TrainingModule``, in any of the six precisions.
 ///
@@ -30,13 +30,16 @@ public final class Trainer {
     public internal(set) var isSanityChecking = false
     /// How many batches a training epoch has, and how many batches the running evaluation has.
     public internal(set) var trainingBatchCount = 0, evaluationBatchCount = 0
+    /// The loss scaler of the last or running fit; nil in modes without one.
+    public var scaler: LossScaler? { step?.scaler ?? lastScaler }
     /// The current loss scale; nil in modes without one.
-    public var lossScale: Float? { step?.scaler?.scale }
+    public var lossScale: Float? { scaler?.scale }
     /// Every callback in the order of its calls: before the module's hooks, and after them.
     let early: [Callback], late: [Callback]
     let trainingMetrics = MetricStore(phase: .trainingStep)
     let evaluationMetrics = MetricStore(phase: .evaluationStep)
     var step: TrainingStep?
+    var lastScaler: LossScaler?
     var loader: DataLoader?
     var module: TrainingModule?
     var isEpochComplete = false

@@ -33,7 +33,7 @@ final class TrainingStep {
     }
 
     /// Runs batch `index` of the epoch. `closesWindow`: it is the last of its accumulation window.
-    func run(_ batch: Batch, _ index: Int, closesWindow: Bool, state: inout TrainerState) throws -> StepResult {
+    func run(_ batch: Batch, _ index: Int, closesWindow: Bool) throws -> StepResult {
         let weight = module.lossWeight(of: batch)
         guard weight >= 0, weight.isFinite else { throw TrainerError.badLossWeight(weight, batch: index) }
         let scale = scaler.map { Double($0.scale) } ?? 1  // captured: all optimizers of a batch unscale with this one
@@ -55,7 +55,7 @@ final class TrainingStep {
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
         }
-        if closesWindow { try finish(&result, &state) }
+        if closesWindow { try finish(result) }
         return result
     }
 
@@ -73,16 +73,17 @@ final class TrainingStep {
     }
 
     /// The scale once a batch, counters only for what was applied, and the end of training where it diverges.
-    private func finish(_ result: inout StepResult, _ state: inout TrainerState) throws {
-        var failing: (slot: Int, reason: StepResult.SkipReason)?
+    private func finish(_ result: StepResult) throws {
+        var state = hooks.state
+        var failing: (reason: StepResult.SkipReason, skips: Int)?  // of the optimizer that fails for longest
         for (slot, outcome) in result.outcomes.enumerated() {
             switch outcome {
             case .skipped(.noWeight): state.emptyWindows += 1
             case .skipped(let reason):
                 state.skippedSteps += 1
                 state.consecutiveSkips[slot] += 1
-                if failing == nil || state.consecutiveSkips[slot] > state.consecutiveSkips[failing!.slot] {
-                    failing = (slot, reason)
+                if state.consecutiveSkips[slot] > failing?.skips ?? 0 {
+                    failing = (reason, state.consecutiveSkips[slot])
                 }
             default: state.consecutiveSkips[slot] = 0
             }
@@ -92,19 +93,17 @@ final class TrainingStep {
         if result.isApplied || failing != nil {
             do { try scaler?.update(overflowed: failing != nil) } catch { exhausted = true }
         }
+        hooks.state = state
         guard let failing else { return }
-        let skips = state.consecutiveSkips[failing.slot]
-        let tooMany =
-            switch nonFinite {
-            case .skip(let maxConsecutive): skips >= maxConsecutive
-            case .throw: true
-            case .ignore: false
-            }
-        guard tooMany || exhausted else { return }
+        switch nonFinite {
+        case .skip(let maxConsecutive): guard exhausted || failing.skips >= maxConsecutive else { return }
+        case .throw: break
+        case .ignore: return
+        }
         var parameter: String?
         if case .nonFiniteGradient(let name) = failing.reason { parameter = name }
         throw TrainingDiverged(
-            parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: skips,
+            parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: failing.skips,
             scaleExhausted: exhausted, globalStep: state.globalStep)
     }
 }

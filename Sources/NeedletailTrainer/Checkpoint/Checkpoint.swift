@@ -28,7 +28,24 @@ public struct Checkpoint {
         guard !CheckpointFolder.isPartial(path) else {
             throw CheckpointError(path: path, problem: .incomplete("it is what an interrupted write has left behind"))
         }
-        guard let folder = CheckpointFolder.existing(path) else { throw CheckpointError(path: path, problem: .missing) }
+        // Files are opened one by one: where a run replaces the checkpoint meanwhile, they are read again.
+        var attempts = 20
+        while true {
+            guard let folder = CheckpointFolder.existing(path) else {
+                throw CheckpointError(path: path, problem: .missing)
+            }
+            let version = CheckpointFolder.identity(folder)
+            do {
+                try self.init(folder: folder)
+                return
+            } catch {
+                attempts -= 1
+                guard attempts > 0, CheckpointFolder.identity(folder) != version else { throw error }
+            }
+        }
+    }
+
+    private init(folder: String) throws {
         let content = try CheckpointState(
             parsing: CheckpointFolder.read(CheckpointState.fileName, of: folder), path: folder)
         func tensors(_ file: String) throws -> [String: Tensor] {
@@ -50,7 +67,7 @@ public struct Checkpoint {
                 throw CheckpointError(path: folder, problem: .foreign(file: file, why: "\(error)"))
             }
         }
-        self.path = folder
+        path = folder
         self.content = content
         model = try tensors(Checkpoint.modelFile)
         optimizer = try tensors(Checkpoint.optimizerFile)

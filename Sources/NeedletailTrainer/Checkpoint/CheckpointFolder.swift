@@ -21,6 +21,13 @@ enum CheckpointFolder {
         [path, path + ".previous"].first { isDirectory($0) }
     }
 
+    /// What tells one folder from another that takes its name; nil where there is none.
+    static func identity(_ path: String) -> String? {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return nil }
+        let written = (attributes[.modificationDate] as? Date)?.timeIntervalSinceReferenceDate ?? 0
+        return "\(attributes[.systemFileNumber] ?? 0) \(written)"  // the number alone may be used again
+    }
+
     /// Writes `files` as the folder at `path`, replacing what is there.
     static func write(_ files: [(name: String, bytes: [UInt8])], to path: String) throws {
         let path = (path as NSString).standardizingPath

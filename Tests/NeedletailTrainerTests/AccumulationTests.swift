@@ -1,0 +1,104 @@
+import Needletail
+import Testing
+
+/// Targets of which some are ignored, so that batches count different numbers of terms.
+private struct Ignoring: Dataset {
+    let points: Points
+    let ignored: Set<Int>
+    var count: Int { points.count }
+
+    func batch(_ indices: [Int], dtype: DType) throws -> Batch {
+        let batch = try points.batch(indices, dtype: dtype)
+        let targets = indices.map { ignored.contains($0) ? -100 : points.labels[$0] }
+        return Batch(inputs: batch.inputs, targets: Tensor(targets, shape: [indices.count]))
+    }
+}
+
+@Suite struct AccumulationTests {
+    private func train(
+        _ data: any Dataset, batchSize: Int, accumulate: Int, precision: Precision, learningRate: Double
+    ) throws -> (weights: [Double], trainer: Trainer) {
+        let module = Regression(learningRate: learningRate)
+        let trainer = quietTrainer(maxEpochs: 1, precision: precision) { $0.accumulateGradBatches = accumulate }
+        try trainer.fit(module, train: DataLoader(data, batchSize: batchSize))
+        return (module.parameters().flatMap { $0.master.scalars(as: Double.self) }, trainer)
+    }
+
+    /// 22 rows: windows of 8, 8 and a ragged 6, as 4 batches of 2 or as one of 8; also with unequal numbers of targets.
+    ///
+    /// With X = max over rows of Σ|x| + 1, x = max|x|, w = max|weight| + 1 and K inputs, in arithmetic of unit roundoff u:
+    /// - a logit errs by at most (K + 2) u w X, a probability (derivatives of the softmax sum to at most 1/2 · 2) by that and
+    ///   10 u of its own, so a residual r (|r| <= 1) by e = (K + 2) u w X + 10 u;
+    /// - a gradient is Σ r x / n over n <= 8 rows in at most 4 partial sums with 4 roundings of factors (seed, share, scale,
+    ///   1/n): it errs by at most ε = (e + (n + 8) u) x; the two runs differ by 2 ε at equal weights;
+    /// - at weights that differ by D in each element, logits differ by D X, residuals by D X / 2, gradients by D X x / 2;
+    /// - an update rounds twice: D' = D + lr (2 ε + D X x / 2) + 4 u w.
+    @Test(arguments: [Precision.float64, .float32]) func windowsEqualLargeBatches(_ precision: Precision) throws {
+        let points = Points(22)
+        let learningRate = 0.05
+        for ignored in [Set<Int>(), [0, 1, 2, 5, 9, 17, 20]] {
+            let data = Ignoring(points: points, ignored: ignored)
+            let (small, a) = try train(
+                data, batchSize: 2, accumulate: 4, precision: precision, learningRate: learningRate)
+            let (large, b) = try train(
+                data, batchSize: 8, accumulate: 1, precision: precision, learningRate: learningRate)
+            #expect(a.state.globalStep == 3 && b.state.globalStep == 3)
+
+            let u = precision == .float64 ? 0x1p-53 : 0x1p-24
+            let magnitudes = points.inputs.map { Double(abs($0)) }
+            let x = magnitudes.max() ?? 0
+            let rowSum = (0..<22).map { magnitudes[$0 * 6..<$0 * 6 + 6].reduce(0, +) }.max() ?? 0
+            let bigX = rowSum + 1
+            let w = (small + large).map { abs($0) }.max()! + 1
+            let e = 8 * u * w * bigX + 10 * u
+            let epsilon = (e + 16 * u) * x
+            var bound = 0.0
+            for _ in 0..<3 { bound += learningRate * (2 * epsilon + bound * bigX * x / 2) + 4 * u * w }
+            for (index, (p, q)) in zip(small, large).enumerated() {
+                let ok = abs(p - q) <= bound
+                #expect(ok, "\(precision) element \(index): \(p) and \(q) differ by \(abs(p - q)), allowed \(bound)")
+            }
+            // A window divided by its planned size instead of its true count is off by a quarter of the last update.
+            #expect(bound < 1e-2 * learningRate)
+        }
+    }
+
+    /// Windows of one batch and of equal power-of-two weights are exact: the bits of the plain loop in every mode.
+    @Test(arguments: Precision.allCases) func aWindowOfOneBatchIsThePlainStep(_ precision: Precision) throws {
+        let plain = SmallClassifier(), accumulated = SmallClassifier()
+        let data = Points(24)
+        try quietTrainer(maxEpochs: 1, precision: precision).fit(plain, train: DataLoader(data, batchSize: 24))
+        try quietTrainer(maxEpochs: 1, precision: precision) { $0.accumulateGradBatches = 4 }
+            .fit(accumulated, train: DataLoader(data, batchSize: 24))
+        // One batch in a window planned for four: the seed is a quarter, the update multiplies by four, both exact
+        // wherever nothing is subnormal; float16 without a loss scale is not among the modes.
+        #expect(plain.bits == accumulated.bits)
+    }
+
+    /// Batches without any target are left out of their window; a window of such batches is counted and changes nothing.
+    @Test func batchesWithoutWeightAreLeftOut() throws {
+        let points = Points(16)
+        let some = Ignoring(points: points, ignored: [0, 1, 2, 3])
+        let (weights, trainer) = try train(some, batchSize: 4, accumulate: 2, precision: .float32, learningRate: 0.05)
+        #expect(trainer.state.globalStep == 2 && trainer.state.emptyWindows == 0 && trainer.state.skippedSteps == 0)
+        #expect(weights.allSatisfy(\.isFinite))
+
+        let (_, empty) = try train(some, batchSize: 4, accumulate: 1, precision: .mixedFloat16, learningRate: 0.05)
+        #expect(empty.state.globalStep == 3 && empty.state.emptyWindows == 1 && empty.state.skippedSteps == 0)
+        #expect(empty.scaler?.growthTracker == 3)
+    }
+
+    @Test func aWeightMustBeANumber() throws {
+        final class Bad: TrainingModule {
+            let layer = Regression(learningRate: 0.1)
+            override func lossWeight(of batch: Batch) -> Double { -1 }
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                try layer.trainingStep(batch, index)
+            }
+            override func configureOptimizers() -> [Optimizer] { layer.configureOptimizers() }
+        }
+        #expect(throws: TrainerError.badLossWeight(-1, batch: 0)) {
+            try quietTrainer(maxEpochs: 1).fit(Bad(), train: DataLoader(Points(4), batchSize: 4))
+        }
+    }
+}

@@ -1,0 +1,149 @@
+import Needletail
+import Testing
+
+/// The tutorial's model.
+private final class Tutorial: TrainingModule {
+    let layer1: Linear, layer2: Linear, layer3: Linear
+    override init() {
+        var generator = SeededGenerator(seed: 1)
+        layer1 = Linear(784, 128, activation: .relu, using: &generator)
+        layer2 = Linear(128, 256, activation: .relu, using: &generator)
+        layer3 = Linear(256, 10, using: &generator)
+    }
+}
+
+/// Collects what is written.
+private final class Output {
+    var pieces: [String] = []
+    var text: String { pieces.joined() }
+    func console(isTerminal: Bool, width: Int = 120) -> Console {
+        Console(isTerminal: isTerminal, width: width) { self.pieces.append($0) }
+    }
+}
+
+@Suite struct CallbacksTests {
+    /// 784·128 + 128 + 128·256 + 256 + 256·10 + 10 = 136,074; four bytes master, two shadow, four gradient, eight Adam.
+    @Test func summaryOfTheTutorialsModel() throws {
+        let module = Tutorial()
+        let policy = PrecisionPolicy(.mixedFloat16, overrides: ["layer3.*": .float32])
+        try policy.apply(to: module)
+        #expect(
+            ModelSummary.text(of: module, optimizers: [Adam(module.parameters())])
+                == """
+                -------------------------------------------
+                Name   | Type   | Params  | Stored / computed
+                -------------------------------------------
+                layer1 | Linear | 100,480 | float32 / float16
+                layer2 | Linear |  33,024 | float32 / float16
+                layer3 | Linear |   2,570 | float32 / float32
+                -------------------------------------------
+                136,074 trainable parameters
+                0 non-trainable parameters
+                136,074 parameters in total
+                544,296 bytes master, 267,008 shadow, 544,296 gradient, 1,088,592 optimizer state
+
+                """.replacingOccurrences(
+                    of: "-------------------------------------------", with: String(repeating: "-", count: 49)))
+        module.layer1.weight.requiresGradient = false
+        try PrecisionPolicy(.float64).apply(to: module)
+        let frozen = ModelSummary.text(of: module, optimizers: [SGD(module.parameters())])
+        #expect(
+            frozen.contains(
+                "35,722 trainable parameters\n100,352 non-trainable parameters\n136,074 parameters in total\n"))
+        #expect(frozen.contains("1,088,592 bytes master, 0 shadow, 285,776 gradient, 0 optimizer state\n"))
+    }
+
+    @Test func fitPrintsTheSummaryAndPlainLines() throws {
+        let output = Output()
+        let console = output.console(isTerminal: false)
+        let trainer = Trainer(maxEpochs: 2, precision: .mixedFloat16) {
+            $0.callbacks = [ModelSummary(console: console), ProgressBar(console: console, clock: { 0 })]
+        }
+        let loader = DataLoader(Points(12), batchSize: 4)
+        try trainer.fit(SmallClassifier(), train: loader, validation: loader)
+        #expect(output.pieces.count == 3)
+        #expect(output.pieces[0].contains("float32 / float16") && output.pieces[0].contains("83 parameters in total"))
+        #expect(output.pieces[1].hasPrefix("Epoch 1/2 |") && output.pieces[2].hasPrefix("Epoch 2/2 |"))
+        for line in output.pieces[1...] {
+            #expect(line.contains("| 3/3 [") && line.hasSuffix("\n") && !line.contains("\r"))
+            #expect(line.contains("train_loss_step") && line.contains("val_loss") && line.contains("scale 65536"))
+        }
+    }
+
+    /// On a terminal the line is drawn over, at most ten times a second.
+    @Test func theBarIsRedrawnTenTimesASecond() throws {
+        let output = Output()
+        var now = 0.0
+        let bar = ProgressBar(console: output.console(isTerminal: true), clock: { now })
+        let trainer = quietTrainer(maxEpochs: 1) {
+            $0.callbacks = [AfterBatch { _, _, _, _ in now += 0.01 }, bar]
+        }
+        try trainer.fit(SmallClassifier(), train: DataLoader(Points(100), batchSize: 1))
+        let draws = output.pieces.filter { $0.hasPrefix("\rEpoch") }
+        // 100 batches in one second: one draw at once, then one each 0.1 s; float sums may shift one over an edge.
+        #expect((9...11).contains(draws.count), "\(draws.count)")
+        #expect(draws.last?.contains("it/s] train_loss_step") == true && draws.last?.contains(" < 0:0") == true)
+        #expect(output.pieces.last?.hasPrefix("Epoch 1/1 |") == true && output.pieces.last?.hasSuffix("\n") == true)
+        #expect(output.pieces.last?.contains("100/100 [0:01 < 0:00, 100.0 it/s]") == true)
+    }
+
+    @Test func skippedStepsAreShown() throws {
+        let output = Output()
+        let bar = ProgressBar(console: output.console(isTerminal: false))
+        let trainer = quietTrainer(maxEpochs: 1, precision: .mixedFloat16) { $0.callbacks = [bar] }
+        try trainer.fit(
+            SmallClassifier(), train: DataLoader(Points(48, infiniteRows: 0..<1), batchSize: 16))
+        #expect(output.text.contains("scale 32768 skipped 1"))
+    }
+
+    /// The monitored values of five epochs, and which checkpoints stay.
+    @Test func bestAndTopKCheckpoints() throws {
+        final class Scripted: Regression {
+            let values: [Double]
+            init(_ values: [Double]) {
+                self.values = values
+                super.init(learningRate: 0.1)
+            }
+            override func onTrainEpochEnd() { log("score", values[trainer?.state.epoch ?? 0]) }
+        }
+        func run(_ values: [Double], _ mode: ModelCheckpoint.Mode, topK: Int) throws -> (
+            names: [String], best: Int, Trainer
+        ) {
+            let directory = try TemporaryDirectory()
+            let trainer = quietTrainer(maxEpochs: values.count) {
+                $0.callbacks = [
+                    ModelCheckpoint(directory: directory.path, monitor: "score", mode: mode, saveTopK: topK)
+                ]
+            }
+            try trainer.fit(Scripted(values), train: DataLoader(Points(4), batchSize: 4))
+            return (directory.names(), try Checkpoint(directory("best")).state.epoch - 1, trainer)
+        }
+        let (names, best, trainer) = try run([3, 1, 2, 1, .nan], .min, topK: 2)
+        #expect(names == ["best", "epoch=1-step=2", "epoch=3-step=4", "last"] && best == 1)
+        #expect(
+            trainer.bestCheckpoint?.hasSuffix("/best") == true && trainer.lastCheckpoint?.hasSuffix("/last") == true)
+        let (maxNames, maxBest, _) = try run([1, 5, 4, 3, 6], .max, topK: 3)
+        #expect(maxNames == ["best", "epoch=1-step=2", "epoch=2-step=3", "epoch=4-step=5", "last"] && maxBest == 4)
+        let (oneNames, oneBest, _) = try run([1, 5], .min, topK: 1)
+        #expect(oneNames == ["best", "last"] && oneBest == 0)
+    }
+
+    @Test func aMonitorThatIsNeverLoggedIsAnError() throws {
+        let directory = try TemporaryDirectory()
+        let trainer = quietTrainer(maxEpochs: 1) {
+            $0.callbacks = [ModelCheckpoint(directory: directory.path, monitor: "val_los")]
+        }
+        let loader = DataLoader(Points(4), batchSize: 4)
+        #expect(throws: TrainerError.monitorNotLogged("val_los", logged: ["train_loss_epoch", "val_loss"])) {
+            try trainer.fit(SmallClassifier(), train: loader, validation: loader)
+        }
+    }
+
+    @Test func stoppingEndsAfterTheStep() throws {
+        let trainer = quietTrainer(maxEpochs: 100) {
+            $0.callbacks = [AfterBatch { trainer, _, _, index in if index == 2 { trainer.shouldStop = true } }]
+        }
+        try trainer.fit(SmallClassifier(), train: DataLoader(Points(64), batchSize: 4))
+        #expect(trainer.state.globalStep == 3 && trainer.state.epoch == 0 && trainer.state.batchInEpoch == 3)
+    }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import Needletail
+import Testing
+
+/// Saves a checkpoint after each step, under the number of steps tried so far.
+private final class SaveEveryStep: Callback {
+    let directory: String
+    init(_ directory: String) { self.directory = directory }
+    override var runsLast: Bool { true }
+    override func onTrainBatchEnd(
+        _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+    ) throws {
+        guard result.closesWindow else { return }
+        try trainer.saveCheckpoint(to: directory + "/\(trainer.state.globalStep + trainer.state.skippedSteps)")
+    }
+}
+
+private let files = ["model.safetensors", "optimizer.safetensors", "state.json"]
+
+/// Whether two checkpoints have the same bytes; the names of the files that differ.
+private func differences(_ a: String, _ b: String) -> [String] {
+    files.filter { bytes(a + "/" + $0).isEmpty || bytes(a + "/" + $0) != bytes(b + "/" + $0) }
+}
+
+@Suite struct ResumeTests {
+    // 22 rows, batches of 4 in windows of 2: six batches, three steps an epoch, the last batch ragged; shuffled, with
+    // dropout, clipping, momentum and validation; row 5 is infinite, so that one step of each epoch is skipped.
+    private func loaders() -> (DataLoader, DataLoader) {
+        (
+            DataLoader(Points(22, infiniteRows: 5..<6), batchSize: 4, shuffle: true, seed: 3),
+            DataLoader(Points(7, seed: 9), batchSize: 4)
+        )
+    }
+
+    private func fit(
+        _ root: String, _ precision: Precision, maxSteps: Int? = nil, resume: ResumePoint? = nil,
+        callbacks: [Callback] = []
+    ) throws {
+        let trainer = quietTrainer(maxEpochs: 2, maxSteps: maxSteps, precision: precision) {
+            $0.accumulateGradBatches = 2
+            $0.gradientClip = .norm(0.5)
+            $0.logEveryNSteps = 1
+            $0.callbacks = callbacks + [ModelCheckpoint(directory: root, monitor: "val_loss")]
+        }
+        let module = SmallClassifier()
+        module.makeOptimizers = { [AdamW($0.parameters(), learningRate: 3e-3)] }
+        let (train, validation) = loaders()
+        try trainer.fit(module, train: train, validation: validation, resume: resume)
+    }
+
+    @Test(arguments: Precision.allCases) func resumingAfterAnyStepGivesTheSameBytes(_ precision: Precision) throws {
+        let directory = try TemporaryDirectory()
+        try fit(directory("whole"), precision, callbacks: [SaveEveryStep(directory("steps"))])
+        #expect(directory.names(in: "steps") == (1...6).map(String.init))
+        let state = try Checkpoint(directory("whole/last")).state
+        #expect(state.epoch == 2 && state.globalStep == 4 && state.skippedSteps == 2)
+        for step in 1...6 {
+            try fit(directory("resumed"), precision, resume: .path(directory("steps/\(step)")))
+            #expect(differences(directory("resumed/last"), directory("whole/last")) == [], "after step \(step)")
+            try FileManager.default.removeItem(atPath: directory("resumed"))
+        }
+    }
+
+    /// A run that ends at its maxSteps, wherever in an epoch, goes on from `last`.
+    @Test func aRunThatStoppedGoesOnFromLast() throws {
+        let directory = try TemporaryDirectory()
+        try fit(directory("whole"), .mixedFloat16)
+        for steps in 1...4 {
+            let part = directory("part\(steps)")
+            try fit(part, .mixedFloat16, maxSteps: steps)
+            #expect(try Checkpoint(part + "/last").state.globalStep == steps)
+            try fit(part, .mixedFloat16, resume: .last)
+            #expect(differences(part + "/last", directory("whole/last")) == [], "stopped after step \(steps)")
+        }
+    }
+
+    /// The bytes of all checkpoints are the same for any number of threads; the layers are large enough to be split.
+    @Test(arguments: Precision.allCases) func threadsDoNotMatter(_ precision: Precision) throws {
+        let directory = try TemporaryDirectory()
+        let before = threadCount
+        defer { setThreadCount(before) }
+        for threads in [1, 2] {
+            setThreadCount(threads)
+            try quietTrainer(maxEpochs: 1, precision: precision) {
+                $0.callbacks = [ModelCheckpoint(directory: directory("\(threads)"))]
+            }.fit(
+                SmallClassifier(features: 300, width: 256),
+                train: DataLoader(Points(300, features: 300), batchSize: 128, shuffle: true))
+        }
+        #expect(differences(directory("1/last"), directory("2/last")) == [])
+    }
+
+    @Test func theSecondRunOfASeedWritesTheSameBytes() throws {
+        let directory = try TemporaryDirectory()
+        for name in ["a", "b/c"] { try fit(directory(name), .mixedBFloat16) }
+        #expect(differences(directory("a/last"), directory("b/c/last")) == [])
+        #expect(differences(directory("a/best"), directory("b/c/best")) == [])
+    }
+
+    /// Resuming in another precision converts and says so; in mid-epoch with another loader it is refused.
+    @Test func otherPrecisionSaysSoAndOtherLoaderIsRefused() throws {
+        let directory = try TemporaryDirectory()
+        try fit(directory("a"), .mixedFloat16, maxSteps: 1)
+        let module = SmallClassifier()
+        module.makeOptimizers = { [AdamW($0.parameters(), learningRate: 1e-2)] }
+        let (train, _) = loaders()
+        let trainer = quietTrainer(maxSteps: 2) { $0.accumulateGradBatches = 2 }
+        try trainer.fit(module, train: train, resume: .path(directory("a/last")))
+        #expect(trainer.notices.count == 2)
+        #expect(
+            trainer.notices.contains { $0.contains("16-mixed") && $0.contains("32-true") && $0.contains("dropped") })
+        #expect(trainer.notices.contains { $0.contains("options") })
+        #expect(trainer.state.globalStep == 2 && trainer.scaler == nil)
+
+        let error = #expect(throws: CheckpointError.self) {
+            try quietTrainer(maxSteps: 2, precision: .mixedFloat16).fit(
+                module, train: DataLoader(Points(22), batchSize: 5), resume: .path(directory("a/last")))
+        }
+        #expect(
+            error?.description.contains("batches of 4") == true && error?.description.contains("batches of 5") == true)
+    }
+
+    @Test func aModulesOwnStateIsKept() throws {
+        final class Counting: Regression {
+            var calls = 0
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                calls += 1
+                return try super.trainingStep(batch, index)
+            }
+            override func onSaveCheckpoint(_ state: inout [String: JSONValue]) {
+                state["calls"] = .integer(Int64(calls))
+            }
+            override func onLoadCheckpoint(_ state: [String: JSONValue]) throws {
+                calls = try #require(state["calls"]).decoded()
+            }
+        }
+        let directory = try TemporaryDirectory()
+        func run(_ epochs: Int, _ resume: ResumePoint?) throws -> Counting {
+            let module = Counting(learningRate: 0.1)
+            try quietTrainer(maxEpochs: epochs) { $0.rootDirectory = directory.path }
+                .fit(module, train: DataLoader(Points(12), batchSize: 4), resume: resume)
+            return module
+        }
+        #expect(try run(2, nil).calls == 6)
+        #expect(try run(3, .last).calls == 9)
+        #expect(directory.names() == ["checkpoints"] && directory.names(in: "checkpoints") == ["last"])
+    }
+}

@@ -1,0 +1,107 @@
+import Needletail
+import Testing
+
+/// Two independent layers, each with its own optimizer and loss, as a GAN has; the first's loss can be made infinite.
+private final class Pair: TrainingModule {
+    let first: Linear, second: Linear
+    let poisoned: Int?
+
+    init(poisoned: Int? = nil) {
+        var generator = SeededGenerator(seed: 2)
+        first = Linear(6, 3, using: &generator)
+        second = Linear(6, 3, using: &generator)
+        self.poisoned = poisoned
+    }
+
+    override func trainingStep(_ batch: Batch, _ index: Int, optimizer: Int) throws -> Tensor {
+        #expect(first.weight.requiresGradient == (optimizer == 0))
+        #expect(second.weight.requiresGradient == (optimizer == 1))
+        return try loss(batch, index, optimizer)
+    }
+
+    func loss(_ batch: Batch, _ index: Int, _ optimizer: Int) throws -> Tensor {
+        let loss = try crossEntropy((optimizer == 0 ? first : second)(batch.inputs), batch.targets)
+        return optimizer == 0 && index == poisoned ? loss * Double.infinity : loss
+    }
+
+    override func configureOptimizers() -> [Optimizer] {
+        [Adam(first.parameters(), learningRate: 1e-2), Adam(second.parameters(), learningRate: 1e-2)]
+    }
+}
+
+@Suite struct SeveralOptimizersTests {
+    /// The first optimizer overflows in batch 3: it skips, the second applies with the scale its gradients carry, and the
+    /// scale is halved once. Compared bit for bit with a loop written out.
+    @Test func onlyTheOneThatOverflowsSkips() throws {
+        let data = Points(96)
+        let module = Pair(poisoned: 3)
+        var results: [StepResult] = []
+        var bits: [[[UInt8]]] = []
+        let trainer = quietTrainer(maxEpochs: 1, precision: .mixedFloat16) {
+            $0.callbacks = [
+                AfterBatch { _, module, result, _ in
+                    results.append(result)
+                    bits.append(module.bits)
+                }
+            ]
+        }
+        try trainer.fit(module, train: DataLoader(data, batchSize: 16))
+
+        let byHand = Pair(poisoned: 3)
+        try PrecisionPolicy(.mixedFloat16).apply(to: byHand)
+        let optimizers = byHand.configureOptimizers()
+        var scaler = try LossScaler(.dynamic())
+        let loader = DataLoader(data, batchSize: 16)
+        loader.dtype = .float16
+        let batches = loader.batches(epoch: 0)
+        var scales: [Float] = []
+        for index in 0..<6 {
+            let batch = try #require(try batches.next())
+            var overflowed = false
+            for (position, optimizer) in optimizers.enumerated() {
+                let loss = try byHand.loss(batch, index, position)
+                optimizer.zeroGradients()
+                loss.backward(seed: Double(scaler.scale))
+                let check = optimizer.checkGradients(gradientScale: Double(scaler.unscaleFactor))
+                if check.isFinite { optimizer.step(check: check) } else { overflowed = true }
+            }
+            scales.append(scaler.scale)
+            try scaler.update(overflowed: overflowed)
+            #expect(bits[index] == byHand.bits, "batch \(index)")
+        }
+        #expect(scales == [65536, 65536, 65536, 65536, 32768, 32768])
+        #expect(results.map { Float($0.scale) } == scales)
+        #expect(results[3].outcomes == [.skipped(.nonFiniteGradient(parameter: "first.weight")), .applied])
+        #expect(results[2].outcomes == [.applied, .applied])
+        #expect(bits[3][0] == bits[2][0] && bits[3][2] != bits[2][2])
+        #expect(trainer.state.globalStep == 6 && trainer.state.skippedSteps == 1)
+        #expect(module.parameters().allSatisfy(\.requiresGradient))
+    }
+
+    /// One of two diverging ends training though the other goes well.
+    @Test func oneThatNeverRecoversEndsTraining() throws {
+        final class Half: TrainingModule {
+            let first = Linear(zeros: 6, 3), second = Linear(zeros: 6, 3)
+            override func trainingStep(_ batch: Batch, _ index: Int, optimizer: Int) throws -> Tensor {
+                let loss = try crossEntropy((optimizer == 0 ? first : second)(batch.inputs), batch.targets)
+                return optimizer == 0 ? loss * Double.nan : loss
+            }
+            override func configureOptimizers() -> [Optimizer] {
+                [SGD(first.parameters(), learningRate: 0.1), SGD(second.parameters(), learningRate: 0.1)]
+            }
+        }
+        let error = #expect(throws: TrainingDiverged.self) {
+            try quietTrainer(maxEpochs: 1) { $0.nonFinite = .skip(maxConsecutive: 4) }
+                .fit(Half(), train: DataLoader(Points(96), batchSize: 16))
+        }
+        #expect(error?.consecutiveSkips == 4 && error?.parameter == "first.weight" && error?.globalStep == 4)
+    }
+}
+
+extension Linear {
+    /// A layer whose values do not matter.
+    fileprivate convenience init(zeros inputs: Int, _ outputs: Int) {
+        var generator = SeededGenerator(seed: 0)
+        self.init(inputs, outputs, using: &generator)
+    }
+}
