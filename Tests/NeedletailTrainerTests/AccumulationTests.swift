@@ -45,15 +45,21 @@ private struct Ignoring: Dataset {
             #expect(a.state.globalStep == 3 && b.state.globalStep == 3)
 
             let u = precision == .float64 ? 0x1p-53 : 0x1p-24
-            let magnitudes = points.inputs.map { Double(abs($0)) }
+            let magnitudes: [Double] = points.inputs.map { Double(abs($0)) }
             let x = magnitudes.max() ?? 0
-            let rowSum = (0..<22).map { magnitudes[$0 * 6..<$0 * 6 + 6].reduce(0, +) }.max() ?? 0
-            let bigX = rowSum + 1
-            let w = (small + large).map { abs($0) }.max()! + 1
+            var bigX = 0.0
+            for row in 0..<22 {
+                let sum: Double = magnitudes[(row * 6)..<(row * 6 + 6)].reduce(1, +)
+                bigX = max(bigX, sum)
+            }
+            let w: Double = 1 + (small + large).reduce(0) { max($0, abs($1)) }
             let e = 8 * u * w * bigX + 10 * u
             let epsilon = (e + 16 * u) * x
             var bound = 0.0
-            for _ in 0..<3 { bound += learningRate * (2 * epsilon + bound * bigX * x / 2) + 4 * u * w }
+            for _ in 0..<3 {
+                let spread: Double = bound * bigX * x / 2
+                bound += learningRate * (2 * epsilon + spread) + 4 * u * w
+            }
             for (index, (p, q)) in zip(small, large).enumerated() {
                 let ok = abs(p - q) <= bound
                 #expect(ok, "\(precision) element \(index): \(p) and \(q) differ by \(abs(p - q)), allowed \(bound)")
@@ -81,7 +87,7 @@ private struct Ignoring: Dataset {
         let some = Ignoring(points: points, ignored: [0, 1, 2, 3])
         let (weights, trainer) = try train(some, batchSize: 4, accumulate: 2, precision: .float32, learningRate: 0.05)
         #expect(trainer.state.globalStep == 2 && trainer.state.emptyWindows == 0 && trainer.state.skippedSteps == 0)
-        #expect(weights.allSatisfy(\.isFinite))
+        #expect(weights.allSatisfy { $0.isFinite })
 
         let (_, empty) = try train(some, batchSize: 4, accumulate: 1, precision: .mixedFloat16, learningRate: 0.05)
         #expect(empty.state.globalStep == 3 && empty.state.emptyWindows == 1 && empty.state.skippedSteps == 0)

@@ -23,7 +23,7 @@ private final class DigitsClassifier: TrainingModule {
     /// More than 95% of the test digits after 12 epochs in every mode but bf16-true, whose weights of 8 bits lose small
     /// updates: 90% there. Guessing gives 10%.
     @Test(arguments: Precision.allCases) func learnsTheDigits(_ precision: Precision) throws {
-        let (train, test) = try Digits.load()
+        let (train, test) = Digits.load()
         let module = DigitsClassifier()
         let trainer = quietTrainer(maxEpochs: 12, precision: precision)
         try trainer.fit(module, train: DataLoader(train, batchSize: 32, shuffle: true, seed: 1))

@@ -60,7 +60,8 @@ import Testing
     @Test func jsonValuesKeepTheirBits() throws {
         let values: [JSONValue] = [
             .null, .bool(true), .integer(.min), .integer(9_007_199_254_740_993), .unsigned(.max), .number(0.1),
-            .number(1.7976931348623157e308), .number(5e-324), .string("ü\"\\\u{1}\n"), ["a": [1, 2.5, "x", .null]],
+            .number(1.7976931348623157e308), .number(.leastNonzeroMagnitude), .string("ü\"\\\u{1}\n"),
+            ["a": [1, 2.5, "x", .null]],
         ]
         for value in values {
             let data = Data(value.text.utf8)

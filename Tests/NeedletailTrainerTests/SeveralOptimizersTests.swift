@@ -75,7 +75,7 @@ private final class Pair: TrainingModule {
         #expect(results[2].outcomes == [.applied, .applied])
         #expect(bits[3][0] == bits[2][0] && bits[3][2] != bits[2][2])
         #expect(trainer.state.globalStep == 6 && trainer.state.skippedSteps == 1)
-        #expect(module.parameters().allSatisfy(\.requiresGradient))
+        #expect(module.parameters().allSatisfy { $0.requiresGradient })
     }
 
     /// One of two diverging ends training though the other goes well.

@@ -29,6 +29,11 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     /// What is wrong with it.
     public let problem: Problem
 
+    package init(path: String, problem: Problem) {
+        self.path = path
+        self.problem = problem
+    }
+
     /// What was found, what was expected, what to do.
     public var description: String {
         let head = "checkpoint \(path): "
