@@ -20,16 +20,12 @@ typedef struct {
 } buffers;
 
 typedef struct {
+    csimd_gemm_path path;
     size_t depth;  // length of a block of k
     size_t a_floats, b_floats, sums_floats;
 } block_plan;
 
 static inline size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
-
-static bool writes_sums_as_they_are(const csimd_gemm_args *g) {
-    return g->c_type == CSIMD_F32 && g->alpha == 1 && (g->beta == 0 || g->beta == 1) && g->bias == NULL &&
-           g->epilogue == CSIMD_EPILOGUE_NONE;
-}
 
 static void *shifted(csimd_type type, const void *x, size_t elements) {
     return x == NULL ? NULL : (char *)(uintptr_t)x + elements * csimd_type_size(type);
@@ -97,7 +93,7 @@ static void compute_tile(const tile_context *t, size_t i, size_t j, size_t rows,
 
 // The five loops: panels of C's columns, blocks of k (B packed), blocks of rows (A packed), then tiles.
 static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, buffers scratch) {
-    tile_context t = {.kernels = kernels, .g = g, .direct = writes_sums_as_they_are(g)};
+    tile_context t = {.kernels = kernels, .g = g, .direct = csimd_gemm_result_is_the_sums(g)};
     for (size_t j = 0; j < g->n; j += kernels->nc) {
         const size_t panel_columns = csimd_minimum(g->n - j, kernels->nc);
         t.ldsums = csimd_round_up(panel_columns, kernels->nr);
@@ -135,11 +131,14 @@ static void finish_without_sums(const csimd_gemm_kernels *kernels, const csimd_g
         kernels->finish(g, 0, j, g->m, csimd_minimum(g->n - j, kernels->nr), 1, zeros, 0);
 }
 
-static void run_part(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, buffers scratch) {
+static void run_part(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *g, size_t depth,
+                     buffers scratch) {
     if (kernels->formula != NULL)
         kernels->formula(g);
     else if (g->k == 0 || g->alpha == 0)
         finish_without_sums(kernels, g);
+    else if (path != CSIMD_GEMM_BLOCKED)
+        csimd_gemm_skinny(kernels, path, g, depth, scratch.a, scratch.sums);
     else
         multiply_part(kernels, g, depth, scratch);
 }
@@ -149,9 +148,14 @@ static block_plan plan_blocks(const csimd_gemm_kernels *kernels, const csimd_gem
     if (kernels->formula != NULL || args->k == 0 || args->alpha == 0) return (block_plan){0};
     const size_t blocks = divide_up(args->k, kernels->kc);
     const size_t depth = blocks == 1 ? args->k : csimd_round_up(divide_up(args->k, blocks), 32);
+    const csimd_gemm_path path = csimd_gemm_choose_path(kernels, args);
+    if (path != CSIMD_GEMM_BLOCKED) {
+        const csimd_gemm_skinny_floats need = csimd_gemm_skinny_scratch(kernels, path, args, columns);
+        return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .sums_floats = need.sums};
+    }
     const size_t panel = csimd_round_up(csimd_minimum(columns, kernels->nc), kernels->nr);
     const size_t block_rows = csimd_minimum(rows, kernels->mc);
-    const bool keeps_sums = blocks > 1 && !writes_sums_as_they_are(args);
+    const bool keeps_sums = blocks > 1 && !csimd_gemm_result_is_the_sums(args);
     return (block_plan){
         .depth = depth,
         .a_floats = args->a_transposed ? divide_up(block_rows, kernels->mr) * depth * kernels->a_panel_width
@@ -195,6 +199,7 @@ typedef struct {
     const csimd_gemm_kernels *kernels;
     const csimd_gemm_args *args;
     grid g;
+    csimd_gemm_path path;
     size_t depth;
     struct {
         size_t a, b, sums;
@@ -215,7 +220,7 @@ static void run_tasks(task_list *list, size_t worker) {
         const size_t row = part / g->column_parts * g->rows, column = part % g->column_parts * g->columns;
         const csimd_gemm_args product = part_of(args, task / parts, row, csimd_minimum(args->m - row, g->rows), column,
                                                 csimd_minimum(args->n - column, g->columns));
-        run_part(list->kernels, &product, list->depth, scratch);
+        run_part(list->kernels, list->path, &product, list->depth, scratch);
     }
 }
 
@@ -236,6 +241,7 @@ static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args
     task_list list = {.kernels = kernels,
                       .args = args,
                       .g = g,
+                      .path = plan.path,
                       .depth = plan.depth,
                       .share = {a_share, b_share, sums_share},
                       .scratch = {a, b, sums},

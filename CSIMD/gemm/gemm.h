@@ -33,6 +33,15 @@ typedef struct csimd_gemm_kernels {
     void (*finish)(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha, const float *sums,
                    size_t ldsums);
 
+    // Products of few rows, B read where it lies. B stored [depth, columns], at most few_rows rows, a as a panel; or B stored
+    // [columns, depth], at most few_dot_rows rows, a in the rows layout, followed by zeros up to a whole vector.
+    // c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[p, j].
+    size_t few_rows, few_dot_rows;
+    void (*multiply_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                         bool add, float *c, size_t ldc);
+    void (*dot_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                    bool add, float *c, size_t ldc);
+
     // The whole product by its formula; a row that has this needs nothing else.
     void (*formula)(const csimd_gemm_args *args);
 } csimd_gemm_kernels;
@@ -41,7 +50,34 @@ extern const csimd_gemm_kernels csimd_gemm_ref;
 #if CSIMD_X86
 extern const csimd_gemm_kernels csimd_gemm_avx2;
 extern const csimd_gemm_kernels csimd_gemm_avx512;
+void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                         bool add, float *c, size_t ldc);
+void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                         bool add, float *c, size_t ldc);
+void csimd_gemm_few_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
+                           size_t ldb, bool add, float *c, size_t ldc);
+void csimd_gemm_dot_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
+                           size_t ldb, bool add, float *c, size_t ldc);
 #endif
+
+// Which way a product goes; decided by the shape of the whole, so that every part of C is computed the same way.
+typedef enum { CSIMD_GEMM_BLOCKED, CSIMD_GEMM_FEW_ROWS, CSIMD_GEMM_FEW_DOTS } csimd_gemm_path;
+csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
+
+// Scratch that a product of few rows needs, and the product (gemm_skinny.c); `depth` is the longest block of k.
+typedef struct {
+    size_t a, sums;
+} csimd_gemm_skinny_floats;
+csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
+                                                   const csimd_gemm_args *args, size_t columns);
+void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *args, size_t depth,
+                       float *a, float *sums);
+
+// C is nothing but the sums, or C plus the sums: no finishing pass is needed.
+static inline bool csimd_gemm_result_is_the_sums(const csimd_gemm_args *args) {
+    return args->c_type == CSIMD_F32 && args->alpha == 1 && (args->beta == 0 || args->beta == 1) && args->bias == NULL &&
+           args->epilogue == CSIMD_EPILOGUE_NONE;
+}
 
 // Height of the next tile where `left` rows remain: as few tiles as `mr` allows, their heights differing by at most one.
 static inline size_t csimd_gemm_next_height(size_t left, size_t mr) {

@@ -5,21 +5,9 @@
 #include "gemm.h"
 
 #if CSIMD_X86
-#include "../support/vector_math_avx2.h"
+#include "gemm_avx2.h"
 
 #pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX2))), apply_to = function)
-
-enum {
-    TILE_ROWS = 6,
-    NARROW_TILE_ROWS = 12,
-    TILE_COLUMNS = 2 * v_lanes,
-    DEPTH = 512,                // B's panel of 16 columns: 32 KiB, in L1
-    A_ROW_STRIDE = DEPTH + 16,  // 33 cache lines
-};
-
-#include "gemm_vector_body.h"
-
-#include "gemm_transpose_avx2.h"
 
 #include "gemm_pack_body.h"
 
@@ -171,6 +159,10 @@ const csimd_gemm_kernels csimd_gemm_avx2 = {
     .pack_b_columns = pack_b_columns,
     .multiply = multiply,
     .finish = finish,
+    .few_rows = TILE_ROWS,
+    .few_dot_rows = SKINNY_ROWS,
+    .multiply_few = csimd_gemm_few_avx2,
+    .dot_few = csimd_gemm_dot_avx2,
 };
 
 #pragma clang attribute pop

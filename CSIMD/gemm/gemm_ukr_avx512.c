@@ -5,21 +5,9 @@
 #include "gemm.h"
 
 #if CSIMD_X86
-#include "../support/vector_math_avx512.h"
+#include "gemm_avx512.h"
 
 #pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512))), apply_to = function)
-
-enum {
-    TILE_ROWS = 14,
-    NARROW_TILE_ROWS = 28,
-    TILE_COLUMNS = 2 * v_lanes,
-    DEPTH = 1024,               // B's panel of 32 columns: 128 KiB, streamed from L2
-    A_ROW_STRIDE = DEPTH + 16,  // 65 cache lines
-};
-
-#include "gemm_vector_body.h"
-
-#include "gemm_transpose_avx512.h"
 
 #include "gemm_pack_body.h"
 
@@ -291,6 +279,10 @@ const csimd_gemm_kernels csimd_gemm_avx512 = {
     .pack_b_columns = pack_b_columns,
     .multiply = multiply,
     .finish = finish,
+    .few_rows = TILE_ROWS,
+    .few_dot_rows = SKINNY_ROWS,
+    .multiply_few = csimd_gemm_few_avx512,
+    .dot_few = csimd_gemm_dot_avx512,
 };
 
 #pragma clang attribute pop

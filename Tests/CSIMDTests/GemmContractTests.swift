@@ -4,8 +4,10 @@ import Testing
 /// What the header promises besides the sum: special values, refusals, threads, batches.
 @Suite struct GemmContractTests {
     @Test func anyThreadCountGivesTheSameBits() {
-        for (m, n, k) in [(64, 128, 784), (131, 67, 300), (300, 40, 1500), (1, 700, 700), (10, 256, 64), (700, 3, 256)]
-        {
+        for (m, n, k) in [
+            (64, 128, 784), (131, 67, 300), (300, 40, 1500), (1, 700, 700), (10, 256, 64), (700, 3, 256),
+            (20, 16, 4000),
+        ] {
             for layout in 0..<4 {
                 for (c, epilogue) in [(CSIMD_F32, CSIMD_EPILOGUE_NONE), (CSIMD_BF16, CSIMD_EPILOGUE_GELU)] {
                     let problem = GemmProblem(

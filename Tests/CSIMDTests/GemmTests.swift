@@ -41,6 +41,20 @@ import Testing
         }
     }
 
+    /// The kernels that read B where it lies: every number of rows, columns around their groups, lengths around their vectors.
+    @Test func fewRows() {
+        for m in 1...15 {
+            for (n, k) in [(1, 256), (2, 257), (26, 271), (33, 272), (133, 64), (131, 65)] {
+                let index = (m + n) % 3
+                GemmProblem(
+                    m: m, n: n, k: k, types: (CSIMD_BF16, Self.types[index], index == 1 ? CSIMD_F32 : CSIMD_F16),
+                    transposed: (m % 2 == 0 && k < 256, k >= 256), beta: index == 1 ? 1 : 0,
+                    biasType: index == 2 ? CSIMD_F32 : nil, padding: index
+                ).check()
+            }
+        }
+    }
+
     @Test func everyMixOfTypes() {
         for a in Self.types {
             for b in Self.types {

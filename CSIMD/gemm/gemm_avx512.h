@@ -1,6 +1,27 @@
-// Transposition in registers, AVX-512: included by gemm_ukr_avx512.c within its target attribute. The four rows that a
-// vector's 128-bit lanes hold are put together by loads (masked broadcasts, which need no shuffle), so that 2 shuffles a
-// vector are left of the 4 of a transposition from whole rows.
+// What the GEMM files for AVX-512 share: tile and block sizes, loads and stores, work across the lanes of vectors.
+#ifndef CSIMD_GEMM_AVX512_H
+#define CSIMD_GEMM_AVX512_H
+
+#include "gemm.h"
+
+#include "../support/vector_math_avx512.h"
+
+#pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512))), apply_to = function)
+
+enum {
+    TILE_ROWS = 14,
+    NARROW_TILE_ROWS = 28,
+    TILE_COLUMNS = 2 * v_lanes,
+    DEPTH = 1024,               // B's panel of 32 columns: 128 KiB, streamed from L2
+    A_ROW_STRIDE = DEPTH + 16,  // 65 cache lines
+    SKINNY_ROWS = 8,            // most rows of the kernel by dot products
+    MOST_SUMS = 28,
+};
+
+#include "gemm_vector_body.h"
+
+// Transposition in registers: the four rows that a vector's 128-bit lanes hold are put together by loads (masked broadcasts,
+// which need no shuffle), so that 2 shuffles a vector are left of the 4 of a transposition from whole rows.
 
 // Lane s (128 bits) from x + 4 s stride, in bytes.
 V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
@@ -31,3 +52,8 @@ V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd)
         *odd = v_of_bits(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xFFFF0000u)));
     }
 }
+
+V_INLINE float sum_lanes(v_f32 x) { return _mm512_reduce_add_ps(x); }
+
+#pragma clang attribute pop
+#endif

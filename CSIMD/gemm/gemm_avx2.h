@@ -1,5 +1,27 @@
-// Transposition in registers, AVX2: included by gemm_ukr_avx2.c within its target attribute. The two rows that a vector's
-// 128-bit lanes hold are put together by loads, so that 2 shuffles a vector are left.
+// What the GEMM files for AVX2 share: tile and block sizes, loads and stores, work across the lanes of vectors.
+#ifndef CSIMD_GEMM_AVX2_H
+#define CSIMD_GEMM_AVX2_H
+
+#include "gemm.h"
+
+#include "../support/vector_math_avx2.h"
+
+#pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX2))), apply_to = function)
+
+enum {
+    TILE_ROWS = 6,
+    NARROW_TILE_ROWS = 12,
+    TILE_COLUMNS = 2 * v_lanes,
+    DEPTH = 512,                // B's panel of 16 columns: 32 KiB, in L1
+    A_ROW_STRIDE = DEPTH + 16,  // 33 cache lines
+    SKINNY_ROWS = 6,            // most rows of the kernel by dot products
+    MOST_SUMS = 12,
+};
+
+#include "gemm_vector_body.h"
+
+// Transposition in registers: the two rows that a vector's 128-bit lanes hold are put together by loads, so that 2 shuffles a
+// vector are left.
 
 // Lane s (128 bits) from x + 4 s stride, in bytes.
 V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
@@ -29,3 +51,12 @@ V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd)
         *odd = v_of_bits(_mm256_and_si256(bits, _mm256_set1_epi32((int)0xFFFF0000u)));
     }
 }
+
+V_INLINE float sum_lanes(v_f32 x) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,76 @@
+// Products of few rows: B, used once, is read where it lies; only A is packed. The sums of up to 1,024 columns stay in L1 or
+// L2 while blocks of k pass.
+#include "gemm.h"
+
+enum {
+    COLUMNS_AT_ONCE = 1024,
+    DEPTH_AT_ONCE = 64,          // rows of B read side by side, a few lines of each: few enough pages, long enough sums
+    SHORTEST_DOT_PRODUCT = 256,  // below it adding up the lanes costs more than packing B
+};
+
+csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
+    if (!g->b_transposed && g->m <= kernels->few_rows) return CSIMD_GEMM_FEW_ROWS;
+    if (g->b_transposed && !g->a_transposed && g->m <= kernels->few_dot_rows && g->k >= SHORTEST_DOT_PRODUCT)
+        return CSIMD_GEMM_FEW_DOTS;
+    return CSIMD_GEMM_BLOCKED;
+}
+
+csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
+                                                   const csimd_gemm_args *g, size_t columns) {
+    const size_t panel = csimd_round_up(csimd_minimum(columns, COLUMNS_AT_ONCE), kernels->nr);
+    return (csimd_gemm_skinny_floats){
+        .a = path == CSIMD_GEMM_FEW_ROWS ? g->k * kernels->a_panel_width : g->m * kernels->a_row_stride,
+        .sums = g->m * panel,
+    };
+}
+
+static void finish_columns(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t j, size_t columns,
+                           const float *sums, size_t ldsums) {
+    for (size_t s = 0; s < columns; s += kernels->nr)
+        kernels->finish(g, 0, j + s, g->m, csimd_minimum(columns - s, kernels->nr), g->alpha, sums + s, ldsums);
+}
+
+static void few_rows(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, float *a, float *sums) {
+    if (g->a_transposed)
+        kernels->pack_a_panels(g->a_type, g->a, g->lda, g->m, g->k, a);
+    else
+        kernels->pack_b_columns(g->a_type, g->a, g->lda, g->k, g->m, a);  // a panel of A is half a panel of B, transposed
+    const bool direct = csimd_gemm_result_is_the_sums(g);
+    for (size_t j = 0; j < g->n; j += COLUMNS_AT_ONCE) {
+        const size_t columns = csimd_minimum(g->n - j, COLUMNS_AT_ONCE);
+        const size_t ldsums = csimd_round_up(columns, kernels->nr);
+        for (size_t p = 0; p < g->k; p += DEPTH_AT_ONCE) {
+            const size_t run = csimd_minimum(g->k - p, DEPTH_AT_ONCE);
+            const void *b = csimd_gemm_at(g->b_type, g->b, p * g->ldb + j);
+            const float *left = a + p * kernels->a_panel_width;
+            if (direct)
+                kernels->multiply_few(g->b_type, g->m, columns, run, left, b, g->ldb, p > 0 || g->beta == 1, (float *)g->c + j,
+                                      g->ldc);
+            else
+                kernels->multiply_few(g->b_type, g->m, columns, run, left, b, g->ldb, p > 0, sums, ldsums);
+        }
+        if (!direct) finish_columns(kernels, g, j, columns, sums, ldsums);
+    }
+}
+
+static void few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, float *a, float *sums) {
+    for (size_t j = 0; j < g->n; j += COLUMNS_AT_ONCE) {
+        const size_t columns = csimd_minimum(g->n - j, COLUMNS_AT_ONCE);
+        const size_t ldsums = csimd_round_up(columns, kernels->nr);
+        for (size_t p = 0; p < g->k; p += depth) {
+            const size_t run = csimd_minimum(g->k - p, depth);
+            kernels->pack_a_rows(g->a_type, csimd_gemm_at(g->a_type, g->a, p), g->lda, g->m, run, a);
+            kernels->dot_few(g->b_type, g->m, columns, run, a, csimd_gemm_at(g->b_type, g->b, j * g->ldb + p), g->ldb, p > 0,
+                             sums, ldsums);
+        }
+        finish_columns(kernels, g, j, columns, sums, ldsums);
+    }
+}
+
+void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *g, size_t depth,
+                       float *a, float *sums) {
+    if (path == CSIMD_GEMM_FEW_ROWS)
+        few_rows(kernels, g, a, sums);
+    else
+        few_dots(kernels, g, depth, a, sums);
+}

@@ -1,0 +1,87 @@
+// Products of few rows, included by each instruction set's file: B is used once, so it is widened in registers on the way and
+// never packed. Bound by reading B (2 bytes an element for 16 bits); a vector of B needs a load, a widening (2 operations for
+// bf16) and `rows` multiply-adds.
+// A tile is as many vectors or columns of B wide as the registers have room for sums, MOST_SUMS / rows, at most 8.
+
+V_INLINE int skinny_width(int rows) { return MOST_SUMS / rows < 8 ? MOST_SUMS / rows : 8; }
+
+// B stored [depth, columns]: c[i, j] = (add ? c[i, j] : 0) + sum_p a[p * v_lanes + i] b[p * ldb + j] for `vectors` vectors of
+// columns, of which the last has `last` columns.
+V_INLINE void rows_tile(csimd_type type, const int rows, const int vectors, size_t last, size_t depth, const float *a,
+                        const void *b, size_t at, size_t ldb, bool add, float *c, size_t ldc) {
+    v_f32 sum[TILE_ROWS][8];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+        for (int v = 0; v < vectors; v++) sum[i][v] = v_set(0);
+    for (size_t p = 0; p < depth; p++, at += ldb, a += v_lanes) {
+        v_f32 right[8];
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++)
+            right[v] = load_some(type, b, at + (size_t)v * v_lanes, v < vectors - 1 ? v_lanes : last);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const v_f32 left = v_set(a[i]);
+            for (int v = 0; v < vectors; v++) sum[i][v] = v_fma(left, right[v], sum[i][v]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        for (int v = 0; v < vectors; v++) {
+            float *to = c + (size_t)i * ldc + (size_t)v * v_lanes;
+            const size_t count = v < vectors - 1 ? v_lanes : last;
+            const v_f32 z = add ? v_add(load_some(CSIMD_F32, to, 0, count), sum[i][v]) : sum[i][v];
+            store_some(CSIMD_F32, to, 0, count, z);
+        }
+    }
+}
+
+V_INLINE void rows_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                      bool add, float *c, size_t ldc) {
+    const size_t width = (size_t)skinny_width(rows) * v_lanes;
+    size_t j = 0;
+    for (; j + width <= columns; j += width)
+        rows_tile(type, rows, skinny_width(rows), v_lanes, depth, a, b, j, ldb, add, c + j, ldc);
+    for (; j + v_lanes <= columns; j += v_lanes) rows_tile(type, rows, 1, v_lanes, depth, a, b, j, ldb, add, c + j, ldc);
+    if (j < columns) rows_tile(type, rows, 1, columns - j, depth, a, b, j, ldb, add, c + j, ldc);
+}
+
+// B stored [columns, depth]: c[i, j] = (add ? c[i, j] : 0) + sum_p a[i * A_ROW_STRIDE + p] b[j * ldb + p], summed in v_lanes
+// interleaved sums. A's rows are followed by zeros up to a whole vector.
+V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_t depth, const float *a, const void *b,
+                       size_t at, size_t ldb, bool add, float *c, size_t ldc) {
+    v_f32 sum[SKINNY_ROWS][8];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) sum[i][j] = v_set(0);
+    for (size_t p = 0; p < depth; p += v_lanes) {
+        v_f32 right[8];
+        if (p + v_lanes <= depth) {
+#pragma clang loop unroll(full)
+            for (int j = 0; j < columns; j++) right[j] = v_load(type, b, at + (size_t)j * ldb + p);
+        } else {
+#pragma clang loop unroll(full)
+            for (int j = 0; j < columns; j++) right[j] = v_load_first(type, b, at + (size_t)j * ldb + p, depth - p);
+        }
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const v_f32 left = load_floats(a + (size_t)i * A_ROW_STRIDE + p);
+            for (int j = 0; j < columns; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < columns; j++) {
+            float *to = c + (size_t)i * ldc + j;
+            *to = (add ? *to : 0) + sum_lanes(sum[i][j]);
+        }
+    }
+}
+
+V_INLINE void dot_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                     bool add, float *c, size_t ldc) {
+    const size_t width = (size_t)skinny_width(rows);
+    size_t j = 0;
+    for (; j + width <= columns; j += width)
+        dot_tile(type, rows, skinny_width(rows), depth, a, b, j * ldb, ldb, add, c + j, ldc);
+    for (; j < columns; j++) dot_tile(type, rows, 1, depth, a, b, j * ldb, ldb, add, c + j, ldc);
+}
