@@ -95,8 +95,10 @@ import Testing
             #expect(abs(times - 500) <= 5 * 23)
         }
         #expect(generator.permutation(0) == [] && generator.permutation(1) == [0])
-        // A bound just over half the range rejects almost half of the words: the loop must end and stay in range.
-        let bound = Int.max
-        for _ in 0..<100 { #expect((0..<bound).contains(generator.nextInteger(below: bound))) }
+        // Without rejection, ⌊word · 3/8⌋ would have remainder 2 modulo 3 in a quarter of the draws, not a third.
+        let bound = 3 << 61
+        let draws = (0..<3000).map { _ in generator.nextInteger(below: bound) }
+        #expect(draws.allSatisfy { (0..<bound).contains($0) })
+        #expect(abs(draws.count { $0 % 3 == 2 } - 1000) <= 5 * 26)  // √(3000 · 1/3 · 2/3) = 25.8
     }
 }
