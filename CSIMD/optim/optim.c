@@ -48,7 +48,11 @@ csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buf
     };
     const csimd_optim_kernels *kernels = csimd_kernels()->optim;
     const int threads = csimd_threads_for((double)args->count, run_length);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    if (threads == 1) {  // all of it is one run
+        kernels->sgd(args, momentum_buffer, &coefficients);
+        return CSIMD_OK;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t first = 0; first < args->count; first += run_length) {
         csimd_optimizer_args run = run_of(args, first);
         kernels->sgd(&run, state_at(args, momentum_buffer, first), &coefficients);
@@ -76,7 +80,11 @@ csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_momen
     };
     const csimd_optim_kernels *kernels = csimd_kernels()->optim;
     const int threads = csimd_threads_for((double)args->count, run_length);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    if (threads == 1) {
+        kernels->adam(args, first_moment, second_moment, max_second_moment, &coefficients);
+        return CSIMD_OK;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
     for (size_t first = 0; first < args->count; first += run_length) {
         csimd_optimizer_args run = run_of(args, first);
         kernels->adam(&run, state_at(args, first_moment, first), state_at(args, second_moment, first),

@@ -1,5 +1,6 @@
 // SGD and Adam over the vocabulary of vector_avx2.h or vector_avx512.h: every array is read once and written once. Whole
 // vectors and the last partial one go through the same instructions, so an element's bits do not depend on its position.
+// The including file defines store_two before: two whole vectors rounded to a 16-bit type.
 // Products are fused into sums where PyTorch rounds twice: nearer to the exact value, within an ulp of PyTorch's.
 
 V_INLINE v_f32 load_lanes(csimd_type type, const void *x, size_t index, size_t lanes) {
@@ -38,20 +39,15 @@ V_INLINE v_f32 load_gradient(csimd_optimizer_args run, gradient_transform t, siz
     return v_xor(g, t.sign);
 }
 
-// `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
-V_INLINE void store_parameter(csimd_type type, csimd_type shadow, csimd_optimizer_args run, size_t i, size_t lanes, v_f32 p) {
-    store_lanes(type, run.parameter, i, lanes, p);
-    if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
-}
-
-// The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers.
+// The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers. A
+// step stores the parameter and returns it for the shadow.
 typedef struct {
     v_f32 learning_rate, weight_decay, momentum, undamped;
     bool decays, has_momentum, nesterov, first_step;
 } sgd_vectors;
 
-V_INLINE void sgd_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_args run, float *buffer,
-                        gradient_transform transform, sgd_vectors k, size_t i, size_t lanes) {
+V_INLINE v_f32 sgd_lanes(csimd_type type, csimd_optimizer_args run, float *buffer, gradient_transform transform, sgd_vectors k,
+                         size_t i, size_t lanes) {
     v_f32 p = load_lanes(type, run.parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
     if (k.has_momentum) {
@@ -59,9 +55,12 @@ V_INLINE void sgd_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_args
         store_lanes(CSIMD_F32, buffer, i, lanes, b);
         g = k.nesterov ? v_fma(k.momentum, b, g) : b;
     }
-    store_parameter(type, shadow, run, i, lanes, v_fnma(k.learning_rate, g, p));
+    p = v_fnma(k.learning_rate, g, p);
+    store_lanes(type, run.parameter, i, lanes, p);
+    return p;
 }
 
+// `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
 V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *buffer,
                       const csimd_sgd_coefficients *coefficients) {
     const csimd_optimizer_args run = *args;
@@ -77,8 +76,16 @@ V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_
         .first_step = coefficients->first_step,
     };
     size_t i = 0;
-    for (; i + v_lanes <= run.count; i += v_lanes) sgd_lanes(type, shadow, run, buffer, transform, k, i, v_lanes);
-    if (i < run.count) sgd_lanes(type, shadow, run, buffer, transform, k, i, run.count - i);
+    for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
+        v_f32 low = sgd_lanes(type, run, buffer, transform, k, i, v_lanes);
+        v_f32 high = sgd_lanes(type, run, buffer, transform, k, i + v_lanes, v_lanes);
+        if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
+    }
+    for (; i < run.count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, run.count - i);
+        v_f32 p = sgd_lanes(type, run, buffer, transform, k, i, lanes);
+        if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
+    }
 }
 
 typedef struct {
@@ -86,8 +93,8 @@ typedef struct {
     bool decays, from_gradient;
 } adam_vectors;
 
-V_INLINE void adam_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_args run, float *first, float *second,
-                         float *largest, gradient_transform transform, adam_vectors k, size_t i, size_t lanes) {
+V_INLINE v_f32 adam_lanes(csimd_type type, csimd_optimizer_args run, float *first, float *second, float *largest,
+                          gradient_transform transform, adam_vectors k, size_t i, size_t lanes) {
     v_f32 p = v_mul(load_lanes(type, run.parameter, i, lanes), k.decay), g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
     v_f32 m = load_lanes(CSIMD_F32, first, i, lanes), distance = v_sub(g, m);
@@ -100,7 +107,9 @@ V_INLINE void adam_lanes(csimd_type type, csimd_type shadow, csimd_optimizer_arg
         store_lanes(CSIMD_F32, largest, i, lanes, v);
     }
     v_f32 denominator = v_fma(v_sqrt(v), k.correction, k.epsilon);
-    store_parameter(type, shadow, run, i, lanes, v_sub(p, v_div(v_mul(k.step_size, m), denominator)));
+    p = v_sub(p, v_div(v_mul(k.step_size, m), denominator));
+    store_lanes(type, run.parameter, i, lanes, p);
+    return p;
 }
 
 V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *first, float *second,
@@ -121,9 +130,16 @@ V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer
         .from_gradient = coefficients->gradient_share_of_first >= 0.5,
     };
     size_t i = 0;
-    for (; i + v_lanes <= run.count; i += v_lanes)
-        adam_lanes(type, shadow, run, first, second, largest, transform, k, i, v_lanes);
-    if (i < run.count) adam_lanes(type, shadow, run, first, second, largest, transform, k, i, run.count - i);
+    for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
+        v_f32 low = adam_lanes(type, run, first, second, largest, transform, k, i, v_lanes);
+        v_f32 high = adam_lanes(type, run, first, second, largest, transform, k, i + v_lanes, v_lanes);
+        if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
+    }
+    for (; i < run.count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, run.count - i);
+        v_f32 p = adam_lanes(type, run, first, second, largest, transform, k, i, lanes);
+        if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
+    }
 }
 
 // Which specialisation a run needs: the parameter's type, and for float32 the shadow's.

@@ -278,6 +278,28 @@ private struct OptimizerRun {
         }
     }
 
+    /// NaN and infinities reach the shadow from every place of a pair of vectors, and only their own element.
+    @Test func theShadowKeepsNaNAndInfinity() {
+        for type in [CSIMD_F16, CSIMD_BF16] {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                for place in 0..<70 {
+                    let options = OptimizerOptions(kind: .sgd, learningRate: 1)
+                    let run = OptimizerRun(
+                        arena, options, CSIMD_F32, initial: [Double](repeating: 0.5, count: 70), shadow: type)
+                    for i in 0..<70 { run.gradient[i] = i == place ? .nan : i == 69 - place ? -.infinity : 0 }
+                    #expect(run.step(1) == CSIMD_OK)
+                    for i in 0..<70 {
+                        let value = run.shadow![i]
+                        let ok = i == place ? value.isNaN : value == (i == 69 - place ? .infinity : 0.5)
+                        #expect(ok, "\(kernels) type \(type.rawValue), NaN at \(place): \(value) at \(i)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test func smallUpdatesOfABFloat16ShadowAreNotLost() {
         let options = OptimizerOptions(kind: .sgd, learningRate: 1e-5)
         forEachRow { kernels in
