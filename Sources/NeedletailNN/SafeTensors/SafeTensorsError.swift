@@ -52,9 +52,9 @@ public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
 }
 
 extension SafeTensorsError.Problem: CustomStringConvertible {
-    /// Found, expected, and what to do.
+    /// Found, expected, and what to do; long names are shortened.
     public var description: String {
-        switch self {
+        switch self.shortened {
         case .unreadable(let why):
             "cannot be read: \(why)"
         case .tooShort(let count):
@@ -98,6 +98,35 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
             "found a tensor named '__metadata__', expected another name: the format reserves this one"
         case .duplicateName(let name):
             "found two tensors named '\(name)', expected distinct names"
+        }
+    }
+
+    // The same problem with names of at most 80 characters, since a hostile file's may be very long.
+    private var shortened: Self {
+        func short(_ text: String) -> String {
+            let scalars = text.unicodeScalars
+            guard let end = scalars.index(scalars.startIndex, offsetBy: 80, limitedBy: scalars.endIndex),
+                end < scalars.endIndex
+            else { return text }
+            return text[..<end] + "…"
+        }
+        return switch self {
+        case .malformedHeader(let offset, let found, let expected):
+            .malformedHeader(offset: offset, found: short(found), expected: expected)
+        case .duplicateKey(let key): .duplicateKey(short(key))
+        case .missingField(let tensor, let field): .missingField(tensor: short(tensor), field: field)
+        case .unknownType(let tensor, let found): .unknownType(tensor: short(tensor), found: short(found))
+        case .shapeOverflow(let tensor, let shape): .shapeOverflow(tensor: short(tensor), shape: shape)
+        case .sizeMismatch(let tensor, let found, let expected):
+            .sizeMismatch(tensor: short(tensor), found: found, expected: expected)
+        case .reversedOffsets(let tensor, let begin, let end):
+            .reversedOffsets(tensor: short(tensor), begin: begin, end: end)
+        case .notContiguous(let tensor, let begin, let expected):
+            .notContiguous(tensor: short(tensor), begin: begin, expected: expected)
+        case .invalidBool(let tensor, let index, let found):
+            .invalidBool(tensor: short(tensor), index: index, found: found)
+        case .duplicateName(let name): .duplicateName(short(name))
+        default: self
         }
     }
 }

@@ -92,7 +92,9 @@ extension DType {
 
     /// The type with this name in safetensors, if it is supported.
     init?(safeTensorsName name: String) {
-        guard let type = DType.allCases.first(where: { $0.safeTensorsName == name }) else { return nil }
+        // Byte by byte: comparing strings would normalise a text of any length.
+        let match = DType.allCases.first { $0.safeTensorsName.utf8.elementsEqual(name.utf8) }
+        guard let type = match else { return nil }
         self = type
     }
 

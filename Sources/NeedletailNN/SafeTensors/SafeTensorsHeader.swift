@@ -20,8 +20,8 @@ struct SafeTensorsHeader {
         var nameByteCount = 0
         // No white space before the first brace: foreign files are told apart by their first byte.
         try scanner.object(allowingSpaceBefore: false) { name, scanner in
+            try Self.check(name, &nameByteCount)
             guard names.insert(name).inserted else { throw Problem.duplicateKey(name) }
-            try Self.count(name, &nameByteCount)
             if name == Self.metadataKey {
                 try parseMetadata(&scanner, &nameByteCount)
             } else {
@@ -35,10 +35,17 @@ struct SafeTensorsHeader {
         try arrange(dataByteCount)
     }
 
-    private static func count(_ name: String, _ total: inout Int) throws {
-        total += name.utf8.count
-        guard total <= SafeTensorsFile.maximumNameByteCount else {
+    /// Bounds what comparing and hashing names costs: Swift does both on the normalised form, whose making takes a time
+    /// quadratic in the number of combining marks in a row. Unicode's stream-safe text has at most 30 (UAX 15).
+    private static func check(_ name: String, _ totalByteCount: inout Int) throws {
+        totalByteCount += name.utf8.count
+        guard totalByteCount <= SafeTensorsFile.maximumNameByteCount else {
             throw Problem.tooLarge(what: "bytes of names", limit: SafeTensorsFile.maximumNameByteCount)
+        }
+        var marks = 0
+        for scalar in name.unicodeScalars {
+            marks = scalar.isASCII || scalar.properties.canonicalCombiningClass == .notReordered ? 0 : marks + 1
+            guard marks <= 30 else { throw Problem.tooLarge(what: "combining marks in a row in a name", limit: 30) }
         }
     }
 
@@ -47,7 +54,7 @@ struct SafeTensorsHeader {
             guard metadata.count < SafeTensorsFile.maximumEntryCount else {
                 throw Problem.tooLarge(what: "metadata entries", limit: SafeTensorsFile.maximumEntryCount)
             }
-            try Self.count(key, &nameByteCount)
+            try Self.check(key, &nameByteCount)
             let value = try scanner.string(as: "a string, as all metadata is")
             guard metadata.updateValue(value, forKey: key) == nil else { throw Problem.duplicateKey(key) }
         }
@@ -57,7 +64,9 @@ struct SafeTensorsHeader {
         var typeName: String?
         var shape: [Int]?
         var offsets: [Int]?
+        var ignored = 0
         try scanner.object { field, scanner in
+            try check(field, &ignored)
             switch field {
             case "dtype":
                 guard typeName == nil else { throw Problem.duplicateKey(field) }
@@ -69,14 +78,14 @@ struct SafeTensorsHeader {
                 guard offsets == nil else { throw Problem.duplicateKey(field) }
                 offsets = try scanner.integers(atMost: 2, what: "data_offsets")
             default:
-                throw scanner.unexpected("the key '\(field.prefix(80))'", expected: "dtype, shape or data_offsets")
+                throw scanner.unexpected("the key '\(field)'", expected: "dtype, shape or data_offsets")
             }
         }
         guard let typeName else { throw Problem.missingField(tensor: name, field: "dtype") }
         guard let shape else { throw Problem.missingField(tensor: name, field: "shape") }
         guard let offsets, offsets.count == 2 else { throw Problem.missingField(tensor: name, field: "data_offsets") }
         guard let dtype = DType(safeTensorsName: typeName) else {
-            throw Problem.unknownType(tensor: name, found: String(typeName.prefix(80)))
+            throw Problem.unknownType(tensor: name, found: typeName)
         }
         guard offsets[0] <= offsets[1] else {
             throw Problem.reversedOffsets(tensor: name, begin: offsets[0], end: offsets[1])
@@ -130,7 +139,7 @@ struct SafeTensorsHeader {
             if !metadata.isEmpty {
                 text += Array("\"\(metadataKey)\":{".utf8)
                 for (key, value) in metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
-                    try count(key, &nameByteCount)
+                    try check(key, &nameByteCount)
                     separate()
                     text += JSONScanner.quoted(key) + [UInt8(ascii: ":")] + JSONScanner.quoted(value)
                 }
@@ -138,6 +147,7 @@ struct SafeTensorsHeader {
             }
             var offset = 0
             for (name, dtype, shape) in tensors {
+                try check(name, &nameByteCount)
                 guard name != metadataKey else { throw Problem.reservedName }
                 guard names.insert(name).inserted else { throw Problem.duplicateName(name) }
                 guard shape.count <= SafeTensorsFile.maximumRank else {
@@ -146,7 +156,6 @@ struct SafeTensorsHeader {
                 guard let byteCount = byteCount(dtype, shape) else {
                     throw Problem.shapeOverflow(tensor: name, shape: shape)
                 }
-                try count(name, &nameByteCount)
                 separate()
                 let sizes = shape.map(String.init).joined(separator: ",")
                 let fields =

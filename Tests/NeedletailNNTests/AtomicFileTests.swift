@@ -1,0 +1,67 @@
+// Whole-file writes: the old content or the new, and nothing left behind.
+import Foundation
+import NeedletailNN
+import Testing
+
+@Suite struct AtomicFileTests {
+    private struct Stop: Error {}
+
+    private func content(_ path: String) -> String? { try? String(contentsOfFile: path, encoding: .utf8) }
+
+    private func names(_ folder: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+    }
+
+    @Test func replacesTheWholeFile() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/file.json"
+            try AtomicFile.write(Array("old and long".utf8), to: path)
+            try AtomicFile.write(to: path) { write in
+                try write(Array("n".utf8))
+                // The old file stands until all is written.
+                #expect(content(path) == "old and long")
+                #expect(names(folder).count == 2)
+                try write([])
+                try write(Array("ew".utf8))
+            }
+            #expect(content(path) == "new")
+            #expect(names(folder) == ["file.json"])
+        }
+    }
+
+    @Test func aFailureLeavesTheOldFileAndNoOther() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/file"
+            try AtomicFile.write(Array("old".utf8), to: path)
+            #expect(throws: Stop.self) {
+                try AtomicFile.write(to: path) { write in
+                    try write(Array("new".utf8))
+                    throw Stop()
+                }
+            }
+            #expect(content(path) == "old" && names(folder) == ["file"])
+
+            // A folder cannot be replaced by a file.
+            try FileManager.default.createDirectory(atPath: folder + "/sub", withIntermediateDirectories: false)
+            let error = #expect(throws: AtomicFileError.self) { try AtomicFile.write([1], to: folder + "/sub") }
+            #expect(error?.systemError == EISDIR && names(folder) == ["file", "sub"])
+        }
+    }
+
+    @Test func aMissingFolderIsNamed() {
+        let error = #expect(throws: AtomicFileError.self) { try AtomicFile.write([1], to: "/nowhere/at/all") }
+        #expect(error?.systemError == ENOENT && error?.description.contains("'/nowhere/at/all'") == true)
+    }
+
+    @Test func relativeAndLongNamesWork() throws {
+        try withTemporaryFolder { folder in
+            let long = folder + "/" + String(repeating: "é", count: 127)
+            try AtomicFile.write([1, 2], to: long)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: long)) == Data([1, 2]))
+            #expect(AtomicFile.temporaryPath(for: "name").hasPrefix("./.name."))
+            #expect(AtomicFile.temporaryPath(for: "/name").hasPrefix("/./.name."))
+            #expect(AtomicFile.temporaryPath(for: "a/b/").hasPrefix("a/.b."))
+            #expect(AtomicFile.temporaryPath(for: "a/b") != AtomicFile.temporaryPath(for: "a/b"))
+        }
+    }
+}
