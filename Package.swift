@@ -59,6 +59,8 @@ let package = Package(
             name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData", "CZlib"],
             swiftSettings: strict),
         .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
-        .testTarget(name: "NeedletailCLITests", dependencies: ["Needletail"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN"],
+            resources: [.copy("Fixtures")], swiftSettings: strict),
     ]
 )

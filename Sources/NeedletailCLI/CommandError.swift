@@ -1,0 +1,47 @@
+// What a command says when it cannot go on, and the exit code that tells a script which kind of trouble it was.
+import ArgumentParser
+import Needletail
+
+/// An error with one clear line and an exit code of sysexits.h.
+enum CommandError: Error, CustomStringConvertible {
+    /// The arguments do not make sense together: exit code 64.
+    case usage(String)
+    /// A file is missing, damaged or not what was asked for: exit code 65.
+    case data(String)
+    /// Training cannot go on: exit code 70.
+    case diverged(String)
+    /// A result could not be written: exit code 74.
+    case output(String)
+
+    var description: String {
+        switch self {
+        case .usage(let message), .data(let message), .diverged(let message), .output(let message): message
+        }
+    }
+
+    var exitCode: ExitCode {
+        switch self {
+        case .usage: ExitCode(64)
+        case .data: ExitCode(65)
+        case .diverged: ExitCode(70)
+        case .output: ExitCode(74)
+        }
+    }
+}
+
+extension CommandError {
+    /// What an error of the library means for the command; nil for one that says nothing about it, such as a parser's.
+    init?(describing error: any Error) {
+        switch error {
+        case let error as CommandError: self = error
+        case let error as TrainingDiverged: self = .diverged("\(error)")
+        case let error as TrainerError: self = .usage("\(error)")
+        case let error as CheckpointError:
+            if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
+        case is AtomicFileError: self = .output("\(error)")
+        case is DataFileError, is SafeTensorsError, is StateDictionaryError, is TargetError, is ShapeError:
+            self = .data("\(error)")
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// `needletail doctor`.
+import ArgumentParser
+import Dispatch
+import Foundation
+import Needletail
+import Synchronization
+
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Print what this machine has, which kernels run on it and why, and its measured peak.",
+        discussion: "CSIMD_ISA=avx2 or CSIMD_ISA=ref in the environment lowers the choice of kernels.")
+
+    @OptionGroup var threads: ThreadOptions
+
+    func run() throws {
+        threads.apply()
+        line("CPU", KernelInfo.cpuModel)
+        line("features", KernelInfo.cpuFeatures)
+        line("threads", "\(threadCount)")
+        line("OpenMP", KernelInfo.openMPVersion)
+        line("OpenBLAS", KernelInfo.openBLASConfiguration)
+        line("huge pages", hugePages)
+        for row in KernelInfo.rows {
+            let use = row.name == KernelInfo.activeRow ? "in use" : row.supported ? "can run" : "cannot run here"
+            line("kernels \(row.name)", use)
+        }
+        if let cap = ProcessInfo.processInfo.environment["CSIMD_ISA"] { line("CSIMD_ISA", "\(cap) caps the choice") }
+        print("\nkernel of each family")
+        for family in KernelInfo.families { line("  \(family.name)", "\(family.row): \(family.reason)") }
+        print("\nmeasured float32 multiply-add peak of these kernels")
+        line("  one thread", rate(KernelInfo.measurePeak(seconds: 0.2)))
+        line("  all \(threadCount) threads", rate(peakOfAllThreads()))
+    }
+
+    private func line(_ name: String, _ value: String) { print("\(name.padded(18)) \(value)") }
+
+    private func rate(_ flops: Double) -> String { "\((flops / 1e9).formatted(decimals: 1)) GFLOP/s" }
+
+    /// The sum of the rates of threads that measure at the same time.
+    private func peakOfAllThreads() -> Double {
+        let sum = Mutex(0.0)
+        DispatchQueue.concurrentPerform(iterations: threadCount) { _ in
+            let peak = KernelInfo.measurePeak(seconds: 0.2)
+            sum.withLock { $0 += peak }
+        }
+        return sum.withLock { $0 }
+    }
+
+    /// The kernel's setting for transparent huge pages: the word in brackets is in force.
+    private var hugePages: String {
+        let path = "/sys/kernel/mm/transparent_hugepage/enabled"
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return "unknown: no \(path)" }
+        let setting = text.split(whereSeparator: { "[]".contains($0) }).dropFirst().first.map(String.init) ?? text
+        switch setting {
+        case "always": return "always: large blocks get them"
+        case "madvise": return "madvise: large blocks ask for them"
+        default: return "\(setting): large blocks do without, the first touch of their memory is slower"
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// The model that the command trains: the tutorial's multilayer perceptron for images.
+import Needletail
+
+/// The images that a model takes, and how their bytes become its input: (byte / maximum - mean) / deviation.
+struct ImageFormat: Codable, Equatable {
+    var height: Int
+    var width: Int
+    var classes: Int
+    var maximum: Double
+    var mean: Double
+    var deviation: Double
+
+    init(_ data: ImageDataset) {
+        height = data.imageShape[0]
+        width = data.imageShape.dropFirst().reduce(1, *)
+        classes = data.classCount
+        (maximum, mean, deviation) = (data.maximum, data.mean, data.deviation)
+    }
+}
+
+/// What is needed to build the model again; kept in checkpoints as hyper-parameters.
+struct ClassifierConfiguration: Codable, Equatable {
+    /// The name of the data it was trained on, for people.
+    var data: String
+    var images: ImageFormat
+    var hidden: [Int]
+    var optimizer: OptimizerChoice
+    var learningRate: Double
+}
+
+/// The optimizers by name, with PyTorch's defaults for everything but the learning rate.
+enum OptimizerChoice: String, Codable, CaseIterable {
+    case adam, adamw, sgd
+}
+
+/// Linear layers with ReLU between them; trained with cross-entropy (log-softmax and negative log-likelihood, fused).
+///
+///     x [n, height, width] -> flattened [n, height * width] -> hidden[0] -> … -> logits [n, classes]
+///
+/// Parameters are named `layer1.weight`, `layer1.bias`, `layer2.weight`, …, as PyTorch names a model's attributes.
+final class ImageClassifier: TrainingModule {
+    let configuration: ClassifierConfiguration
+    private let layers: [Linear]
+
+    init(_ configuration: ClassifierConfiguration, using generator: inout SeededGenerator) throws {
+        self.configuration = configuration
+        let images = configuration.images
+        let sizes = [images.height * images.width] + configuration.hidden + [images.classes]
+        var layers: [Linear] = []
+        for index in 1..<sizes.count {
+            let isLast = index == sizes.count - 1
+            layers.append(
+                Linear(sizes[index - 1], sizes[index], activation: isLast ? .identity : .relu, using: &generator))
+        }
+        self.layers = layers
+        super.init()
+        guard case .object(let members) = try JSONValue(encoding: configuration) else { return }
+        hyperparameters = members
+    }
+
+    override func members() -> [ModuleMember] {
+        layers.enumerated().map { .module("layer\($0.offset + 1)", $0.element) }
+    }
+
+    private func logits(_ batch: Batch) -> Tensor {
+        layers.reduce(batch.inputs.flattened(from: 1)) { $1($0) }
+    }
+
+    override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+        let loss = try crossEntropy(logits(batch), batch.targets)
+        log("train_loss", loss, onStep: true, onEpoch: true, progressBar: true)
+        return loss
+    }
+
+    override func validationStep(_ batch: Batch, _ index: Int) throws { try evaluate(batch, prefix: "validation") }
+
+    override func testStep(_ batch: Batch, _ index: Int) throws { try evaluate(batch, prefix: "test") }
+
+    private func evaluate(_ batch: Batch, prefix: String) throws {
+        let logits = logits(batch)
+        log("\(prefix)_loss", try crossEntropy(logits, batch.targets), progressBar: true)
+        let correct = zip(logits.argmax(axis: 1).scalars(as: Int64.self), batch.targets.scalars(as: Int64.self))
+            .count { $0 == $1 }
+        log("\(prefix)_accuracy", Double(correct) / Double(batch.count), progressBar: true)
+    }
+
+    /// The probabilities of the classes, float32 [n, classes].
+    override func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+        logits(batch).logSoftmax(axis: 1).exp()
+    }
+
+    override func configureOptimizers() -> [Optimizer] {
+        let rate = configuration.learningRate
+        switch configuration.optimizer {
+        case .adam: return [Adam(parameters(), learningRate: rate)]
+        case .adamw: return [AdamW(parameters(), learningRate: rate)]
+        case .sgd: return [SGD(parameters(), learningRate: rate)]
+        }
+    }
+}

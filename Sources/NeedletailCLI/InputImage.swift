@@ -1,0 +1,71 @@
+// An image given to `needletail predict`: PNG, raw bytes or IDX, told apart by content.
+import Foundation
+import Needletail
+
+struct InputImage {
+    let path: String
+    /// The position in a file of several images.
+    let index: Int
+    let isOneOfMany: Bool
+    /// Row by row, height x width bytes; 0 is black.
+    let pixels: [UInt8]
+
+    /// The images of a file, each of the size that the model takes.
+    static func read(_ path: String, height: Int, width: Int) throws -> [InputImage] {
+        let start: [UInt8]
+        let size: Int
+        do {
+            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+            defer { try? file.close() }
+            start = [UInt8](try file.read(upToCount: PNGImage.signature.count) ?? Data())
+            size = Int(try file.seekToEnd())
+        } catch {
+            throw CommandError.data("\(path): cannot be read: is it there, is it a file?")
+        }
+        if start == PNGImage.signature { return [try readPNG(path, height, width)] }
+        if size == height * width {
+            return [try readRaw(path)]
+        }
+        let isIDX = start.starts(with: [0, 0]) && start.count >= 4 && (8...14).contains(start[2])
+        guard isIDX || start.starts(with: [0x1F, 0x8B]) else {
+            throw CommandError.data(
+                "\(path): found \(size) bytes that are neither PNG nor IDX, expected \(height * width) raw bytes "
+                    + "(\(height) x \(width)), a PNG or an IDX file")
+        }
+        return try readIDX(path, height, width)
+    }
+
+    private static func readRaw(_ path: String) throws -> InputImage {
+        do {
+            let pixels = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+            return InputImage(path: path, index: 0, isOneOfMany: false, pixels: pixels)
+        } catch {
+            throw CommandError.data("\(path): cannot be read: \(error.localizedDescription)")
+        }
+    }
+
+    private static func readPNG(_ path: String, _ height: Int, _ width: Int) throws -> InputImage {
+        let image = try PNGImage(path: path)
+        guard image.height == height, image.width == width else {
+            throw CommandError.data(
+                "\(path): found \(image.height) x \(image.width) pixels, expected \(height) x \(width); scale the image first"
+            )
+        }
+        return InputImage(path: path, index: 0, isOneOfMany: false, pixels: image.pixels)
+    }
+
+    private static func readIDX(_ path: String, _ height: Int, _ width: Int) throws -> [InputImage] {
+        let array = try IDX.read(path)
+        guard array.dtype == .uint8, array.shape.suffix(2) == [height, width], array.rank <= 3 else {
+            throw CommandError.data(
+                "\(path): found \(array.dtype) of shape \(array.shape), expected uint8 of shape [images, \(height), \(width)]"
+            )
+        }
+        let pixels = array.bytes
+        let area = height * width
+        return stride(from: 0, to: pixels.count, by: area).map {
+            InputImage(
+                path: path, index: $0 / area, isOneOfMany: array.rank == 3, pixels: Array(pixels[$0..<($0 + area)]))
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// `needletail inspect`.
+import ArgumentParser
+import Needletail
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Print what a checkpoint holds: tensors, types, bytes, hyper-parameters, counters, loss scale.")
+
+    @Argument(help: "A checkpoint, or the folder given to train --checkpoint.")
+    var checkpoint: String
+
+    func run() throws {
+        let checkpoint = try Checkpoint(TrainedClassifier.folder(checkpoint))
+        let state = checkpoint.state
+        print("checkpoint      \(checkpoint.path)")
+        print("format          \(checkpoint.formatVersion)")
+        print("precision       \(checkpoint.precision.rawValue)")
+        print("kernels         \(checkpoint.kernelRow)")
+        print("position        epoch \(state.epoch), batch \(state.batchInEpoch)")
+        print("steps           \(state.globalStep) applied, \(state.skippedSteps) skipped")
+        if let scaler = checkpoint.scaler {
+            print("loss scale      \(scaler.scale), \(scaler.growthTracker) steps since it last changed")
+        } else {
+            print("loss scale      none")
+        }
+        printTable("hyper-parameters", checkpoint.hyperparameters.map { ($0.key, $0.value.text) })
+        printTable("metrics", checkpoint.metrics.map { ($0.key, "\($0.value)") })
+        for (index, optimizer) in checkpoint.optimizers.enumerated() {
+            print("\noptimizer \(index): \(optimizer.kind)")
+            for group in optimizer.groups { print("  \(group.text)") }
+        }
+        printTensors("parameters", checkpoint.model)
+        printTensors("optimizer state", checkpoint.optimizer)
+    }
+
+    private func printTable(_ title: String, _ rows: [(String, String)]) {
+        guard !rows.isEmpty else { return }
+        print("\n\(title)")
+        let width = rows.map(\.0.count).max() ?? 0
+        for (name, value) in rows.sorted(by: { $0.0 < $1.0 }) { print("  \(name.padded(width))  \(value)") }
+    }
+
+    private func printTensors(_ title: String, _ tensors: [String: Tensor]) {
+        let width = tensors.keys.map(\.count).max() ?? 0
+        print("\n\(title)")
+        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+            let shape = "\(tensor.shape)".padded(14)
+            print("  \(name.padded(width))  \(tensor.dtype.rawValue.padded(9))  \(shape)  \(tensor.byteCount) bytes")
+        }
+        let elements = tensors.values.reduce(0) { $0 + $1.count }
+        let bytes = tensors.values.reduce(0) { $0 + $1.byteCount }
+        print("  total: \(tensors.count) tensors, \(elements) elements, \(bytes) bytes")
+    }
+}
+
+extension String {
+    /// The string with spaces after it, at least `width` characters long.
+    func padded(_ width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}

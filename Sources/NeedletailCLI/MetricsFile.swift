@@ -1,0 +1,102 @@
+// `--metrics FILE`: one JSON object a line, for scripts.
+import Foundation
+import Needletail
+
+/// Takes the times and counts of a training run, and writes them, where there is a file, as JSON lines.
+///
+/// Lines are collected in memory and written at the end of each epoch, so that a step costs no system call.
+final class MetricsFile: Callback {
+    private let file: FileHandle?
+    private let path: String
+    private var pending = ""
+    private var lastTime = 0.0
+
+    /// Seconds from the start of the process to the end of the first training step; nil before it.
+    private(set) var secondsToFirstStep: Double?
+    /// Seconds spent in training batches and waiting for them, validation left out.
+    private(set) var trainingSeconds = 0.0
+    private(set) var samples = 0
+    private(set) var stepsApplied = 0
+    private(set) var stepsSkipped = 0
+
+    /// Replaces the file at `path`; without a path only times and counts are taken.
+    init(path: String?) throws {
+        self.path = path ?? ""
+        if let path {
+            guard FileManager.default.createFile(atPath: path, contents: nil),
+                let file = FileHandle(forWritingAtPath: path)
+            else { throw CommandError.output("\(path): cannot write metrics there: is its folder there and writable?") }
+            self.file = file
+        } else {
+            file = nil
+        }
+    }
+
+    /// Samples trained on a second; 0 where no step was taken.
+    var samplesPerSecond: Double { trainingSeconds > 0 ? Double(samples) / trainingSeconds : 0 }
+
+    /// Epoch values are complete only after the module's hooks.
+    override var runsLast: Bool { true }
+
+    override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        lastTime = ProcessMeasurements.secondsSinceStart
+    }
+
+    override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        lastTime = ProcessMeasurements.secondsSinceStart
+    }
+
+    override func onTrainBatchEnd(
+        _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+    ) throws {
+        let now = ProcessMeasurements.secondsSinceStart
+        if secondsToFirstStep == nil { secondsToFirstStep = now }
+        trainingSeconds += now - lastTime
+        lastTime = now
+        samples += batch.count
+        if result.isApplied { stepsApplied += 1 }
+        if result.skipReason != nil { stepsSkipped += 1 }
+        guard file != nil else { return }
+        append([
+            ("event", "step"), ("epoch", .integer(Int64(trainer.state.epoch))), ("batch", .integer(Int64(index))),
+            ("step", .integer(Int64(trainer.state.globalStep))), ("loss", .number(result.loss)),
+            ("gradient_norm", .number(result.gradientNorm)), ("scale", .number(result.scale)),
+            ("applied", .bool(result.isApplied)),
+        ])
+    }
+
+    override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
+        guard file != nil else { return }
+        let values = [
+            ("train_loss", "train_loss_epoch"), ("validation_loss", "validation_loss"),
+            ("validation_accuracy", "validation_accuracy"),
+        ].compactMap { key, metric in trainer.metrics[metric].map { (key, JSONValue.number($0)) } }
+        append(
+            [
+                ("event", "epoch"), ("epoch", .integer(Int64(trainer.state.epoch))),
+                ("step", .integer(Int64(trainer.state.globalStep))), ("samples_per_second", .number(samplesPerSecond)),
+            ] + values)
+        try flush()
+    }
+
+    override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) { try? flush() }
+
+    /// Writes the last line and everything before it.
+    func writeSummary(_ members: [(String, JSONValue)]) throws {
+        guard file != nil else { return }
+        append([("event", "summary")] + members)
+        try flush()
+    }
+
+    private func append(_ members: [(String, JSONValue)]) {
+        let body = members.map { "\"\($0.0)\":\($0.1.text)" }.joined(separator: ",")
+        pending += "{" + body + "}\n"
+    }
+
+    private func flush() throws {
+        do { try file?.write(contentsOf: Data(pending.utf8)) } catch {
+            throw CommandError.output("\(path): the metrics could not be written: \(error.localizedDescription)")
+        }
+        pending = ""
+    }
+}

@@ -1,0 +1,49 @@
+// The command `needletail`: its sub-commands, and how an error becomes one line and an exit code.
+import ArgumentParser
+import Foundation
+
+@main
+struct NeedletailCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "needletail",
+        abstract: "Trains and runs neural networks in 16-bit precision on CPUs.",
+        discussion: """
+            Start with:  needletail train
+            It trains a small network on handwritten digits that are part of the program.
+
+            Exit codes: 0 done, 64 wrong arguments, 65 bad or missing data, 70 training diverged, 74 a result could \
+            not be written.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InspectCommand.self, DoctorCommand.self,
+        ])
+
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            leave(because: error)
+        }
+    }
+
+    /// Prints help where that was asked for, else one line on standard error; ends the process with the error's exit code.
+    private static func leave(because error: any Error) -> Never {
+        if let error = CommandError(describing: error) {
+            complain(error.description)
+            exit(withError: error.exitCode)
+        }
+        let code = exitCode(for: error)
+        if code == .validationFailure {
+            complain(message(for: error) + " (--help lists what is allowed)")
+            exit(withError: code)
+        }
+        exit(withError: error)
+    }
+
+    private static func complain(_ message: String) {
+        let line = "needletail: " + message.split(separator: "\n").joined(separator: " ") + "\n"
+        FileHandle.standardError.write(Data(line.utf8))
+    }
+}

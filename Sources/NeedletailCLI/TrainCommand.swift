@@ -1,0 +1,157 @@
+// `needletail train`.
+import ArgumentParser
+import Foundation
+import Needletail
+
+struct TrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "train",
+        abstract: "Train a multilayer perceptron on images, then test it.",
+        discussion: """
+            The model: linear layers with ReLU between them, cross-entropy loss. Every precision runs the same command.
+
+              needletail train
+              needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed --checkpoint runs/fashion
+              needletail train --data fashion-mnist --epochs 6 --precision bf16-mixed --checkpoint runs/fashion --resume last
+            """)
+
+    @OptionGroup var data: DataOptions
+
+    @Option(help: "Images kept from training for validation (default: one in twelve; 0: none).")
+    var validation: Int?
+
+    @Option(help: "How pixels enter the model: mean 0 and deviation 1 over the training images, or from 0 to 1.")
+    var scaling: Scaling = .standard
+
+    @Option(help: "Widths of the hidden layers, separated by commas.")
+    var hidden: LayerWidths = LayerWidths(values: [128, 256])
+
+    @Option(help: "Times that the training images are gone through.")
+    var epochs = 10
+
+    @Option(help: "Stop after this many applied steps.")
+    var maxSteps: Int?
+
+    @Option(help: "Images a batch.")
+    var batchSize = 64
+
+    @Option(help: "The optimizer, with PyTorch's settings but for the learning rate.")
+    var optimizer: OptimizerChoice = .adam
+
+    @Option(help: "Learning rate.")
+    var learningRate = 1e-3
+
+    @Option(help: "How to store and compute; 16 and bf16 stand for the mixed modes, 32 and 64 for the true ones.")
+    var precision: Precision = .float32
+
+    @Option(help: "Batches whose gradients are added up before a step.")
+    var accumulate = 1
+
+    @Option(help: "Clip gradients: NUMBER their common norm, value:NUMBER each element.")
+    var clip: GradientClipping?
+
+    @Option(help: "Seed of initial weights, split and order.")
+    var seed: UInt64 = 1
+
+    @OptionGroup var threads: ThreadOptions
+
+    @Flag(help: "Go through the training images in their order.")
+    var noShuffle = false
+
+    @Option(help: "Initial weights: a safetensors file with layer1.weight [out, in], layer1.bias, layer2.weight, …")
+    var `init`: String?
+
+    @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
+    var checkpoint: String?
+
+    @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
+    var resume: String?
+
+    @Option(help: "Write an event for each step and epoch, and a summary, as JSON lines to this file.")
+    var metrics: String?
+
+    @Flag(help: "No progress bar, no weights summary.")
+    var quiet = false
+
+    func validate() throws {
+        for (name, value, least) in [
+            ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--max-steps", maxSteps ?? 0, 0),
+            ("--batch-size", batchSize, 1), ("--accumulate", accumulate, 1),
+        ] where value < least {
+            throw ValidationError("\(name) is \(value), expected at least \(least)")
+        }
+        guard learningRate > 0, learningRate.isFinite else {
+            throw ValidationError("--learning-rate is \(learningRate), expected a number above 0")
+        }
+        if resume == "last", checkpoint == nil {
+            throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
+        }
+        if resume != nil, self.`init` != nil {
+            throw ValidationError("--init and --resume both give the weights; use one of them")
+        }
+    }
+
+    func run() throws {
+        threads.apply()
+        let metrics = try MetricsFile(path: metrics)
+        let data = try ClassificationData(
+            self.data.source, validation: validation, scaling: scaling, seed: seed)
+        let model = try makeModel(for: data)
+        let trainer = makeTrainer(metrics)
+        try trainer.fit(
+            model,
+            train: DataLoader(data.train, batchSize: batchSize, shuffle: !noShuffle, seed: seed),
+            validation: data.validation.map { DataLoader($0, batchSize: evaluationBatchSize) },
+            resume: resume.map { $0 == "last" ? .last : .path($0) })
+        let test = try trainer.test(model, DataLoader(data.test, batchSize: evaluationBatchSize))
+        try report(test, trainer, metrics)
+    }
+
+    private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
+        let configuration = ClassifierConfiguration(
+            data: self.data.source.name, images: .init(data.train), hidden: hidden.values, optimizer: optimizer,
+            learningRate: learningRate)
+        var generator = SeededGenerator(seed: seed)
+        let model = try ImageClassifier(configuration, using: &generator)
+        if let path = self.`init` {
+            do { try model.load(stateDictionary: SafeTensorsFile.read(path).tensors) } catch {
+                throw CommandError.data("--init \(path): \(error)")
+            }
+        }
+        return model
+    }
+
+    private func makeTrainer(_ metrics: MetricsFile) -> Trainer {
+        Trainer(maxEpochs: epochs, maxSteps: maxSteps, precision: precision) {
+            $0.accumulateGradBatches = accumulate
+            $0.gradientClip = clip
+            $0.enableProgressBar = !quiet
+            $0.enableModelSummary = !quiet
+            $0.callbacks = [metrics]
+            if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
+        }
+    }
+
+    private func report(_ test: [String: Double], _ trainer: Trainer, _ metrics: MetricsFile) throws {
+        let accuracy = test["test_accuracy"] ?? .nan
+        let loss = test["test_loss"] ?? .nan
+        for name in ["validation_accuracy", "validation_loss"] {
+            if let value = trainer.metrics[name] { print("\(name) \(value.formatted(decimals: 4))") }
+        }
+        print("test_accuracy \(accuracy.formatted(decimals: 4))")
+        print("test_loss \(loss.formatted(decimals: 4))")
+        print("samples_per_second \(metrics.samplesPerSecond.formatted(decimals: 0))")
+        try metrics.writeSummary([
+            ("precision", .string(precision.rawValue)), ("test_accuracy", .number(accuracy)),
+            ("test_loss", .number(loss)), ("samples_per_second", .number(metrics.samplesPerSecond)),
+            ("seconds_to_first_step", metrics.secondsToFirstStep.map { .number($0) } ?? .null),
+            ("peak_rss_bytes", ProcessMeasurements.peakResidentBytes.map { .integer(Int64($0)) } ?? .null),
+            ("steps_applied", .integer(Int64(trainer.state.globalStep))),
+            ("steps_skipped", .integer(Int64(trainer.state.skippedSteps))),
+            ("threads", .integer(Int64(threadCount))),
+        ])
+    }
+}
+
+/// Batches without gradients may be larger: nothing is learned from them, and larger products run faster.
+let evaluationBatchSize = 500

@@ -1,0 +1,36 @@
+// A model built again from a checkpoint, with what is needed to run it.
+import Foundation
+import Needletail
+
+struct TrainedClassifier {
+    let checkpoint: Checkpoint
+    let model: ImageClassifier
+
+    /// Reads the checkpoint at `path`, or the newest one in the folder `path` that `train --checkpoint` was given.
+    init(path: String) throws {
+        checkpoint = try Checkpoint(Self.folder(path))
+        let configuration: ClassifierConfiguration
+        do { configuration = try JSONValue.object(checkpoint.hyperparameters).decoded() } catch {
+            throw CommandError.data(
+                "\(path): not a checkpoint of this command: its hyper-parameters describe no classifier")
+        }
+        var generator = SeededGenerator(seed: 0)
+        model = try ImageClassifier(configuration, using: &generator)
+        try model.load(stateDictionary: checkpoint.model)
+    }
+
+    /// `path`, or its sub-folder `last` where only that one is a checkpoint.
+    static func folder(_ path: String) -> String {
+        let files = FileManager.default
+        let last = path + "/last"
+        return !files.fileExists(atPath: path + "/state.json") && files.fileExists(atPath: last) ? last : path
+    }
+
+    /// A trainer that runs the model in the precision in which it was trained, and prints nothing.
+    func trainer() -> Trainer {
+        Trainer(precision: checkpoint.precision) {
+            $0.enableProgressBar = false
+            $0.enableModelSummary = false
+        }
+    }
+}

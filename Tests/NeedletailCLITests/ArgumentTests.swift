@@ -1,0 +1,121 @@
+// Wrong arguments and bad data: one line on standard error, and the exit code that says which it was.
+import Foundation
+import Testing
+
+@Suite struct ArgumentTests {
+    @Test(
+        arguments: [
+            "nonsense",
+            "train --nonsense",
+            "train stray",
+            "train --data",
+            "train --epochs -1",
+            "train --epochs three",
+            "train --batch-size 0",
+            "train --hidden 128,,256",
+            "train --hidden 0",
+            "train --hidden wide",
+            "train --optimizer lion",
+            "train --learning-rate 0",
+            "train --learning-rate nan",
+            "train --precision fp8",
+            "train --precision 16-MIXED",
+            "train --accumulate 0",
+            "train --clip -1",
+            "train --clip value:",
+            "train --seed -1",
+            "train --threads 0",
+            "train --validation -1",
+            "train --scaling loud",
+            "train --resume last",
+            "train --init a --resume b",
+            "train --validation 100000",
+            "evaluate",
+            "predict",
+            "predict checkpoint",
+            "inspect",
+            "doctor --threads many",
+        ])
+    func wrongArgumentsAreOneLineAndExitCode64(arguments: String) throws {
+        let run = try Needletail(arguments.split(separator: " ").map(String.init))
+        #expect(run.status == 64)
+        #expect(run.complaints.count == 1, "\(run.complaint)")
+        #expect(run.output.isEmpty)
+    }
+
+    @Test func precisionErrorListsWhatIsAllowed() throws {
+        let run = try Needletail(["train", "--precision", "fp8"])
+        for name in ["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] {
+            #expect(run.complaint.contains(name))
+        }
+    }
+
+    @Test(arguments: ["", "train", "evaluate", "predict", "inspect", "doctor"])
+    func helpGoesToStandardOutput(command: String) throws {
+        let run = try Needletail(command.split(separator: " ").map(String.init) + ["--help"])
+        #expect(run.status == 0)
+        #expect(run.complaint.isEmpty)
+        #expect(run.output.contains("USAGE: needletail"))
+    }
+
+    @Test func trainHelpNamesEveryOption() throws {
+        let help = try Needletail.succeeds("train --help").output
+        for option in [
+            "data", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "precision", "accumulate", "clip",
+            "seed", "threads", "init", "checkpoint", "resume", "metrics", "max-steps", "no-shuffle", "validation",
+        ] {
+            #expect(help.contains("--\(option)"))
+        }
+    }
+
+    @Test func badDataIsOneLineAndExitCode65() throws {
+        let scratch = try Scratch()
+        let images = idx([20, 4, 4], [UInt8](repeating: 7, count: 320))
+        let labels = idx([20], (0..<20).map { UInt8($0 % 10) })
+        func folder(_ name: String, images: [UInt8], labels: [UInt8]) throws -> String {
+            try FileManager.default.createDirectory(atPath: scratch.path(name), withIntermediateDirectories: true)
+            for part in ["train", "t10k"] {
+                _ = try scratch.write(images, "\(name)/\(part)-images-idx3-ubyte")
+                _ = try scratch.write(labels, "\(name)/\(part)-labels-idx1-ubyte")
+            }
+            return scratch.path(name)
+        }
+        let truncated = try folder("truncated", images: Array(images.dropLast()), labels: labels)
+        let short = try folder("short", images: images, labels: idx([19], [UInt8](repeating: 0, count: 19)))
+        let swapped = try folder("swapped", images: labels, labels: images)
+        let text = try scratch.write(Array("not a checkpoint".utf8), "text")
+        for arguments in [
+            ["train", "--data", scratch.path("nowhere")],
+            ["train", "--data", truncated],
+            ["train", "--data", short],
+            ["train", "--data", swapped],
+            ["train", "--init", scratch.path("nowhere")],
+            ["train", "--init", text],
+            ["train", "--resume", scratch.path("nowhere")],
+            ["evaluate", scratch.path("nowhere")],
+            ["inspect", text],
+            ["predict", scratch.path("nowhere"), text],
+        ] {
+            let run = try Needletail(arguments + (arguments[0] == "train" ? ["--quiet"] : []))
+            #expect(run.status == 65, "\(arguments): \(run.complaint)")
+            #expect(run.complaints.count == 1, "\(arguments): \(run.complaint)")
+        }
+        let run = try Needletail(["train", "--quiet", "--data", truncated])
+        for part in ["train-images-idx3-ubyte", "found", "expected"] { #expect(run.complaint.contains(part)) }
+    }
+
+    @Test func divergenceIsOneLineAndExitCode70() throws {
+        let run = try Needletail.init(
+            "train --quiet --learning-rate 1e30 --optimizer sgd".split(separator: " ").map(String.init))
+        #expect(run.status == 70)
+        #expect(run.complaints.count == 1, "\(run.complaint)")
+        #expect(run.complaint.contains("diverged"))
+    }
+
+    @Test func unwritableOutputIsAnErrorBeforeTraining() throws {
+        let run = try Needletail(["train", "--metrics", "/proc/needletail/metrics.jsonl"])
+        #expect(run.status == 74)
+        #expect(run.complaints.count == 1, "\(run.complaint)")
+        #expect(run.output.isEmpty)
+    }
+}
