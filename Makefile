@@ -50,3 +50,18 @@ $(CLANG_FORMAT):
 # A throw-away package that depends on this one (its last commit) by version.
 consumer: setup
 	Tests/consumer/run
+
+# End to end against PyTorch on Fashion-MNIST; not part of CI.
+parity: setup
+	swift build -c release --product needletail
+	$(PYTHON) Tests/parity/compare.py
+
+# The training loop beside PyTorch's, interleaved.
+peers: setup
+	swift build -c release --product needletail
+	$(PYTHON) Benchmarks/peers/compare_mlp.py
+
+# The README's table of the six modes.
+table: setup
+	swift build -c release --product needletail
+	python3 Benchmarks/six_modes.py

@@ -1,0 +1,68 @@
+"""PyTorch's plain training loop on the tutorial's job: 784-128-256-10, Adam 1e-3, batch 64, data held in memory as tensors.
+
+Prints one JSON object: {"precision", "fused", "threads", "epochs", "samples_per_second", "last_loss"}.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "Tests", "parity"))
+from tutorial import TutorialModel, load_training_set  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist", help="folder of the four IDX files")
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32", help="bf16 and fp16: autocast")
+    parser.add_argument("--fused", action="store_true", help="fused Adam")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=55000)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(1)
+    images, labels = load_training_set(options.data)
+    images, labels = images[: options.samples], labels[: options.samples]
+    inputs = (images.float() / 255 - 0.2860) / 0.3530
+    model = TutorialModel([784, 128, 256, 10])
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=options.fused)
+    half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[options.precision]
+    scaler = torch.amp.GradScaler("cpu", enabled=half == torch.float16)
+
+    def epoch():
+        order = torch.randperm(len(inputs))
+        for start in range(0, len(inputs), options.batch_size):
+            rows = order[start : start + options.batch_size]
+            x, y = inputs[rows], labels[rows]
+            with torch.autocast("cpu", dtype=half, enabled=half is not None):
+                loss = torch.nn.functional.nll_loss(model(x), y)
+            optimizer.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        return loss.item()
+
+    start = time.perf_counter()
+    for _ in range(options.epochs):
+        last_loss = epoch()
+    elapsed = time.perf_counter() - start
+    result = {
+        "precision": options.precision,
+        "fused": options.fused,
+        "threads": options.threads,
+        "epochs": options.epochs,
+        "samples_per_second": options.epochs * len(inputs) / elapsed,
+        "last_loss": last_loss,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
