@@ -188,7 +188,7 @@ static grid cut(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, 
     }
     if (args->k > kernels->kc)
         row_parts = csimd_minimum(most_rows, row_parts * divide_up(args->m, row_parts * ROWS_WITH_PARTIAL_SUMS));
-    const size_t rows = csimd_round_up(divide_up(args->m, row_parts), 1);
+    const size_t rows = divide_up(args->m, row_parts);
     const size_t columns = csimd_round_up(divide_up(args->n, column_parts), tile_columns);
     return (grid){divide_up(args->m, rows), divide_up(args->n, columns), rows, columns};
 }

@@ -34,7 +34,7 @@ typedef struct csimd_gemm_kernels {
                    size_t ldsums);
 
     // Products of few rows, B read where it lies. B stored [depth, columns], at most few_rows rows, a as a panel; or B stored
-    // [columns, depth], at most few_dot_rows rows, a in the rows layout, followed by zeros up to a whole vector.
+    // [columns, depth], at most few_dot_rows rows at a time, a in the rows layout, followed by zeros up to a whole vector.
     // c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[p, j].
     size_t few_rows, few_dot_rows;
     void (*multiply_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,

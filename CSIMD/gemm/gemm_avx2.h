@@ -52,10 +52,12 @@ V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd)
     }
 }
 
-V_INLINE float sum_lanes(v_f32 x) {
-    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+// sums[i] = the sum of the lanes of x[i], in an order that does not depend on i.
+V_INLINE void sum_lanes_of_4(const v_f32 x[4], float sums[4]) {
+    const __m256d a = _mm256_castps_pd(v_add(_mm256_unpacklo_ps(x[0], x[1]), _mm256_unpackhi_ps(x[0], x[1])));
+    const __m256d b = _mm256_castps_pd(v_add(_mm256_unpacklo_ps(x[2], x[3]), _mm256_unpackhi_ps(x[2], x[3])));
+    const __m256 wide = v_add(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(wide), _mm256_extractf128_ps(wide, 1)));
 }
 
 #pragma clang attribute pop

@@ -53,7 +53,14 @@ V_INLINE void split_pairs(csimd_type type, v_f32 pairs, v_f32 *even, v_f32 *odd)
     }
 }
 
-V_INLINE float sum_lanes(v_f32 x) { return _mm512_reduce_add_ps(x); }
+// sums[i] = the sum of the lanes of x[i], in an order that does not depend on i.
+V_INLINE void sum_lanes_of_4(const v_f32 x[4], float sums[4]) {
+    const __m512d a = _mm512_castps_pd(v_add(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1])));
+    const __m512d b = _mm512_castps_pd(v_add(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3])));
+    const __m512 wide = v_add(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(wide), _mm512_extractf32x8_ps(wide, 1));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
 
 #pragma clang attribute pop
 #endif

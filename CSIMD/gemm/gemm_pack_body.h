@@ -1,7 +1,7 @@
 // Packing at vector speed, included by each instruction set's file after its vector operations: every element is read once,
-// widened to float32 and written once in the order in which the micro-kernel reads it. Bound by loads and stores, except for
-// B stored [n, k], whose transposition in registers costs v_lanes log2 v_lanes shuffles a v_lanes x v_lanes block (half as many
-// an element for 16-bit types, which are moved in pairs and split afterwards).
+// widened to float32 and written once in the order in which the micro-kernel reads it. Bound by stores (a line of L2 a vector),
+// except for B stored [n, k], whose transposition in registers costs 2 shuffles and 4 loads a vector of float32 or of 16-bit
+// pairs.
 
 // y[i] = x[i], widened; x is `count` elements of `type`.
 V_INLINE void widen_row(csimd_type type, const void *x, size_t index, size_t count, float *y) {

@@ -4,13 +4,14 @@
 
 enum {
     COLUMNS_AT_ONCE = 1024,
-    DEPTH_AT_ONCE = 64,          // rows of B read side by side, a few lines of each: few enough pages, long enough sums
-    SHORTEST_DOT_PRODUCT = 256,  // below it adding up the lanes costs more than packing B
+    COLUMNS_IN_TURN = 12,  // a multiple of every tile's width up to 4, few enough for L1
+    DEPTH_AT_ONCE = 64,    // rows of B read side by side, a few lines of each: few enough pages, long enough sums
+    DEPTH_A_ROW = 8,       // a dot product shorter than this times the rows costs more to add up than B costs to pack
 };
 
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
     if (!g->b_transposed && g->m <= kernels->few_rows) return CSIMD_GEMM_FEW_ROWS;
-    if (g->b_transposed && !g->a_transposed && g->m <= kernels->few_dot_rows && g->k >= SHORTEST_DOT_PRODUCT)
+    if (g->b_transposed && !g->a_transposed && g->m <= 2 * kernels->few_dot_rows && g->k >= DEPTH_A_ROW * g->m)
         return CSIMD_GEMM_FEW_DOTS;
     return CSIMD_GEMM_BLOCKED;
 }
@@ -60,8 +61,16 @@ static void few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g
         for (size_t p = 0; p < g->k; p += depth) {
             const size_t run = csimd_minimum(g->k - p, depth);
             kernels->pack_a_rows(g->a_type, csimd_gemm_at(g->a_type, g->a, p), g->lda, g->m, run, a);
-            kernels->dot_few(g->b_type, g->m, columns, run, a, csimd_gemm_at(g->b_type, g->b, j * g->ldb + p), g->ldb, p > 0,
-                             sums, ldsums);
+            // More rows than one tile has take turns at a few columns of B, which stay in L1 meanwhile.
+            const size_t group = g->m <= kernels->few_dot_rows ? columns : COLUMNS_IN_TURN;
+            for (size_t s = 0; s < columns; s += group) {
+                const void *b = csimd_gemm_at(g->b_type, g->b, (j + s) * g->ldb + p);
+                for (size_t i = 0, rows; i < g->m; i += rows) {
+                    rows = csimd_gemm_next_height(g->m - i, kernels->few_dot_rows);
+                    kernels->dot_few(g->b_type, rows, csimd_minimum(columns - s, group), run, a + i * kernels->a_row_stride, b,
+                                     g->ldb, p > 0, sums + i * ldsums + s, ldsums);
+                }
+            }
         }
         finish_columns(kernels, g, j, columns, sums, ldsums);
     }

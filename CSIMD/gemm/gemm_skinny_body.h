@@ -14,6 +14,10 @@ V_INLINE void rows_tile(csimd_type type, const int rows, const int vectors, size
     for (int i = 0; i < rows; i++)
         for (int v = 0; v < vectors; v++) sum[i][v] = v_set(0);
     for (size_t p = 0; p < depth; p++, at += ldb, a += v_lanes) {
+        const size_t bytes = (size_t)vectors * v_lanes * csimd_type_size(type);
+#pragma clang loop unroll(full)
+        for (size_t line = 0; line < bytes; line += 64)  // the next tile's columns, of which the hardware knows nothing yet
+            __builtin_prefetch((const char *)csimd_gemm_at(type, b, at) + bytes + line);
         v_f32 right[8];
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++)
@@ -54,6 +58,9 @@ V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) sum[i][j] = v_set(0);
     for (size_t p = 0; p < depth; p += v_lanes) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < columns; j++)  // the next tile's columns: short runs, which the hardware finds too late
+            __builtin_prefetch(csimd_gemm_at(type, b, at + (size_t)(j + columns) * ldb + p));
         v_f32 right[8];
         if (p + v_lanes <= depth) {
 #pragma clang loop unroll(full)
@@ -70,9 +77,12 @@ V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < columns; j++) {
-            float *to = c + (size_t)i * ldc + j;
-            *to = (add ? *to : 0) + sum_lanes(sum[i][j]);
+        for (int j = 0; j < columns; j += 4) {
+            v_f32 four[4];
+            for (int s = 0; s < 4; s++) four[s] = j + s < columns ? sum[i][j + s] : v_set(0);
+            float total[4], *to = c + (size_t)i * ldc + j;
+            sum_lanes_of_4(four, total);
+            for (int s = 0; s < 4 && j + s < columns; s++) to[s] = (add ? to[s] : 0) + total[s];
         }
     }
 }
