@@ -99,12 +99,9 @@ typedef struct {
 } family;
 
 static const family families[] = {
-    {"convert", offsetof(csimd_row, convert)},
-    {"gemm", offsetof(csimd_row, gemm)},
-    {"elementwise", offsetof(csimd_row, elementwise)},
-    {"reduce", offsetof(csimd_row, reduce)},
-    {"softmax", offsetof(csimd_row, softmax)},
-    {"optim", offsetof(csimd_row, optim)},
+    {"convert", offsetof(csimd_row, convert)},         {"gemm", offsetof(csimd_row, gemm)},
+    {"elementwise", offsetof(csimd_row, elementwise)}, {"reduce", offsetof(csimd_row, reduce)},
+    {"softmax", offsetof(csimd_row, softmax)},         {"optim", offsetof(csimd_row, optim)},
 };
 
 enum { family_count = sizeof families / sizeof families[0] };

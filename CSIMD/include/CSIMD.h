@@ -163,7 +163,7 @@ csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_
                                 void *gradient);
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Elementwise: f32, f16, bf16 compute in float32 and round once; f64 computes in float64. x == y (or an operand) may alias fully.
+// Elementwise: f32, f16, bf16 compute in float32 and round once; f64 computes in float64. The result may be an operand.
 
 typedef enum {
     CSIMD_NEGATE,
@@ -215,9 +215,10 @@ csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size
 
 typedef enum { CSIMD_SUM, CSIMD_MAX } csimd_reduce_op;
 
-// y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (NaN if any is; scale and accumulate unused).
+// y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (scale and accumulate unused).
 // Shapes: x [outer, count, inner] contiguous, y [outer, inner]. Types: x any; y of x's type or f32 (f64 stays f64).
-// Sums are float32 in fixed chunks combined in float64, in an order that depends on the shape only; max of nothing is -INFINITY.
+// Sums are float32 in fixed chunks combined in float64, in an order that depends on the shape only. A maximum is NaN if any
+// element is, and -INFINITY over nothing.
 csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,
                           double scale, bool accumulate, csimd_type y_type, void *y);
 
@@ -258,8 +259,8 @@ csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buf
 // m += (1 - beta1)(g - m); v = beta2 v + (1 - beta2) g^2;
 // p -= (learning_rate / (1 - beta1^t)) m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon).
 // max_second_moment: NULL, or AMSGrad's running maximum of v, used in place of v in the denominator.
-csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment,
-                             void *max_second_moment, double beta1, double beta2, double epsilon, bool decoupled, uint64_t step);
+csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment, void *max_second_moment,
+                             double beta1, double beta2, double epsilon, bool decoupled, uint64_t step);
 
 #ifdef __cplusplus
 }
