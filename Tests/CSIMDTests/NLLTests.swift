@@ -325,6 +325,29 @@ private struct NLLCase {
         }
     }
 
+    /// One logit of 0 among -inf has p = 1, so its gradient is `scale` itself: here a tie, to be rounded to even.
+    @Test func tiesOfTheGradientGoToEven() {
+        for (type, halfUlp) in [(CSIMD_F16, 0x1p-11), (CSIMD_BF16, 0x1p-8)] {
+            let arena = BufferArena()
+            defer { arena.release() }
+            let columns = 131
+            for column in 0..<columns {
+                var logits = [Double](repeating: -.infinity, count: columns)
+                logits[column] = 0
+                let scale = 1 + Double(column % 2 == 0 ? 1 : 3) * halfUlp
+                let problem = NLLCase(
+                    arena, type, columns: columns, logits: logits, targets: [Int64((column + 1) % columns)],
+                    scale: scale)
+                forEachRow { kernels in
+                    _ = problem.forward()
+                    _ = problem.backward(into: problem.gradient)
+                    let expected = column % 2 == 0 ? 1 : 1 + 4 * halfUlp
+                    #expect(problem.gradient[column] == expected, "\(kernels) type \(type.rawValue) column \(column)")
+                }
+            }
+        }
+    }
+
     @Test func aShiftThatIsExactChangesNoBitOfTheLoss() {
         let arena = BufferArena()
         defer { arena.release() }

@@ -261,12 +261,19 @@ private struct OptimizerRun {
                 let arena = BufferArena()
                 defer { arena.release() }
                 var random = TestRandom(24)
-                let initial = (0..<131).map { random.normal() * pow(10, Double($0 % 13) - 8) }
+                // Every fourth value is a tie, half an ulp above a value of the type, and stays where it is without weight decay.
+                let halfUlp = type == CSIMD_F16 ? 0x1p-11 : 0x1p-8
+                var initial: [Double] = []
+                for i in 0..<131 {
+                    let ordinary = random.normal() * pow(10, Double(i % 13) - 8)
+                    let tie = 1 + Double(i / 2 + 1) * halfUlp
+                    initial.append(i % 4 == 0 ? tie : ordinary)
+                }
                 let run = OptimizerRun(arena, options, CSIMD_F32, initial: initial, shadow: type)
                 let plain = OptimizerRun(arena, options, CSIMD_F32, initial: initial)
                 for step in 1...4 {
                     for i in 0..<initial.count {
-                        run.gradient[i] = random.normal()
+                        run.gradient[i] = i % 4 == 0 ? 0 : random.normal()
                         plain.gradient[i] = run.gradient[i]
                     }
                     #expect(run.step(step) == CSIMD_OK && plain.step(step) == CSIMD_OK)
