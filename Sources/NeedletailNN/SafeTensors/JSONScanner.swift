@@ -48,23 +48,51 @@ struct JSONScanner {
         skipSpace()
         try expect(UInt8(ascii: "\""), expected)
         let start = position
+        let (end, hasEscapes) = try endOfString()
+        guard hasEscapes else {
+            position = end + 1
+            guard let text = String(validating: bytes[start..<end], as: UTF8.self) else {
+                throw Problem.notUTF8(offset: start)
+            }
+            return text
+        }
+        // In pieces of whole scalars: beside the header there is never more than one copy of the text.
         var text = ""
-        var runStart = position
-        while true {
-            guard position < bytes.count else { throw unexpected("the header's end", expected: "the string's end") }
+        text.reserveCapacity(end - start)
+        var piece: [UInt8] = []
+        while position < end {
             let byte = bytes[position]
-            if byte == UInt8(ascii: "\"") { break }
-            if byte < 0x20 { throw unexpected(found, expected: "no control character in a string") }
             position += 1
             if byte == UInt8(ascii: "\\") {
-                try append(runStart..<position - 1, to: &text, start)
-                text.unicodeScalars.append(try escape())
-                runStart = position
+                piece += UTF8.encode(try escape()) ?? UTF8.encodedReplacementCharacter
+            } else {
+                piece.append(byte)
             }
+            let isWhole = bytes[position] & 0xC0 != 0x80  // what follows begins a scalar; there is a quote at `end`
+            guard position == end || piece.count >= 1 << 16 && (isWhole || piece.count > 2 << 16) else { continue }
+            guard let valid = String(validating: piece, as: UTF8.self) else { throw Problem.notUTF8(offset: start) }
+            text += valid
+            piece.removeAll(keepingCapacity: true)
         }
-        try append(runStart..<position, to: &text, start)
-        position += 1
+        position = end + 1
         return text
+    }
+
+    /// The place of the quote that ends the string which begins at the present byte, and whether a backslash stands before.
+    private mutating func endOfString() throws -> (end: Int, hasEscapes: Bool) {
+        let start = position
+        var hasEscapes = false
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
+            if bytes[position] < 0x20 { throw unexpected(found, expected: "no control character in a string") }
+            if bytes[position] == UInt8(ascii: "\\") {
+                hasEscapes = true
+                position += 1
+            }
+            position += 1
+        }
+        guard position < bytes.count else { throw unexpected("the header's end", expected: "the string's end") }
+        defer { position = start }
+        return (position, hasEscapes)
     }
 
     /// Only white space up to the end.
@@ -78,12 +106,6 @@ struct JSONScanner {
     /// An error at the present byte.
     func unexpected(_ found: String, expected: String) -> Problem {
         .malformedHeader(offset: position, found: found, expected: expected)
-    }
-
-    private func append(_ range: Range<Int>, to text: inout String, _ start: Int) throws {
-        guard !range.isEmpty else { return }
-        guard let run = String(validating: bytes[range], as: UTF8.self) else { throw Problem.notUTF8(offset: start) }
-        if text.isEmpty { text = run } else { text += run }
     }
 
     private mutating func integer() throws -> Int {

@@ -16,7 +16,7 @@ public enum SafeTensorsFile {
     /// takes.
     public static let maximumEntryCount = 131_072
     /// Names of tensors and keys of metadata are together at most this long in bytes.
-    public static let maximumNameByteCount = 16_777_216
+    public static let maximumNameByteCount = 8_388_608
     /// Tensors have at most this many axes.
     public static let maximumRank = 64
 

@@ -76,6 +76,17 @@ import Testing
         }
     }
 
+    @Test func longTextWithEscapesIsReadInPieces() throws {
+        // Pieces end at scalars, wherever those lie around the 65,536 bytes of a piece.
+        for lead in 0..<5 {
+            let text = String(repeating: "x", count: 65_530 + lead) + String(repeating: "\n€😀é", count: 20_000)
+            let bytes = try SafeTensorsFile.encode(tensors: [], metadata: ["k": text])
+            #expect(try SafeTensorsFile.decode(bytes).metadata["k"] == text)
+            let wrong = Array("{\"__metadata__\":{\"k\":\"\\n".utf8) + [UInt8](repeating: 0x80, count: 200_000 + lead)
+            #expect(problem(Self.file(wrong + Array("\"}}".utf8))) == .notUTF8(offset: 22))
+        }
+    }
+
     @Test func textThatIsNotUTF8() {
         let sequences: [[UInt8]] = [
             [0xFF], [0x80], [0xC3], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xE2, 0x82],
