@@ -1,5 +1,4 @@
 // The content of a data file, gzipped or not, as a stream of bytes.
-import CZlib
 
 /// The content of a data file in order: inflated where the file starts with gzip's two magic bytes, else as it is.
 package final class ByteStream {
@@ -42,14 +41,14 @@ package final class ByteStream {
 
     /// Reads on to the end, or to `limit` bytes; returns the number of bytes read and their CRC-32.
     package func checksum(limit: Int) throws -> (count: Int, crc32: UInt32) {
-        var (count, crc) = (0, CZlib.uLong(0))
+        var (count, checksum) = (0, UInt32(0))
         while count < limit {
             let bytes = try read(min(1 << 20, limit - count))
             if bytes.isEmpty { break }
-            crc = CZlib.crc32(crc, bytes, UInt32(bytes.count))
+            checksum = CRC32.checksum(bytes, after: checksum)
             count += bytes.count
         }
-        return (count, UInt32(truncatingIfNeeded: crc))
+        return (count, checksum)
     }
 
     private func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {

@@ -1,4 +1,5 @@
 // A checkpoint that has been read and checked: what a run resumes from, or a model is built from.
+import NeedletailData
 import NeedletailNN
 public import NeedletailOptim
 public import NeedletailTensor

@@ -1,5 +1,6 @@
 // state.json: everything of a checkpoint that is not a tensor, and the checksums of the tensors' files.
 import Foundation
+import NeedletailData
 import NeedletailOptim
 import NeedletailTensor
 
@@ -52,7 +53,7 @@ struct CheckpointState: Codable {
     func encoded() throws -> [UInt8] {
         let encoder = JSONValue.encoder
         encoder.outputFormatting.insert(.prettyPrinted)
-        let rest = [UInt8](try encoder.encode(self)).dropFirst()  // without the opening brace
+        let rest = [UInt8](try encoder.encode(self).dropFirst())  // without the opening brace
         return CheckpointState.prefix + Array(CRC32.text(rest).utf8) + CheckpointState.infix + rest
     }
 
@@ -67,7 +68,7 @@ struct CheckpointState: Codable {
             let why = bytes.isEmpty ? "it is empty" : "it does not begin with a checksum"
             throw CheckpointError(path: path, problem: .foreign(file: file, why: why))
         }
-        let rest = bytes[start...]
+        let rest = Array(bytes[start...])
         let found = CRC32.text(rest)
         let expected = String(decoding: bytes[head..<(head + 8)], as: UTF8.self)
         guard found == expected else {
