@@ -51,7 +51,7 @@ struct TrainCommand: ParsableCommand {
     var clip: GradientClipping?
 
     @Option(help: "Seed of initial weights, split and order.")
-    var seed: UInt64 = 1
+    var seed: UInt64 = 0
 
     @OptionGroup var threads: ThreadOptions
 
