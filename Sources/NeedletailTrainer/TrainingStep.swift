@@ -3,7 +3,11 @@ import NeedletailData
 import NeedletailOptim
 import NeedletailTensor
 
-/// One training step over all optimizers, in the order of docs/trainer.md.
+/// One training step over all optimizers.
+///
+/// Its order: forward -> forget gradients (first batch of a window) -> scale and backward -> finite check and unscale ->
+/// hook, which sees unscaled and unclipped gradients -> clip -> update or skip -> loss scale, once a batch -> counters, only
+/// for what was applied. Metrics, callbacks and checkpoints follow in the trainer.
 ///
 /// Accumulation: a window of k batches with weights w_i (samples, tokens) must give the gradient of
 /// Σ w_i·loss_i / Σ w_i, but Σ w_i is known only at its end. Batch i is therefore seeded with scale · w_i / (w_1·k), which

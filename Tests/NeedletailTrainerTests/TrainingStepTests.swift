@@ -134,6 +134,28 @@ final class AfterBatch: Callback {
         }
     }
 
+    /// A loss of +inf whose gradients are finite (-inf at the target's logit has one) is skipped too, and named as such.
+    @Test func anInfiniteLossIsSkippedThoughGradientsAreFinite() throws {
+        final class Offset: Regression {
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                try super.trainingStep(batch, index) + (index == 1 ? Double.infinity : 0)
+            }
+        }
+        for accumulate in [1, 2] {
+            var results: [StepResult] = []
+            let module = Offset(learningRate: 0.1)
+            let trainer = quietTrainer(maxEpochs: 1) {
+                $0.accumulateGradBatches = accumulate
+                $0.callbacks = [AfterBatch { _, _, result, _ in if result.closesWindow { results.append(result) } }]
+            }
+            try trainer.fit(module, train: DataLoader(Points(16), batchSize: 4))
+            #expect(
+                results.map(\.skipReason)
+                    == (accumulate == 1 ? [nil, .nonFiniteLoss, nil, nil] : [.nonFiniteLoss, nil]))
+            #expect(module.layer.weight.master.allFinite())
+        }
+    }
+
     @Test func divergenceNamesParameterScaleAndSkips() throws {
         let all = DataLoader(Points(160, infiniteRows: 0..<160), batchSize: 16)
         let error = #expect(throws: TrainingDiverged.self) {
