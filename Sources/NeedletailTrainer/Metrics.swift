@@ -88,10 +88,15 @@ package final class MetricStore {
         entries.filter { $0.onEpoch && $0.weight > 0 }.map { ($0.epochName, $0.sum / $0.weight) }
     }
 
-    /// What the progress bar shows: the step's value, or the epoch's mean where there is no step's.
-    var progressBarMetrics: [Metric] {
-        entries.filter { $0.progressBar && ($0.onStep || $0.weight > 0) }
-            .map { $0.onStep ? ($0.stepName, $0.value) : ($0.epochName, $0.sum / $0.weight) }
+    /// What the progress bar shows of values logged with `progressBar`: the last step's, or the epoch's mean where there is
+    /// none. At the epoch's end (`finished`) it is the other way round.
+    func progressBarMetrics(finished: Bool) -> [Metric] {
+        entries.compactMap { entry in
+            guard entry.progressBar else { return nil }
+            let hasMean = entry.onEpoch && entry.weight > 0
+            if hasMean, finished || !entry.onStep { return (entry.epochName, entry.sum / entry.weight) }
+            return entry.onStep ? (entry.stepName, entry.value) : nil
+        }
     }
 
     /// Forgets the epoch's sums; names stay.

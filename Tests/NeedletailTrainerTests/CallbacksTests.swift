@@ -65,7 +65,9 @@ private final class Output {
         #expect(output.pieces[1].hasPrefix("Epoch 1/2 |") && output.pieces[2].hasPrefix("Epoch 2/2 |"))
         for line in output.pieces[1...] {
             #expect(line.contains("| 3/3 [") && line.hasSuffix("\n") && !line.contains("\r"))
-            #expect(line.contains("train_loss_step") && line.contains("val_loss") && line.contains("scale 65536"))
+            #expect(
+                line.contains("train_loss_epoch") && !line.contains("train_loss_step") && line.contains("val_loss")
+                    && line.contains("scale 65536"))
         }
     }
 

@@ -57,7 +57,7 @@ public final class ProgressBar: Callback {
     public override func onPredictEnd(_ trainer: Trainer, _ module: TrainingModule) { erase() }
 
     public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) {
-        finish(line(trainer, done: trainer.trainingBatchCount, clock()))
+        finish(line(trainer, done: trainer.trainingBatchCount, clock(), finished: true))
     }
 
     public override func onTrainEnd(_ trainer: Trainer, _ module: TrainingModule) {
@@ -76,7 +76,7 @@ public final class ProgressBar: Callback {
     }
 
     /// The line for `done` batches of the epoch.
-    private func line(_ trainer: Trainer, done: Int, _ now: Double) -> String {
+    private func line(_ trainer: Trainer, done: Int, _ now: Double, finished: Bool = false) -> String {
         let total = trainer.trainingBatchCount
         let elapsed = max(now - epochStart, 1e-9)
         let rate = Double(done - epochFirstBatch) / elapsed
@@ -86,7 +86,9 @@ public final class ProgressBar: Callback {
         var tail = String(
             format: " %d/%d [%@ < %@, %.1f it/s]", done, total, ProgressBar.time(elapsed), ProgressBar.time(remaining),
             rate)
-        let values = trainer.trainingMetrics.progressBarMetrics + trainer.evaluationMetrics.progressBarMetrics
+        let values =
+            trainer.trainingMetrics.progressBarMetrics(finished: finished)
+            + trainer.evaluationMetrics.progressBarMetrics(finished: true)
         for (name, value) in values { tail += String(format: " %@ %.4g", name, value) }
         if let scale = trainer.lossScale { tail += String(format: " scale %g", scale) }
         if trainer.state.skippedSteps > 0 { tail += " skipped \(trainer.state.skippedSteps)" }
