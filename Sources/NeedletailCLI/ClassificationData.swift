@@ -77,6 +77,11 @@ struct ClassificationData {
     /// `validation` images are taken from the training images at random, one in twelve where it is nil (5,000 of 60,000).
     init(_ source: DataSource, validation: Int?, scaling: Scaling, seed: UInt64) throws {
         var (train, test) = try source.load()
+        guard train.count > 0, test.count > 0, train.imageShape.reduce(1, *) > 0 else {
+            throw CommandError.data(
+                "\(source.name): found \(train.count) training and \(test.count) test images of \(train.imageShape), "
+                    + "expected at least one of each, of at least one pixel")
+        }
         let kept = validation ?? train.count / 12
         guard train.count > kept else {
             throw CommandError.usage(

@@ -26,6 +26,14 @@ struct ClassifierConfiguration: Codable, Equatable {
     var hidden: [Int]
     var optimizer: OptimizerChoice
     var learningRate: Double
+
+    /// Lengths of the rows that enter each layer, and of the one that leaves the last.
+    var sizes: [Int] { [images.height * images.width] + hidden + [images.classes] }
+
+    /// Weights and biases, as a number that cannot overflow.
+    var parameterCount: Double {
+        zip(sizes, sizes.dropFirst()).reduce(0) { $0 + (Double($1.0) + 1) * Double($1.1) }
+    }
 }
 
 /// The optimizers by name, with PyTorch's defaults for everything but the learning rate.
@@ -44,8 +52,7 @@ final class ImageClassifier: TrainingModule {
 
     init(_ configuration: ClassifierConfiguration, using generator: inout SeededGenerator) throws {
         self.configuration = configuration
-        let images = configuration.images
-        let sizes = [images.height * images.width] + configuration.hidden + [images.classes]
+        let sizes = configuration.sizes
         var layers: [Linear] = []
         for index in 1..<sizes.count {
             let isLast = index == sizes.count - 1

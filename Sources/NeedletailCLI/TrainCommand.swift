@@ -51,7 +51,7 @@ struct TrainCommand: ParsableCommand {
     var clip: GradientClipping?
 
     @Option(help: "Seed of initial weights, split and order.")
-    var seed: UInt64 = 0
+    var seed: UInt64 = 42
 
     @OptionGroup var threads: ThreadOptions
 
@@ -74,11 +74,12 @@ struct TrainCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
+        // More than 2^31 of anything is a slip of the finger, and far from where sums overflow.
         for (name, value, least) in [
             ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--max-steps", maxSteps ?? 0, 0),
             ("--batch-size", batchSize, 1), ("--accumulate", accumulate, 1),
-        ] where value < least {
-            throw ValidationError("\(name) is \(value), expected at least \(least)")
+        ] where !(least...Int(Int32.max)).contains(value) {
+            throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }
         guard learningRate > 0, learningRate.isFinite else {
             throw ValidationError("--learning-rate is \(learningRate), expected a number above 0")
@@ -94,6 +95,7 @@ struct TrainCommand: ParsableCommand {
     func run() throws {
         threads.apply()
         let metrics = try MetricsFile(path: metrics)
+        try makeCheckpointFolder()
         let data = try ClassificationData(
             self.data.source, validation: validation, scaling: scaling, seed: seed)
         let model = try makeModel(for: data)
@@ -107,13 +109,27 @@ struct TrainCommand: ParsableCommand {
         try report(test, trainer, metrics)
     }
 
+    /// Makes the folder now: that it cannot be written is better known before the first epoch than after it.
+    private func makeCheckpointFolder() throws {
+        guard let checkpoint else { return }
+        do { try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true) } catch {
+            throw CommandError.output(
+                "--checkpoint \(checkpoint): no folder can be made there; give one that can be written to")
+        }
+    }
+
     private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
         let configuration = ClassifierConfiguration(
             data: self.data.source.name, images: .init(data.train), hidden: hidden.values, optimizer: optimizer,
             learningRate: learningRate)
+        guard configuration.parameterCount <= Double(Int32.max) else {
+            throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
+        }
         var generator = SeededGenerator(seed: seed)
         let model = try ImageClassifier(configuration, using: &generator)
         if let path = self.`init` {
+            // First the types, so that float64 weights reach a float64 run unrounded.
+            try PrecisionPolicy(precision).apply(to: model)
             do { try model.load(stateDictionary: SafeTensorsFile.read(path).tensors) } catch {
                 throw CommandError.data("--init \(path): \(error)")
             }

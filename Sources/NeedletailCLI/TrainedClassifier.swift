@@ -16,6 +16,8 @@ struct TrainedClassifier {
         }
         var generator = SeededGenerator(seed: 0)
         model = try ImageClassifier(configuration, using: &generator)
+        // First the types: a float64 run's parameters would else be rounded to float32 on the way in.
+        try PrecisionPolicy(checkpoint.precision).apply(to: model)
         try model.load(stateDictionary: checkpoint.model)
     }
 

@@ -12,9 +12,12 @@ import Testing
             "train --epochs -1",
             "train --epochs three",
             "train --batch-size 0",
+            "train --batch-size 9223372036854775807",
             "train --hidden 128,,256",
             "train --hidden 0",
             "train --hidden wide",
+            "train --hidden 100000,100000",
+            "train --hidden 1000000000000",
             "train --optimizer lion",
             "train --learning-rate 0",
             "train --learning-rate nan",
@@ -83,12 +86,14 @@ import Testing
         let truncated = try folder("truncated", images: Array(images.dropLast()), labels: labels)
         let short = try folder("short", images: images, labels: idx([19], [UInt8](repeating: 0, count: 19)))
         let swapped = try folder("swapped", images: labels, labels: images)
+        let empty = try folder("empty", images: idx([0, 4, 4], []), labels: idx([0], []))
         let text = try scratch.write(Array("not a checkpoint".utf8), "text")
         for arguments in [
             ["train", "--data", scratch.path("nowhere")],
             ["train", "--data", truncated],
             ["train", "--data", short],
             ["train", "--data", swapped],
+            ["train", "--data", empty],
             ["train", "--init", scratch.path("nowhere")],
             ["train", "--init", text],
             ["train", "--resume", scratch.path("nowhere")],
@@ -113,9 +118,11 @@ import Testing
     }
 
     @Test func unwritableOutputIsAnErrorBeforeTraining() throws {
-        let run = try Needletail(["train", "--metrics", "/proc/needletail/metrics.jsonl"])
-        #expect(run.status == 74)
-        #expect(run.complaints.count == 1, "\(run.complaint)")
-        #expect(run.output.isEmpty)
+        for option in ["--metrics", "--checkpoint"] {
+            let run = try Needletail(["train", option, "/proc/needletail/runs"])
+            #expect(run.status == 74)
+            #expect(run.complaints.count == 1, "\(run.complaint)")
+            #expect(run.output.isEmpty)
+        }
     }
 }

@@ -8,6 +8,7 @@ public import NeedletailTensor
 ///
 ///     let checkpoint = try Checkpoint(path)
 ///     let classifier = Classifier(checkpoint.hyperparameters)
+///     try PrecisionPolicy(checkpoint.precision).apply(to: classifier)  // the stored types, before they are filled
 ///     try classifier.load(stateDictionary: checkpoint.model)
 public struct Checkpoint {
     static let modelFile = "model.safetensors"
