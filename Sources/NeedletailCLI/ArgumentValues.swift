@@ -5,9 +5,12 @@ public import Needletail
 
 extension OptimizerChoice: ExpressibleByArgument {}
 
-extension Precision: ExpressibleByArgument {
-    /// One of the modes' names or their aliases.
+extension PrecisionChoice: ExpressibleByArgument {
+    /// One of the modes' names, their aliases, or `auto`.
     public init?(argument: String) { try? self.init(parsing: argument) }
+
+    /// What help and errors list.
+    public static var allValueStrings: [String] { allowedNames }
 }
 
 extension GradientClipping: ExpressibleByArgument {

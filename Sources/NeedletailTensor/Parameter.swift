@@ -53,6 +53,23 @@ public final class Parameter {
         leaf = LeafNode(shape: shape, dtype: storage.accumulationType)
     }
 
+    /// The tensors that training changes. Held by reference: an update changes them.
+    package struct State {
+        fileprivate let master: Tensor
+        fileprivate let shadow: Tensor?
+        fileprivate let leaf: LeafNode
+    }
+
+    /// The parameter's tensors and types; setting it exchanges them, copying nothing. ``setTypes(storage:compute:)`` makes
+    /// new ones, also where the types stay, so a state taken before it is safe from updates after it.
+    package var state: State {
+        get { State(master: master, shadow: shadow, leaf: leaf) }
+        set {
+            require(newValue.master.shape == shape, "state: found shape \(newValue.master.shape), expected \(shape)")
+            (master, shadow, leaf) = (newValue.master, newValue.shadow, newValue.leaf)
+        }
+    }
+
     /// Replaces the values, converted to the stored type.
     /// - Throws: ``ShapeError`` where the shape differs; nothing is changed then.
     public func assign(_ tensor: Tensor) throws {

@@ -14,7 +14,7 @@ extension Trainer {
         let wasTraining = module.isTraining
         module.evaluate()
         defer { module.train(wasTraining) }
-        loader.dtype = configuration.policy.compute
+        loader.dtype = try chosenPolicy().compute
         evaluationBatchCount = min(loader.batchCount, limit ?? .max)
         evaluationMetrics.restore([])
         module.metrics = evaluationMetrics

@@ -13,7 +13,7 @@ extension Trainer {
     public func fit(
         _ module: TrainingModule, train: DataLoader, validation: DataLoader? = nil, resume: ResumePoint? = nil
     ) throws {
-        try run(.fit, module) {
+        try run(.fit, module, precision: { try self.choosePrecision(module, train, resume) }) {
             try prepareFit(module, train, resume)
             defer {
                 lastScaler = step?.scaler
@@ -32,7 +32,7 @@ extension Trainer {
 
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
     private func prepareFit(_ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?) throws {
-        let policy = configuration.policy
+        let policy = try chosenPolicy()
         lastScaler = nil
         train.dtype = policy.compute
         loader = train

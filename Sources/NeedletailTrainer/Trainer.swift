@@ -30,6 +30,12 @@ public final class Trainer {
     public internal(set) var isSanityChecking = false
     /// How many batches a training epoch has, and how many batches the running evaluation has.
     public internal(set) var trainingBatchCount = 0, evaluationBatchCount = 0
+    /// What the parameters' types are in the last or running run; nil where precision `auto` has not chosen a mode yet.
+    public private(set) var policy: PrecisionPolicy?
+    /// The mode of the last or running run; nil where precision `auto` has not chosen one yet.
+    public var precision: Precision? { policy?.precision }
+    /// What precision `auto` has measured in the last fit that was not resumed; nil in other precisions.
+    public internal(set) var precisionTimings: PrecisionTimings?
     /// The loss scaler of the last or running fit; nil in modes without one.
     public var scaler: LossScaler? { step?.scaler ?? lastScaler }
     /// The current loss scale; nil in modes without one.
@@ -48,6 +54,9 @@ public final class Trainer {
     /// A trainer with the given options.
     public init(_ configuration: TrainerConfiguration) {
         self.configuration = configuration
+        if case .mode(let precision) = configuration.precision {
+            policy = PrecisionPolicy(precision, overrides: configuration.precisionOverrides)
+        }
         var callbacks = configuration.callbacks
         if configuration.enableModelSummary, !callbacks.contains(where: { $0 is ModelSummary }) {
             callbacks.append(ModelSummary())
@@ -67,6 +76,14 @@ public final class Trainer {
     /// A trainer with a limit, a precision, and further options set in a closure.
     public convenience init(
         maxEpochs: Int? = nil, maxSteps: Int? = nil, precision: Precision = .float32,
+        _ configure: (inout TrainerConfiguration) -> Void = { _ in }
+    ) {
+        self.init(maxEpochs: maxEpochs, maxSteps: maxSteps, precision: .mode(precision), configure)
+    }
+
+    /// A trainer whose precision may be ``PrecisionChoice/auto``.
+    public convenience init(
+        maxEpochs: Int? = nil, maxSteps: Int? = nil, precision: PrecisionChoice,
         _ configure: (inout TrainerConfiguration) -> Void = { _ in }
     ) {
         var configuration = TrainerConfiguration(maxEpochs: maxEpochs, maxSteps: maxSteps, precision: precision)
@@ -108,8 +125,19 @@ public final class Trainer {
         Console.standardError.write("note: " + text + "\n")
     }
 
+    /// The policy of this run. Throws ``TrainerError/precisionNotChosen``.
+    func chosenPolicy() throws -> PrecisionPolicy {
+        guard let policy else { throw TrainerError.precisionNotChosen }
+        return policy
+    }
+
     /// Sets up a run of `stage`, does it, and tears down whatever happens.
-    func run<R>(_ stage: Stage, _ module: TrainingModule, _ body: () throws -> R) throws -> R {
+    ///
+    /// `choose` finds the mode where the precision is `auto`; without it, the last fit's mode goes on.
+    func run<R>(
+        _ stage: Stage, _ module: TrainingModule, precision choose: (() throws -> Precision)? = nil,
+        _ body: () throws -> R
+    ) throws -> R {
         try configuration.validate(forFit: stage == .fit)
         self.stage = stage
         self.module = module
@@ -124,7 +152,10 @@ public final class Trainer {
             try module.prepareData()
             defer { teardown(module, stage) }
             try each({ try $0.setup(self, module, stage) }, { try module.setup(stage) })
-            try configuration.policy.apply(to: module)
+            if configuration.precision == .auto, let choose {
+                policy = PrecisionPolicy(try choose(), overrides: configuration.precisionOverrides)
+            }
+            try chosenPolicy().apply(to: module)
             let result = try body()
             for logger in configuration.loggers { try logger.flush() }
             return result

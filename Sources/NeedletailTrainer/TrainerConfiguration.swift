@@ -13,8 +13,8 @@ public struct TrainerConfiguration {
     public var maxEpochs: Int?
     /// Training ends after this many applied steps.
     public var maxSteps: Int?
-    /// In which precision everything runs.
-    public var precision: Precision
+    /// In which precision everything runs: a mode, or ``PrecisionChoice/auto``.
+    public var precision: PrecisionChoice
     /// Types for parameters by pattern, such as `["head.*": .float32]`; the first match decides.
     public var precisionOverrides: KeyValuePairs<String, DType> = [:]
     /// How many batches share one update.
@@ -43,16 +43,15 @@ public struct TrainerConfiguration {
     public var enableCheckpointing = true
     /// Where checkpoints go, in a folder `checkpoints`. Where nil, nothing is written unless a callback or logger does.
     public var rootDirectory: String?
+    /// How precision `auto` takes the time, in seconds, and where it prints its table.
+    package var autoPrecision: (clock: () -> Double, console: Console) = (monotonicSeconds, .standardOutput)
 
     /// The options' defaults, with a limit and a precision.
-    public init(maxEpochs: Int? = nil, maxSteps: Int? = nil, precision: Precision = .float32) {
+    public init(maxEpochs: Int? = nil, maxSteps: Int? = nil, precision: PrecisionChoice = .mode(.float32)) {
         self.maxEpochs = maxEpochs
         self.maxSteps = maxSteps
         self.precision = precision
     }
-
-    /// What the mode and its overrides mean for each parameter.
-    var policy: PrecisionPolicy { PrecisionPolicy(precision, overrides: precisionOverrides) }
 
     /// Throws where an option has a value that means nothing.
     func validate(forFit: Bool) throws {
@@ -82,6 +81,8 @@ public struct TrainerConfiguration {
 public enum TrainerError: Error, CustomStringConvertible, Equatable {
     /// Neither maxEpochs nor maxSteps was given.
     case noLimit
+    /// The precision is `auto`, and no fit has chosen a mode yet.
+    case precisionNotChosen
     /// An option's value means nothing.
     case badOption(name: String, found: String, expected: String)
     /// The training loader yields no batches.
@@ -101,6 +102,9 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     public var description: String {
         switch self {
         case .noLimit: "fit needs a limit: give maxEpochs or maxSteps"
+        case .precisionNotChosen:
+            "precision auto is chosen when fit begins, and this trainer has not fitted yet: give it one of "
+                + Precision.allCases.map(\.rawValue).joined(separator: ", ")
         case .badOption(let name, let found, let expected): "\(name) is \(found), expected \(expected)"
         case .noBatches:
             "the training loader has no batches: is the data set empty, or smaller than a batch with dropLast?"

@@ -48,7 +48,7 @@ import Testing
 
     @Test func precisionErrorListsWhatIsAllowed() throws {
         let run = try Needletail(["train", "--precision", "fp8"])
-        for name in ["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true"] {
+        for name in ["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "auto"] {
             #expect(run.complaint.contains(name))
         }
     }

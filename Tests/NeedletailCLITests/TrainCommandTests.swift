@@ -64,6 +64,28 @@ import Testing
         for (name, bytes) in whole { #expect(resumed[name] == bytes, "\(name) differs after a stop at step \(stop)") }
     }
 
+    /// `auto` prints what it measured, and its checkpoint is that of a run in the mode that it took, byte for byte.
+    @Test func autoRunsLikeTheModeThatItTakes() throws {
+        let scratch = try Scratch()
+        let common = "train --quiet --epochs 1 --seed 3 --max-steps 5 --threads 1"
+        let metrics = scratch.path("metrics.jsonl")
+        let auto = try Needletail.succeeds(
+            "\(common) --precision auto --checkpoint \(scratch.path("auto")) --metrics \(metrics)")
+        let mode = try #require(try events(metrics).last?["precision"] as? String)
+        #expect(["32-true", "bf16-mixed", "16-mixed"].contains(mode))
+        let rows = auto.output.split(separator: "\n").prefix(5)
+        #expect(rows.first?.hasPrefix("precision auto: ") == true)
+        #expect(rows.filter { $0.hasSuffix("chosen") }.map { $0.prefix(while: { $0 != " " }) } == [mode[...]])
+        _ = try Needletail.succeeds("\(common) --precision \(mode) --checkpoint \(scratch.path("direct"))")
+        let files = try scratch.files(below: "auto/last")
+        let direct = try scratch.files(below: "direct/last")
+        #expect(files.count == 3 && files == direct)
+
+        let resumed = try Needletail.succeeds(
+            "train --quiet --epochs 1 --seed 3 --threads 1 --precision auto --resume \(scratch.path("auto/last"))")
+        #expect(resumed.complaint.contains("goes on in \(mode)") && !resumed.output.contains("precision auto"))
+    }
+
     @Test func seedsDiffer() throws {
         let scratch = try Scratch()
         for seed in [1, 2] {

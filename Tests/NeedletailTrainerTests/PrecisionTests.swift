@@ -11,13 +11,33 @@ import Testing
         for (text, precision) in table { #expect(try Precision(parsing: text) == precision, "\(text)") }
         #expect(table.map(\.0) == Precision.allowedNames)
         for text in ["", "auto", "8", "fp16", "BF16", "16-mixed ", "float16", "transformer-engine"] {
-            #expect(throws: PrecisionError.unknown(text)) { try Precision(parsing: text) }
+            #expect(throws: PrecisionError.unknown(text, allowed: Precision.allowedNames)) {
+                try Precision(parsing: text)
+            }
         }
         #expect(
-            "\(PrecisionError.unknown("auto"))" == """
+            "\(PrecisionError.unknown("auto", allowed: Precision.allowedNames))" == """
                 precision 'auto' is not known; allowed are 64-true, 32-true, bf16-mixed, 16-mixed, bf16-true, 16-true, \
                 64, 32, 16, bf16
                 """)
+    }
+
+    /// `auto` is a choice, not a mode: allowed where the trainer chooses, and listed there.
+    @Test func autoIsAllowedWhereTheTrainerChooses() throws {
+        #expect(try PrecisionChoice(parsing: "auto") == .auto)
+        for name in Precision.allowedNames {
+            #expect(try PrecisionChoice(parsing: name) == .mode(Precision(parsing: name)), "\(name)")
+        }
+        #expect(PrecisionChoice.allowedNames == Precision.allowedNames + ["auto"])
+        #expect("\(PrecisionChoice.auto) \(PrecisionChoice.mode(.mixedFloat16))" == "auto 16-mixed")
+        for text in ["", "AUTO", "fp8"] {
+            let error = #expect(throws: PrecisionError.self) { try PrecisionChoice(parsing: text) }
+            #expect(
+                error?.description == """
+                    precision '\(text)' is not known; allowed are 64-true, 32-true, bf16-mixed, 16-mixed, bf16-true, \
+                    16-true, 64, 32, 16, bf16, auto
+                    """)
+        }
     }
 
     /// The table of the modes: master, activations, loss, whether the loss is scaled.

@@ -13,7 +13,7 @@ extension Trainer {
     public func saveCheckpoint(to path: String) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         var content = CheckpointState(
-            precision: configuration.precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
+            precision: try chosenPolicy().precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
             scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() }, random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
@@ -81,7 +81,7 @@ extension Trainer {
                     )
                 }
             }
-            restoreScaler(content, checkpoint.path)
+            restoreScaler(content, checkpoint.path, here: try chosenPolicy().precision)
         } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
         state = position
         metrics = content.metrics
@@ -98,8 +98,7 @@ extension Trainer {
         }
     }
 
-    private func restoreScaler(_ content: CheckpointState, _ path: String) {
-        let here = configuration.precision
+    private func restoreScaler(_ content: CheckpointState, _ path: String, here: Precision) {
         if content.precision != here {
             let scale =
                 switch (content.scaler, step?.scaler) {
@@ -118,7 +117,8 @@ extension Trainer {
         step?.scaler = saved
     }
 
-    private func path(of point: ResumePoint) throws -> String {
+    /// Where a resume point's checkpoint is.
+    func path(of point: ResumePoint) throws -> String {
         if case .path(let path) = point { return path }
         let directory =
             callbacks.lazy.compactMap { ($0 as? ModelCheckpoint)?.directory }.first

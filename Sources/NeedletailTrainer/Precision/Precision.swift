@@ -32,7 +32,7 @@ public enum Precision: String, Sendable, CaseIterable, Codable, CustomStringConv
     public init(parsing text: String) throws {
         guard
             let precision = Precision(rawValue: text) ?? Precision.aliases.first(where: { $0.name == text })?.precision
-        else { throw PrecisionError.unknown(text) }
+        else { throw PrecisionError.unknown(text, allowed: Precision.allowedNames) }
         self = precision
     }
 
@@ -50,8 +50,8 @@ public enum Precision: String, Sendable, CaseIterable, Codable, CustomStringConv
 
 /// A precision, or an override of one, that cannot be had.
 public enum PrecisionError: Error, CustomStringConvertible, Equatable {
-    /// The text names no mode.
-    case unknown(String)
+    /// The text names no mode; these do.
+    case unknown(String, allowed: [String])
     /// The pattern of an override matches none of the module's parameters.
     case patternMatchesNothing(pattern: String, parameters: [String])
     /// An override asks for a type that carries no gradients.
@@ -60,8 +60,8 @@ public enum PrecisionError: Error, CustomStringConvertible, Equatable {
     /// What was found, what is allowed.
     public var description: String {
         switch self {
-        case .unknown(let text):
-            return "precision '\(text)' is not known; allowed are \(Precision.allowedNames.joined(separator: ", "))"
+        case .unknown(let text, let allowed):
+            return "precision '\(text)' is not known; allowed are \(allowed.joined(separator: ", "))"
         case .patternMatchesNothing(let pattern, let parameters):
             return "the precision override '\(pattern)' matches no parameter; the module has "
                 + parameters.joined(separator: ", ")

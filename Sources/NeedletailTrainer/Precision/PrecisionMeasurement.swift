@@ -1,0 +1,177 @@
+// Precision `auto`: times the training step in 32-true, bf16-mixed and 16-mixed, and leaves no trace of having done so.
+import Foundation
+package import NeedletailData
+import NeedletailNN
+import NeedletailOptim
+import NeedletailTensor
+
+/// Seconds of a clock that is never set.
+func monotonicSeconds() -> Double { Double(DispatchTime.now().uptimeNanoseconds) * 1e-9 }
+
+extension Trainer {
+    /// The mode of a run whose precision is `auto`: the checkpoint's where it is resumed, else the one that measures best.
+    package func choosePrecision(_ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?) throws
+        -> Precision
+    {
+        if let resume {
+            let checkpoint = try Checkpoint(path(of: resume))
+            notice("precision auto goes on in \(checkpoint.precision), the mode of checkpoint \(checkpoint.path)")
+            return checkpoint.precision
+        }
+        let (clock, console) = configuration.autoPrecision
+        let timings = try PrecisionMeasurement(
+            module: module, loader: train, configuration: configuration, clock: clock
+        ).run()
+        precisionTimings = timings
+        console.write(timings.table)
+        return timings.choice
+    }
+}
+
+/// One measurement: THE training step on the loader's first batch, in three modes by turns.
+///
+/// Each mode trains parameters and optimizers of its own. Afterwards the module has its own parameters and gradients
+/// again, its random generators stand where they stood, and what it saves in checkpoints is loaded back; hooks are not
+/// called and nothing is logged. Optimizers are made anew by fit. So the run has the bits of one that was started in
+/// the chosen mode.
+struct PrecisionMeasurement {
+    let module: TrainingModule
+    let loader: DataLoader
+    let configuration: TrainerConfiguration
+    let clock: () -> Double
+
+    static let candidates: [Precision] = [.float32, .mixedBFloat16, .mixedFloat16]
+    /// Repetitions of each mode that count, after one that does not.
+    static let repetitions = 5
+    /// A repetition is as many steps as fit in this time (one at least, `mostSteps` at most), so that the clock's grain
+    /// does not count.
+    private static let repetitionSeconds = 5e-3
+    private static let mostSteps = 32.0
+
+    func run() throws -> PrecisionTimings {
+        let before = try ModuleMoment(module)
+        let dtype = loader.dtype
+        let result = Result { try measure() }
+        loader.dtype = dtype
+        try before.restore(module)
+        return try result.get()
+    }
+
+    private func measure() throws -> PrecisionTimings {
+        module.train(true)
+        let parameters = module.parameters()
+        let originals = parameters.map(\.state)
+        var trials: [Trial] = []
+        for precision in Self.candidates {
+            for (parameter, original) in zip(parameters, originals) {
+                parameter.state = original
+                // Copies, whatever the policy changes: the originals must not be trained.
+                parameter.setTypes(storage: parameter.storageType, compute: parameter.computeType)
+            }
+            trials.append(try Trial(precision, self))
+        }
+        for trial in trials { try trial.warmUp(clock, repetition: Self.repetitionSeconds, most: Self.mostSteps) }
+        for _ in 0..<Self.repetitions {
+            for trial in trials { try trial.repeat(clock) }
+        }
+        let count = trials.first?.batch.count ?? 0
+        return PrecisionTimings(
+            title: "forward, backward and update of a batch of \(count), \(KernelInfo.activeRow) kernels, "
+                + "\(threadCount) threads, median of \(Self.repetitions)",
+            rows: trials.map { PrecisionTimings.Row($0.precision, seconds: $0.seconds, isLossFinite: $0.isLossFinite) })
+    }
+}
+
+/// One mode with its own copy of everything that a step changes.
+private final class Trial {
+    let precision: Precision
+    let batch: Batch
+    private(set) var seconds: [Double] = []
+    private(set) var isLossFinite = true
+    private let step: TrainingStep
+    private let parameters: [Parameter]
+    private let states: [Parameter.State]
+    private let hooks: NoHooks
+    private var steps = 1
+
+    /// Gives the module the mode's types, and keeps its parameters' tensors.
+    init(_ precision: Precision, _ measurement: PrecisionMeasurement) throws {
+        self.precision = precision
+        let module = measurement.module
+        let policy = PrecisionPolicy(precision, overrides: measurement.configuration.precisionOverrides)
+        try policy.apply(to: module)
+        measurement.loader.dtype = policy.compute
+        guard measurement.loader.batchCount > 0, let batch = try measurement.loader.batches(epoch: 0).next() else {
+            throw TrainerError.noBatches
+        }
+        self.batch = batch
+        var configuration = measurement.configuration
+        configuration.nonFinite = .ignore
+        hooks = NoHooks()
+        // The scale 1: the time does not depend on it, and an overflow, whose step would be skipped, is unlikely.
+        step = try TrainingStep(
+            module, optimizers: module.configureOptimizers(),
+            scaler: policy.needsLossScale ? LossScaler(.fixed(1)) : nil, configuration: configuration, hooks: hooks)
+        hooks.state.consecutiveSkips = step.slots.map { _ in 0 }
+        parameters = module.parameters()
+        states = parameters.map(\.state)
+    }
+
+    private func activate() {
+        for (parameter, state) in zip(parameters, states) { parameter.state = state }
+    }
+
+    /// The first steps, and how many of them make a repetition.
+    func warmUp(_ clock: () -> Double, repetition: Double, most: Double) throws {
+        activate()
+        isLossFinite = try step.run(batch, 0, closesWindow: true).loss.isFinite
+        let start = clock()
+        _ = try step.run(batch, 0, closesWindow: true)
+        let once = clock() - start
+        steps = once > 0 ? Int(max(1, min(most, repetition / once))) : 1
+    }
+
+    /// One repetition; where steps are short, an uncounted one goes before it, which finds the caches as the other mode
+    /// left them.
+    func `repeat`(_ clock: () -> Double) throws {
+        activate()
+        if steps > 1 { _ = try step.run(batch, 0, closesWindow: true) }
+        let start = clock()
+        for _ in 0..<steps { _ = try step.run(batch, 0, closesWindow: true) }
+        seconds.append((clock() - start) / Double(steps))
+    }
+}
+
+/// Counters of steps that do not count, and no hooks.
+private final class NoHooks: TrainingHooks {
+    var state = TrainerState()
+    func beforeZeroGrad(_ optimizer: Optimizer) {}
+    func beforeBackward(_ loss: Tensor) {}
+    func afterBackward() {}
+    func beforeOptimizerStep(_ optimizer: Optimizer, _ gradients: UnscaledGradients) {}
+}
+
+/// A module's parameters and gradients, random states, own state and modes, to be put back after trial steps.
+private struct ModuleMoment {
+    private let parameters: [(parameter: Parameter, state: Parameter.State, requiresGradient: Bool)]
+    private let random: [String: SeededGenerator]
+    private let modes: [(module: Module, isTraining: Bool)]
+    private var own: [String: JSONValue] = [:]
+
+    init(_ module: TrainingModule) throws {
+        parameters = module.parameters().map { ($0, $0.state, $0.requiresGradient) }
+        random = module.randomStates()
+        modes = module.namedModules().map { ($0.module, $0.module.isTraining) }
+        try module.onSaveCheckpoint(&own)
+    }
+
+    func restore(_ module: TrainingModule) throws {
+        for (parameter, state, requiresGradient) in parameters {
+            parameter.state = state
+            parameter.requiresGradient = requiresGradient
+        }
+        try module.setRandomStates(random)
+        for (module, isTraining) in modes { module.train(isTraining) }  // parents first, children have the last word
+        try module.onLoadCheckpoint(own)
+    }
+}
