@@ -73,7 +73,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Write an event for each step and epoch, and a summary, as JSON lines to this file.")
     var metrics: String?
 
-    @Flag(help: "No progress bar, no weights summary.")
+    @Option(help: "Look at the range of all values in each 50th step; write a page for a browser to this file.")
+    var numerics: String?
+
+    @Flag(help: "No progress bar, no weights summary, no table of ranges.")
     var quiet = false
 
     func validate() throws {
@@ -147,8 +150,14 @@ struct TrainCommand: ParsableCommand {
             $0.enableProgressBar = !quiet
             $0.enableModelSummary = !quiet
             $0.callbacks = [metrics]
+            if let numerics { $0.callbacks.append(numericsReport(numerics)) }
             if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
         }
+    }
+
+    private func numericsReport(_ path: String) -> NumericsReport {
+        let silent = Console(isTerminal: false) { _ in }
+        return NumericsReport(to: path, console: quiet ? silent : .standardOutput)
     }
 
     private func report(_ test: [String: Double], _ trainer: Trainer, _ metrics: MetricsFile) throws {

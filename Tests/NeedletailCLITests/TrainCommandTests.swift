@@ -96,4 +96,28 @@ import Testing
         let two = try scratch.files(below: "s2/last")["model.safetensors"]
         #expect(one != nil && one != two)
     }
+
+    /// The page and the table; training's bytes stay what they are.
+    @Test func numericsWritesAPageAndATable() throws {
+        let scratch = try Scratch()
+        let common = "train --epochs 1 --hidden 16 --precision bf16-mixed"
+        let run = try Needletail.succeeds(
+            "\(common) --numerics \(scratch.path("page.html")) --checkpoint \(scratch.path("with"))")
+        #expect(run.output.contains("Numerics of 1 step in bf16-mixed"))
+        #expect(run.output.contains("layer2 | weights") && run.output.contains("\nlayer1  fp16 "))
+        let page = try String(contentsOfFile: scratch.path("page.html"), encoding: .utf8)
+        #expect(page.hasPrefix("<!DOCTYPE html>") && page.hasSuffix("</html>\n"))
+        #expect(page.components(separatedBy: "<svg").count == 9)  // two layers with four kinds of values
+        let quiet = try Needletail.succeeds("\(common) --quiet --numerics \(scratch.path("page.html"))")
+        #expect(!quiet.output.contains("Numerics"))
+        _ = try Needletail.succeeds("\(common) --quiet --checkpoint \(scratch.path("without"))")
+        #expect(try scratch.files(below: "with/last") == scratch.files(below: "without/last"))
+    }
+
+    @Test func aPlaceWhereNumericsCannotGoIsFoundBeforeTraining() throws {
+        let scratch = try Scratch()
+        let run = try Needletail(["train", "--epochs", "1", "--numerics", scratch.path("missing/page.html")])
+        #expect(run.status == 74 && run.complaints.count == 1 && run.complaint.contains("missing/page.html"))
+        #expect(!run.output.contains("Epoch"))
+    }
 }

@@ -9,5 +9,5 @@ public protocol Layer: Module {
 
 extension Layer {
     /// `layer(x)` is `layer.forward(x)`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { forward(x) }
+    public func callAsFunction(_ x: Tensor) -> Tensor { observed(forward(x)) }
 }

@@ -47,8 +47,8 @@ public final class Sequential: Module, Layer {
     public func forward(_ x: Tensor) -> Tensor {
         steps.reduce(x) { x, step in
             switch step {
-            case .layer(let layer): layer.forward(x)
-            case .fused(let linear, let activation): linear.forward(x, activation: activation)
+            case .layer(let layer): layer(x)
+            case .fused(let linear, let activation): linear.observed(linear.forward(x, activation: activation))
             }
         }
     }

@@ -18,6 +18,7 @@ extension Tensor {
         while let node = waiting.popLast() {
             guard let gradient = node.pending else { continue }
             node.pending = nil
+            node.gradientObserver?(gradient)
             for receiver in withoutGradients({ node.propagate(gradient) }) {
                 var position = waiting.count
                 while position > 0 && waiting[position - 1].sequence > receiver.sequence { position -= 1 }

@@ -13,6 +13,8 @@ class GradientNode: @unchecked Sendable {
     fileprivate(set) final var inputs: [GradientNode?]
     /// The gradient that has arrived so far during a walk.
     final var pending: Tensor?
+    /// Told the whole gradient before it is passed on; see ``Tensor/observeGradient(_:)``.
+    final var gradientObserver: ((Tensor) -> Void)?
 
     private static let counter = Atomic<UInt64>(0)
 
