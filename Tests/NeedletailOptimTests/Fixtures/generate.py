@@ -1,9 +1,11 @@
-"""Writes trajectories.safetensors and scaler.safetensors: what PyTorch's optimizers and GradScaler do.
+"""Writes trajectories, scaler and schedules .safetensors: what PyTorch's optimizers, GradScaler and lr_scheduler do.
 
 Made with Python 3.11, torch 2.13.0 (CPU), safetensors 0.8.0, seed 20260801:  python generate.py
 Single-tensor implementations (foreach=False, fused=False). Every case starts from the same parameters "a" [12] and "b" [3]
 and sees the same gradients; "b" has none in steps where (t % 3) == 1. Recorded are the parameters after the steps RECORDED, as
 float32 run ("<case>.<parameter>.f32") and as float64 run ("<case>.<parameter>.f64") on the same float32 inputs.
+Schedules: "<case>.rate" [n + 1, 2], the learning rates of two groups with 0.1 and 0.003 after 0 to n steps, and where momentum is
+cycled "<case>.momentum" alike; of reduce-on-plateau also the metric that each step was given, "<case>.metric" [n].
 """
 
 import math
@@ -11,6 +13,7 @@ import os
 import platform
 
 import torch
+import torch.optim.lr_scheduler as lr
 from safetensors.torch import save_file
 
 SEED = 20260801
@@ -105,6 +108,105 @@ def scaler_sequences():
     return tensors
 
 
+# Schedule by case: (optimizer, steps, the schedule of an optimizer).
+SGD, ADAM = torch.optim.SGD, torch.optim.AdamW
+SCHEDULES = {
+    "step": (SGD, 400, lambda o: lr.StepLR(o, step_size=30, gamma=0.7)),
+    "multi_step": (SGD, 400, lambda o: lr.MultiStepLR(o, milestones=[300, 7, 50, 50, 120], gamma=0.3)),
+    "exponential": (SGD, 400, lambda o: lr.ExponentialLR(o, gamma=0.97)),
+    "cosine": (SGD, 300, lambda o: lr.CosineAnnealingLR(o, T_max=300)),
+    "cosine_minimum": (SGD, 400, lambda o: lr.CosineAnnealingLR(o, T_max=40, eta_min=1e-3)),
+    "restarts": (SGD, 400, lambda o: lr.CosineAnnealingWarmRestarts(o, T_0=35, eta_min=1e-4)),
+    "restarts_growing": (SGD, 400, lambda o: lr.CosineAnnealingWarmRestarts(o, T_0=11, T_mult=2)),
+    "one_cycle": (SGD, 399, lambda o: lr.OneCycleLR(o, max_lr=RATES, total_steps=400)),
+    "one_cycle_adam": (
+        ADAM,
+        299,
+        lambda o: lr.OneCycleLR(
+            o, RATES, 300, pct_start=0.213, anneal_strategy="linear", base_momentum=0.7, max_momentum=0.9, div_factor=7.0
+        ),
+    ),
+    "one_cycle_three": (
+        ADAM,
+        249,
+        lambda o: lr.OneCycleLR(o, RATES, 250, pct_start=0.4, final_div_factor=100.0, three_phase=True),
+    ),
+    "one_cycle_no_rise": (SGD, 49, lambda o: lr.OneCycleLR(o, RATES, 50, pct_start=0.0, cycle_momentum=False)),
+    "warm_up": (SGD, 400, lambda o: lr.LinearLR(o, start_factor=1e-3, total_iters=250)),
+    "warm_up_falling": (SGD, 100, lambda o: lr.LinearLR(o, start_factor=0.9, end_factor=0.2, total_iters=60)),
+    "polynomial": (SGD, 400, lambda o: lr.PolynomialLR(o, total_iters=350, power=2.5)),
+    "polynomial_linear": (SGD, 300, lambda o: lr.PolynomialLR(o, total_iters=300)),
+    "sequential": (
+        SGD,
+        400,
+        lambda o: lr.SequentialLR(o, [lr.LinearLR(o, 0.01, total_iters=50), lr.CosineAnnealingLR(o, 350)], [50]),
+    ),
+    "sequential_four": (
+        SGD,
+        400,
+        lambda o: lr.SequentialLR(
+            o,
+            [
+                lr.LinearLR(o, 0.25, total_iters=20),
+                lr.StepLR(o, 15, 0.5),
+                lr.CosineAnnealingWarmRestarts(o, 25, 2),
+                lr.ExponentialLR(o, 0.99),
+            ],
+            [20, 100, 250],
+        ),
+    ),
+}
+PLATEAUS = {
+    "plateau": dict(factor=0.3, patience=3),
+    "plateau_max": dict(mode="max", factor=0.5, patience=2, cooldown=4, threshold=0.01, min_lr=1e-4),
+    "plateau_absolute": dict(factor=0.1, patience=0, threshold=0.05, threshold_mode="abs", cooldown=1, eps=1e-6),
+    "plateau_max_absolute": dict(mode="max", factor=0.9, patience=5, threshold=0.002, threshold_mode="abs"),
+}
+RATES = [0.1, 0.003]
+
+
+def schedules():
+    tensors = {}
+
+    def optimizer(kind):
+        groups = [dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=rate) for rate in RATES]
+        return kind(groups, lr=RATES[0])
+
+    def column(o, key):
+        return [(group["betas"][0] if key == "momentum" and "betas" in group else group[key]) for group in o.param_groups]
+
+    for name, (kind, steps, make) in SCHEDULES.items():
+        o = optimizer(kind)
+        schedule = make(o)
+        rates, momenta = [column(o, "lr")], [column(o, "momentum")]
+        for _ in range(steps):
+            o.step()
+            schedule.step()
+            rates.append(column(o, "lr"))
+            momenta.append(column(o, "momentum"))
+        tensors[f"{name}.rate"] = torch.tensor(rates, dtype=torch.float64)
+        if name.startswith("one_cycle") and name != "one_cycle_no_rise":
+            tensors[f"{name}.momentum"] = torch.tensor(momenta, dtype=torch.float64)
+
+    generator = torch.Generator().manual_seed(SEED)
+    for name, options in PLATEAUS.items():
+        o = optimizer(SGD)
+        schedule = lr.ReduceLROnPlateau(o, **options)
+        # A curve that levels off, with noise, a NaN and an infinity.
+        trend = torch.exp(-torch.arange(200, dtype=torch.float64) / 25)
+        metric = trend + 0.02 * torch.randn(200, generator=generator, dtype=torch.float64)
+        metric = 1 - metric if options.get("mode") == "max" else metric
+        metric[40], metric[41] = math.nan, math.inf if options.get("mode") != "max" else -math.inf
+        rates = [column(o, "lr")]
+        for value in metric:
+            schedule.step(value.item())
+            rates.append(column(o, "lr"))
+        tensors[f"{name}.metric"] = metric
+        tensors[f"{name}.rate"] = torch.tensor(rates, dtype=torch.float64)
+    return tensors
+
+
 made_with = {"generator": f"Python {platform.python_version()}, torch {torch.__version__}, seed {SEED}"}
 save_file(trajectories(), os.path.join(HERE, "trajectories.safetensors"), metadata=made_with)
 save_file(scaler_sequences(), os.path.join(HERE, "scaler.safetensors"), metadata=made_with)
+save_file(schedules(), os.path.join(HERE, "schedules.safetensors"), metadata=made_with)
