@@ -1,0 +1,216 @@
+// Runs some batches in float32 too, and measures how far the precision of the run is from it.
+public import NeedletailData
+import NeedletailNN
+public import NeedletailOptim
+public import NeedletailTensor
+
+/// Repeats every k-th step in float32, with the same weights, inputs and dropout masks, and compares loss and gradients.
+///
+/// Logged to the trainer's loggers, and kept in ``results``, with l and g the run's loss and gradients and l', g' float32's:
+///
+///     shadow/loss_difference = |l - l'| / |l'|      shadow/gradient_error = ‖g - g'‖ / ‖g'‖
+///
+/// Both norms are over all parameters of all optimizers. Gradients are without the loss scale and not clipped; of a window
+/// of accumulated batches they are those of its mean loss. The run's bits stay what they would be without it; its metrics
+/// are not part of checkpoints. Inputs are those of the batch, which the loader has rounded to the run's type already.
+///
+/// `trainingStep` is called twice for a batch: state of its own that it changes, other than the generators of layers and
+/// what it logs, is changed twice. A step costs one more in float32 and a copy of all weights, and of all gradients in
+/// float64.
+public final class ShadowPrecision: Callback {
+    /// One comparison.
+    public struct Result: Sendable, Equatable {
+        /// The steps applied when it was logged.
+        public let step: Int
+        /// |l - l'| / |l'|, the losses those of the last optimizer where there are several.
+        public let lossDifference: Double
+        /// ‖g - g'‖ / ‖g'‖; infinite where the run's gradients are not finite.
+        public let gradientError: Double
+        /// The same for the parameters of each layer, by the layer's dotted name, in the optimizers' order.
+        public let layers: [Layer]
+
+        /// One layer's part.
+        public struct Layer: Sendable, Equatable {
+            /// The dotted name; empty for parameters that the model holds itself.
+            public let name: String
+            /// ‖g - g'‖ / ‖g'‖ over the layer's parameters.
+            public let gradientError: Double
+        }
+
+        /// The layer whose gradients are furthest from float32's, the first of equal ones.
+        public var worstLayer: Layer? {
+            layers.reduce(nil) { worst, layer in
+                guard let worst, !(layer.gradientError > worst.gradientError) else { return layer }
+                return worst
+            }
+        }
+    }
+
+    /// One of so many steps is compared, beginning with the first; skipped steps count.
+    public let every: Int
+    /// Every comparison of the last or running fit.
+    public private(set) var results: [Result] = []
+    private var steps = 0
+    private var isComparing = false
+    private var window = Window()
+    /// The generators before the forward pass that comes next.
+    private var randomStates: [String: SeededGenerator] = [:]
+    private var slot = 0
+    private var weight = 0.0
+    private var batch: (Batch, Int)?
+
+    /// Compares one of so many steps.
+    public init(every: Int = 100) {
+        precondition(every >= 1, "ShadowPrecision: every is \(every), expected at least 1")
+        self.every = every
+    }
+
+    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        (results, steps, isComparing, window) = ([], 0, false, Window())
+    }
+
+    public override func onTrainBatchStart(
+        _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
+    ) throws {
+        isComparing = steps % every == 0
+        guard isComparing else { return }
+        slot = 0
+        weight = module.lossWeight(of: batch)
+        randomStates = module.randomStates()
+        self.batch = (batch, index)
+    }
+
+    /// The forward pass of one optimizer is done: here the weights are still those that it had.
+    public override func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {
+        guard isComparing, let (batch, index) = batch else { return }
+        let shadow = try run(module, batch, index)
+        if slot == 0 { window.weights += weight }
+        if slot >= window.losses.count { window.losses.append((0, 0)) }
+        window.losses[slot].run += weight * loss.item()
+        window.losses[slot].shadow += weight * shadow
+        slot += 1
+    }
+
+    /// What a next optimizer's forward pass begins with.
+    public override func onAfterBackward(_ trainer: Trainer, _ module: TrainingModule) throws {
+        if isComparing { randomStates = module.randomStates() }
+    }
+
+    public override func onBeforeOptimizerStep(
+        _ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer, _ gradients: UnscaledGradients
+    ) throws {
+        guard isComparing else { return }
+        for parameter in optimizer.parameters {
+            guard let sum = window.gradients.removeValue(forKey: ObjectIdentifier(parameter)) else { continue }
+            window.compare(gradients[parameter], sum, of: parameter.name)
+        }
+        if !gradients.check.isFinite { window.isFinite = false }
+    }
+
+    public override func onTrainBatchEnd(
+        _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+    ) throws {
+        self.batch = nil
+        guard result.closesWindow else { return }
+        steps += 1
+        guard isComparing else { return }
+        defer { window = Window() }
+        guard let compared = window.result(step: trainer.state.globalStep) else { return }
+        results.append(compared)
+        // Not through the trainer's metrics, which checkpoints keep: they must be those of a run without this callback.
+        let record = MetricsRecord(
+            event: .step, epoch: trainer.state.epoch, step: compared.step,
+            values: [
+                ("shadow/loss_difference", compared.lossDifference), ("shadow/gradient_error", compared.gradientError),
+            ])
+        for logger in trainer.configuration.loggers { try logger.log(record) }
+    }
+
+    public override func teardown(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
+        (isComparing, batch, window, randomStates) = (false, nil, Window(), [:])
+    }
+
+    /// Runs the batch's step for the current optimizer in float32, adds its gradients to the window's, and leaves the module
+    /// as it was. Returns the loss.
+    private func run(_ module: TrainingModule, _ batch: Batch, _ index: Int) throws -> Double {
+        let parameters = module.parameters()
+        let states = parameters.map(\.state)
+        let after = module.randomStates()
+        let metrics = module.metrics
+        let layers = module.namedModules().map(\.module)
+        let observers = layers.map(\.outputObserver)
+        defer {
+            for (parameter, state) in zip(parameters, states) { parameter.state = state }
+            for (layer, observer) in zip(layers, observers) { layer.outputObserver = observer }
+            module.metrics = metrics
+            try? module.setRandomStates(after)  // the names are the module's own
+        }
+        for parameter in parameters { parameter.setTypes(storage: .float32, compute: .float32) }
+        for layer in layers { layer.outputObserver = nil }
+        module.metrics = nil
+        try module.setRandomStates(randomStates)
+        let inputs = batch.inputs.dtype.isFloatingPoint ? batch.inputs.cast(to: .float32) : batch.inputs
+        let loss = try module.trainingStep(Batch(inputs: inputs, targets: batch.targets), index, optimizer: slot)
+        loss.backward()
+        withoutGradients {
+            for parameter in parameters where parameter.requiresGradient {
+                guard let gradient = parameter.gradient else { continue }
+                let term = gradient.cast(to: .float64) * weight
+                let key = ObjectIdentifier(parameter)
+                window.gradients[key] = window.gradients[key].map { $0 + term } ?? term
+            }
+        }
+        return loss.item()
+    }
+}
+
+/// What is summed over the batches of one step.
+private struct Window {
+    /// Σ w l of each optimizer.
+    var losses: [(run: Double, shadow: Double)] = []
+    /// Σ w.
+    var weights = 0.0
+    /// Σ w g' by parameter, float64.
+    var gradients: [ObjectIdentifier: Tensor] = [:]
+    var isFinite = true
+    /// Squared norms of g - g' and of g', by layer in the order in which they came.
+    private var layers: [(name: String, difference: Double, norm: Double)] = []
+
+    /// Adds one parameter: its gradient g, none where backward did not reach it, and Σ w g'.
+    mutating func compare(_ gradient: Tensor?, _ sum: Tensor, of parameter: String) {
+        let (difference, norm) = withoutGradients {
+            let shadow = sum / weights
+            let run = gradient?.cast(to: .float64) ?? Tensor.zeros(sum.shape, dtype: .float64)
+            return (finiteCheck(run - shadow).sumOfSquares, finiteCheck(shadow).sumOfSquares)
+        }
+        let name = parameter.lastIndex(of: ".").map { String(parameter[..<$0]) } ?? ""
+        if let index = layers.firstIndex(where: { $0.name == name }) {
+            layers[index].difference += difference
+            layers[index].norm += norm
+        } else {
+            layers.append((name, difference, norm))
+        }
+    }
+
+    /// The comparison; nil where no batch had a weight.
+    func result(step: Int) -> ShadowPrecision.Result? {
+        guard weights > 0, let loss = losses.last else { return nil }
+        let difference = layers.reduce(0) { $0 + $1.difference }
+        let norm = layers.reduce(0) { $0 + $1.norm }
+        return ShadowPrecision.Result(
+            step: step, lossDifference: relative(abs(loss.run - loss.shadow), to: abs(loss.shadow)),
+            gradientError: isFinite ? relative(difference.squareRoot(), to: norm.squareRoot()) : .infinity,
+            layers: layers.map { layer in
+                .init(
+                    name: layer.name,
+                    gradientError: relative(layer.difference.squareRoot(), to: layer.norm.squareRoot()))
+            })
+    }
+
+    /// a / b, where 0 / 0 is no difference and what is not a number an infinite one.
+    private func relative(_ a: Double, to b: Double) -> Double {
+        if a == 0 { return b.isNaN ? .infinity : 0 }
+        let ratio = a / b
+        return ratio.isNaN ? .infinity : ratio
+    }
+}
