@@ -26,6 +26,8 @@ struct ClassifierConfiguration: Codable, Equatable {
     var hidden: [Int]
     var optimizer: OptimizerChoice
     var learningRate: Double
+    /// nil for a learning rate that stays.
+    var schedule: ScheduleConfiguration?
 
     /// Lengths of the rows that enter each layer, and of the one that leaves the last.
     var sizes: [Int] { [images.height * images.width] + hidden + [images.classes] }
@@ -103,5 +105,12 @@ final class ImageClassifier: TrainingModule {
         case .adamw: return [AdamW(parameters(), learningRate: rate)]
         case .sgd: return [SGD(parameters(), learningRate: rate)]
         }
+    }
+
+    override func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] {
+        guard let configured = configuration.schedule, let trainer else { return [] }
+        let epochs = trainer.configuration.maxEpochs ?? 1
+        let schedule = try configured.schedule(planned: epochs * trainer.stepsPerEpoch)
+        return try optimizers.map { try Scheduler(schedule, of: $0) }
     }
 }

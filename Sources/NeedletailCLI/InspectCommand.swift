@@ -29,6 +29,9 @@ struct InspectCommand: ParsableCommand {
         for (index, optimizer) in checkpoint.optimizers.enumerated() {
             print("\noptimizer \(index): \(optimizer.kind)")
             for group in optimizer.groups { print("  \(group.text)") }
+            for schedule in checkpoint.schedules where schedule.optimizer == index {
+                print("  schedule: \(schedule.schedule), by \(schedule.interval), count \(schedule.count)")
+            }
         }
         printTensors("parameters", checkpoint.model)
         printTensors("optimizer state", checkpoint.optimizer)

@@ -61,6 +61,7 @@ final class MetricsFile: Callback {
             ("event", "step"), ("epoch", .integer(Int64(trainer.state.epoch))), ("batch", .integer(Int64(index))),
             ("step", .integer(Int64(trainer.state.globalStep))), ("loss", .number(result.loss)),
             ("gradient_norm", .number(result.gradientNorm)), ("scale", .number(result.scale)),
+            ("learning_rate", .number(result.learningRates.first ?? .nan)),
             ("applied", .bool(result.isApplied)),
         ])
     }

@@ -13,6 +13,7 @@ struct TrainCommand: ParsableCommand {
               needletail train
               needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed --checkpoint runs/fashion
               needletail train --data fashion-mnist --epochs 6 --precision bf16-mixed --checkpoint runs/fashion --resume last
+              needletail train --data fashion-mnist --schedule cosine --warmup-steps 200 --learning-rate 3e-3
             """)
 
     @OptionGroup var data: DataOptions
@@ -40,6 +41,8 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "Learning rate.")
     var learningRate = 1e-3
+
+    @OptionGroup var schedule: ScheduleOptions
 
     @Option(
         help: ArgumentHelp(
@@ -127,7 +130,7 @@ struct TrainCommand: ParsableCommand {
     private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
         let configuration = ClassifierConfiguration(
             data: self.data.source.name, images: .init(data.train), hidden: hidden.values, optimizer: optimizer,
-            learningRate: learningRate)
+            learningRate: learningRate, schedule: schedule.configuration)
         guard configuration.parameterCount <= Double(Int32.max) else {
             throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
         }

@@ -6,6 +6,8 @@ public import NeedletailTensor
 final class OptimizerSlot {
     let index: Int
     let optimizer: Optimizer
+    /// What sets its learning rates; nil where they stay.
+    let scheduler: Scheduler?
     /// The optimizer's parameters, in its order.
     let parameters: [Parameter]
     /// Trainable parameters that belong to other optimizers, or to none: they must not require gradients meanwhile.
@@ -15,9 +17,12 @@ final class OptimizerSlot {
     private var silenced: [Parameter] = []
     var window = AccumulationWindow()
 
-    private init(_ index: Int, _ optimizer: Optimizer, others: [Parameter], strays: [Parameter]) {
+    private init(
+        _ index: Int, _ optimizer: Optimizer, _ scheduler: Scheduler?, others: [Parameter], strays: [Parameter]
+    ) {
         self.index = index
         self.optimizer = optimizer
+        self.scheduler = scheduler
         self.others = others
         self.strays = strays
         parameters = optimizer.groups.flatMap(\.parameters)
@@ -25,8 +30,11 @@ final class OptimizerSlot {
 
     /// The slots of a module's optimizers.
     ///
-    /// Throws: ``TrainerError`` where there is no optimizer, or where two of them own the same parameter.
-    static func slots(for optimizers: [Optimizer], of module: TrainingModule) throws -> [OptimizerSlot] {
+    /// Throws: ``TrainerError`` where there is no optimizer, where two of them own the same parameter, and where a schedule
+    /// is of another optimizer or of one that has a schedule.
+    static func slots(
+        for optimizers: [Optimizer], _ schedulers: [Scheduler], of module: TrainingModule
+    ) throws -> [OptimizerSlot] {
         guard !optimizers.isEmpty else { throw TrainerError.noOptimizer }
         var owner: [ObjectIdentifier: Int] = [:]
         for (index, optimizer) in optimizers.enumerated() {
@@ -36,12 +44,19 @@ final class OptimizerSlot {
                 }
             }
         }
+        var schedulerOf: [ObjectIdentifier: Scheduler] = [:]
+        for (index, scheduler) in schedulers.enumerated() {
+            guard optimizers.contains(where: { $0 === scheduler.optimizer }),
+                schedulerOf.updateValue(scheduler, forKey: ObjectIdentifier(scheduler.optimizer)) == nil
+            else { throw TrainerError.misplacedSchedule(index) }
+        }
         let all = module.parameters()
         let strays = all.filter { owner[ObjectIdentifier($0)] == nil }
         return optimizers.enumerated().map { index, optimizer in
             // With one optimizer nothing is switched on and off: a stray costs its gradient and no more.
             let others = optimizers.count == 1 ? [] : all.filter { owner[ObjectIdentifier($0)] != index }
-            return OptimizerSlot(index, optimizer, others: others, strays: strays)
+            let scheduler = schedulerOf[ObjectIdentifier(optimizer)]
+            return OptimizerSlot(index, optimizer, scheduler, others: others, strays: strays)
         }
     }
 

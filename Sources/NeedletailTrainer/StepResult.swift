@@ -30,6 +30,8 @@ public struct StepResult: Sendable, Equatable {
     public internal(set) var gradientNorm: Double
     /// The loss scale that the gradients carried, 1 in modes without one.
     public internal(set) var scale: Double
+    /// The learning rate that the step was tried with, for each group of each optimizer.
+    public internal(set) var learningRates: [Double] = []
 
     /// Whether any optimizer has updated its parameters.
     public var isApplied: Bool { outcomes.contains(.applied) }

@@ -39,9 +39,10 @@ extension Trainer {
         trainingBatchCount = train.batchCount
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         let scale = configuration.lossScale ?? (policy.needsLossScale ? .dynamic() : nil)
+        let optimizers = module.configureOptimizers()
         step = try TrainingStep(
-            module, optimizers: module.configureOptimizers(), scaler: scale.map { try LossScaler($0) },
-            configuration: configuration, hooks: self)
+            module, optimizers: optimizers, schedulers: module.configureSchedules(for: optimizers),
+            scaler: scale.map { try LossScaler($0) }, configuration: configuration, hooks: self)
         state = TrainerState()
         state.consecutiveSkips = step!.slots.map { _ in 0 }
         shouldStop = false
@@ -80,11 +81,11 @@ extension Trainer {
             }
         }
         guard state.batchInEpoch >= trainingBatchCount else { return }
+        var means: [String: Double]?  // of a validation that has run
         if let validation, (state.epoch + 1) % configuration.checkValEveryNEpochs == 0 {
-            try evaluate(.validate, module, validation) { try module.validationStep($0, $1) }
+            means = try evaluate(.validate, module, validation) { try module.validationStep($0, $1) }
         }
         module.metrics = trainingMetrics
-        isEpochComplete = true
         trainingMetrics.phase = .epochHook
         trainingMetrics.beginBatch(weight: 1)
         for callback in early { try callback.onTrainEpochEnd(self, module) }
@@ -92,11 +93,26 @@ extension Trainer {
         trainingMetrics.endBatch(counts: true)
         trainingMetrics.phase = .trainingStep
         try log(.epoch, trainingMetrics.epochMetrics)
+        try moveSchedules(with: means ?? [:], mayWait: validation != nil && means == nil)
+        isEpochComplete = true  // a checkpoint from here on begins with the next epoch
         for callback in late { try callback.onTrainEpochEnd(self, module) }
         state.epoch += 1
         state.batchInEpoch = 0
         isEpochComplete = false
         trainingMetrics.beginEpoch()
+    }
+
+    /// Ends an epoch for the schedules that go by epochs, and gives a monitored metric to those that need one.
+    ///
+    /// - Parameter mayWait: whether the metric may be one of a validation that has not run in this epoch.
+    private func moveSchedules(with validation: [String: Double], mayWait: Bool) throws {
+        let means = validation.merging(trainingMetrics.epochMetrics) { $1 }
+        for case let scheduler? in step!.slots.map(\.scheduler) {
+            if let monitor = scheduler.monitor, means[monitor] == nil, !mayWait {
+                throw TrainerError.monitorNotLogged(monitor, logged: means.keys.sorted())
+            }
+            scheduler.epochEnded(metric: scheduler.monitor.flatMap { means[$0] })
+        }
     }
 
     /// One batch: hooks, THE step, metrics.
@@ -120,9 +136,16 @@ extension Trainer {
         for callback in late { try callback.onTrainBatchEnd(self, module, result, batch, index) }
     }
 
-    /// Writes what was logged by step, with the loss scale where there is one.
+    /// Writes what was logged by step, with the learning rates, and the loss scale where there is one.
+    ///
+    /// The rates are those of this step: `lr`, or `lr-0`, `lr-1`, … where there are several groups or optimizers.
     private func logStep(_ result: StepResult) throws {
         var values = trainingMetrics.stepMetrics
+        let rates = result.learningRates
+        for (index, rate) in rates.enumerated() {
+            let name = rates.count == 1 ? "lr" : "lr-\(index)"
+            if !values.contains(where: { $0.name == name }) { values.append((name, rate)) }  // the module's own wins
+        }
         if let lossScale {
             values.append(("amp/scale", Double(lossScale)))
             values.append(("amp/skipped_total", Double(state.skippedSteps)))

@@ -36,6 +36,15 @@ public final class Trainer {
     public var precision: Precision? { policy?.precision }
     /// What precision `auto` has measured in the last fit that was not resumed; nil in other precisions.
     public internal(set) var precisionTimings: PrecisionTimings?
+    /// How many steps an epoch has: batches by accumulation windows.
+    public var stepsPerEpoch: Int {
+        let window = configuration.accumulateGradBatches
+        return (trainingBatchCount + window - 1) / window
+    }
+    /// How many steps the running fit applies where none is skipped: what a schedule over the whole run spans.
+    public var plannedSteps: Int? {
+        [configuration.maxEpochs.map { $0 * stepsPerEpoch }, configuration.maxSteps].compactMap { $0 }.min()
+    }
     /// The loss scaler of the last or running fit; nil in modes without one.
     public var scaler: LossScaler? { step?.scaler ?? lastScaler }
     /// The current loss scale; nil in modes without one.

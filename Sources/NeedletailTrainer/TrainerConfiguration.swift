@@ -91,6 +91,8 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case noOptimizer
     /// Two optimizers own one parameter.
     case sharedParameter(String, optimizers: (Int, Int))
+    /// This one of `configureSchedules(for:)` is of an optimizer that has one already, or of none of the module's.
+    case misplacedSchedule(Int)
     /// `lossWeight(of:)` returned a negative or non-finite number.
     case badLossWeight(Double, batch: Int)
     /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
@@ -111,6 +113,9 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
         case .noOptimizer: "configureOptimizers() returned no optimizer, expected at least one"
         case .sharedParameter(let name, let optimizers):
             "parameter \(name) belongs to optimizer \(optimizers.0) and to optimizer \(optimizers.1), expected one owner"
+        case .misplacedSchedule(let index):
+            "schedule \(index) of configureSchedules(for:) is of an optimizer that has a schedule already, or of none that "
+                + "configureOptimizers() returned; expected at most one for each of them: use SequentialSchedule for several"
         case .badLossWeight(let weight, let batch):
             "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
         case .noStepBoundary:

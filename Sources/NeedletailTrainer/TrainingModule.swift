@@ -55,6 +55,15 @@ open class TrainingModule: Module {
         fatalError("\(type(of: self)) must override configureOptimizers()")
     }
 
+    /// The learning-rate schedules of the optimizers, at most one for each; none where it is not overridden.
+    ///
+    ///     override func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] {
+    ///         [try Scheduler(CosineAnnealing(steps: trainer?.plannedSteps ?? 1000), of: optimizers[0])]
+    ///     }
+    ///
+    /// The trainer moves a schedule by step where its optimizer's step was applied and by epoch where one was in it.
+    open func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] { [] }
+
     /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
     ///
     /// Override it where terms are not samples (tokens, unignored targets). A batch of weight 0 is left out and counted.

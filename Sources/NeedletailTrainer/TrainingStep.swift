@@ -6,8 +6,8 @@ import NeedletailTensor
 /// One training step over all optimizers.
 ///
 /// Its order: forward -> forget gradients (first batch of a window) -> scale and backward -> finite check and unscale ->
-/// hook, which sees unscaled and unclipped gradients -> clip -> update or skip -> loss scale, once a batch -> counters, only
-/// for what was applied. Metrics, callbacks and checkpoints follow in the trainer.
+/// hook, which sees unscaled and unclipped gradients -> clip -> update or skip -> loss scale, once a batch -> schedules and
+/// counters, only for what was applied. Metrics, callbacks and checkpoints follow in the trainer.
 ///
 /// Accumulation: a window of k batches with weights w_i (samples, tokens) must give the gradient of
 /// Σ w_i·loss_i / Σ w_i, but Σ w_i is known only at its end. Batch i is therefore seeded with scale · w_i / (w_1·k), which
@@ -24,8 +24,8 @@ final class TrainingStep {
     var scaler: LossScaler?
 
     init(
-        _ module: TrainingModule, optimizers: [Optimizer], scaler: LossScaler?, configuration: TrainerConfiguration,
-        hooks: any TrainingHooks
+        _ module: TrainingModule, optimizers: [Optimizer], schedulers: [Scheduler] = [], scaler: LossScaler?,
+        configuration: TrainerConfiguration, hooks: any TrainingHooks
     ) throws {
         self.module = module
         self.hooks = hooks
@@ -33,7 +33,7 @@ final class TrainingStep {
         accumulation = configuration.accumulateGradBatches
         clipping = configuration.gradientClip
         nonFinite = configuration.nonFinite
-        slots = try OptimizerSlot.slots(for: optimizers, of: module)
+        slots = try OptimizerSlot.slots(for: optimizers, schedulers, of: module)
     }
 
     /// Runs batch `index` of the epoch. `closesWindow`: it is the last of its accumulation window.
@@ -59,6 +59,7 @@ final class TrainingStep {
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
         }
+        result.learningRates = slots.flatMap { slot in slot.optimizer.groups.map(\.learningRate) }
         if closesWindow { try finish(result) }
         return result
     }
@@ -76,7 +77,7 @@ final class TrainingStep {
         return .applied
     }
 
-    /// The scale once a batch, counters only for what was applied, and the end of training where it diverges.
+    /// The scale once a batch, schedules and counters only for what was applied, and the end of training where it diverges.
     private func finish(_ result: StepResult) throws {
         var state = hooks.state
         var failing: (reason: StepResult.SkipReason, skips: Int)?  // of the optimizer that fails for longest
@@ -89,7 +90,10 @@ final class TrainingStep {
                 if state.consecutiveSkips[slot] > failing?.skips ?? 0 {
                     failing = (reason, state.consecutiveSkips[slot])
                 }
-            default: state.consecutiveSkips[slot] = 0
+            case .applied:
+                state.consecutiveSkips[slot] = 0
+                slots[slot].scheduler?.stepWasApplied()
+            case .accumulated: state.consecutiveSkips[slot] = 0
             }
         }
         if result.isApplied { state.globalStep += 1 }

@@ -24,6 +24,10 @@ import Testing
             "train --precision fp8",
             "train --precision 16-MIXED",
             "train --accumulate 0",
+            "train --schedule sine",
+            "train --warmup-steps -1",
+            "train --schedule-steps 0",
+            "train --quiet --schedule cosine --warmup-steps 30 --schedule-steps 30",
             "train --clip -1",
             "train --clip value:",
             "train --seed -1",
@@ -66,6 +70,7 @@ import Testing
         for option in [
             "data", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "precision", "accumulate", "clip",
             "seed", "threads", "init", "checkpoint", "resume", "metrics", "max-steps", "no-shuffle", "validation",
+            "schedule", "warmup-steps", "schedule-steps",
         ] {
             #expect(help.contains("--\(option)"))
         }

@@ -86,6 +86,31 @@ import Testing
         #expect(resumed.complaint.contains("goes on in \(mode)") && !resumed.output.contains("precision auto"))
     }
 
+    /// The rates of each schedule over 20 steps, of which the run takes 8, stops, and takes the rest.
+    @Test(arguments: ["constant", "cosine", "linear", "step", "one-cycle"])
+    func schedulesSetTheRateAndGoOnAfterAStop(schedule: String) throws {
+        let scratch = try Scratch()
+        let common =
+            "train --quiet --seed 3 --hidden 32 --epochs 1 --precision 16-mixed --learning-rate 0.01 --schedule \(schedule) "
+            + "--warmup-steps 4 --schedule-steps 20"
+        func rates(_ arguments: String) throws -> [Double] {
+            let metrics = scratch.path("metrics.jsonl")
+            _ = try Needletail.succeeds("\(common) --metrics \(metrics) \(arguments)")
+            return try events(metrics).compactMap { $0["learning_rate"] as? Double }
+        }
+        let whole = try rates("--max-steps 20 --checkpoint \(scratch.path("whole"))")
+        #expect(whole.count == 20 && whole[4] == 0.01 && whole[..<4].allSatisfy { $0 < 0.01 })
+        #expect(whole[..<5] == whole[..<5].sorted()[...])
+        #expect(schedule == "constant" ? whole[19] == 0.01 : whole[19] < 0.002)
+        let stopped = "--checkpoint \(scratch.path("stopped"))"
+        let first = try rates("--max-steps 8 \(stopped)")
+        let rest = try rates("--max-steps 20 --resume last \(stopped)")
+        #expect(first + rest == whole)
+        #expect(try scratch.files(below: "whole/last") == scratch.files(below: "stopped/last"))
+        let inspected = try Needletail.succeeds("inspect \(scratch.path("whole"))").output
+        #expect(inspected.contains("by step, count 20"))
+    }
+
     @Test func seedsDiffer() throws {
         let scratch = try Scratch()
         for seed in [1, 2] {

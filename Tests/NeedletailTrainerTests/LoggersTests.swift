@@ -101,9 +101,10 @@ import Testing
         }
         #expect(
             shape == [
-                "step 0 2 plain=1.0 both_step=1.0", "epoch 0 3 val=\(mean)",
+                "step 0 2 plain=1.0 both_step=1.0 lr=0.1", "epoch 0 3 val=\(mean)",
                 "epoch 0 3 both_epoch=\(mean) epoch=\(mean) end=7.0",
-                "step 1 4 plain=0.0 both_step=0.0", "step 1 6 plain=2.0 both_step=2.0", "epoch 1 6 val=\(mean)",
+                "step 1 4 plain=0.0 both_step=0.0 lr=0.1", "step 1 6 plain=2.0 both_step=2.0 lr=0.1",
+                "epoch 1 6 val=\(mean)",
                 "epoch 1 6 both_epoch=\(mean) epoch=\(mean) end=7.0",
             ])
         #expect(try trainer.test(module, loader) == ["test": mean])

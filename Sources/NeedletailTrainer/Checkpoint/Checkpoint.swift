@@ -87,9 +87,13 @@ public struct Checkpoint {
     public var hyperparameters: [String: JSONValue] { content.hyperparameters }
     /// The latest metrics.
     public var metrics: [String: Double] { content.metrics }
-    /// Each optimizer's kind and the options of its groups.
+    /// Each optimizer's kind and the options of its groups, with the learning rates that a schedule begins from.
     public var optimizers: [(kind: String, groups: [JSONValue])] {
         content.optimizers.map { ($0.kind, $0.groups) }
+    }
+    /// Each schedule with its options, and how many steps (epochs, reductions) it has counted.
+    public var schedules: [(optimizer: Int, schedule: String, interval: Scheduler.Interval, count: Int)] {
+        (content.schedules ?? []).map { ($0.optimizer, $0.options, $0.interval, $0.state.count) }
     }
     /// The kernels that computed it, such as `avx512`.
     public var kernelRow: String { content.kernelRow }

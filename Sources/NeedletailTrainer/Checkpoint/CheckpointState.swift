@@ -31,6 +31,15 @@ struct CheckpointState: Codable {
         var groups: [JSONValue]
     }
 
+    /// The schedule of an optimizer: what it is, and where it was.
+    struct ScheduleRecord: Codable, Equatable {
+        var optimizer: Int
+        var kind: String
+        var options: String
+        var interval: Scheduler.Interval
+        var state: ScheduleState
+    }
+
     var formatVersion = CheckpointState.currentVersion
     var precision: Precision
     var kernelRow: String
@@ -38,6 +47,7 @@ struct CheckpointState: Codable {
     var scaler: LossScaler?
     var loader: LoaderRecord?
     var optimizers: [OptimizerRecord]
+    var schedules: [ScheduleRecord]?  // nil: written before there were any
     var random: [String: SeededGenerator]
     var hyperparameters: [String: JSONValue]
     var module: [String: JSONValue]
@@ -91,7 +101,8 @@ struct CheckpointState: Codable {
 
     init(
         precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
-        optimizers: [OptimizerRecord], random: [String: SeededGenerator], hyperparameters: [String: JSONValue],
+        optimizers: [OptimizerRecord], schedules: [ScheduleRecord], random: [String: SeededGenerator],
+        hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
         epochSums: [MetricStore.Sums]
     ) {
@@ -101,6 +112,7 @@ struct CheckpointState: Codable {
         self.scaler = scaler
         self.loader = loader
         self.optimizers = optimizers
+        self.schedules = schedules
         self.random = random
         self.hyperparameters = hyperparameters
         self.module = module

@@ -15,7 +15,8 @@ extension Trainer {
         var content = CheckpointState(
             precision: try chosenPolicy().precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
             scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
-            optimizers: try step.slots.map { try $0.savedOptions() }, random: module.randomStates(),
+            optimizers: try step.slots.map { try $0.savedOptions() },
+            schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
             epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
         try module.onSaveCheckpoint(&content.module)
@@ -66,6 +67,13 @@ extension Trainer {
         guard content.optimizers.count == step.slots.count, position.consecutiveSkips.count == step.slots.count else {
             throw mismatch("it has \(content.optimizers.count) optimizers, the module \(step.slots.count)")
         }
+        let schedules = step.slots.compactMap(\.savedSchedule), saved = content.schedules ?? []
+        guard saved.map(\.identity) == schedules.map(\.identity) else {
+            func list(_ records: [CheckpointState.ScheduleRecord]) -> String {
+                records.isEmpty ? "none" : records.map(\.identity).joined(separator: ", ")
+            }
+            throw mismatch("found the schedules \(list(saved)), the module has \(list(schedules))")
+        }
         do {
             try module.load(stateDictionary: checkpoint.model)
             try module.setRandomStates(content.random)
@@ -80,6 +88,7 @@ extension Trainer {
                         "optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given"
                     )
                 }
+                try restoreSchedule(of: slot, content, checkpoint.path)
             }
             restoreScaler(content, checkpoint.path, here: try chosenPolicy().precision)
         } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
@@ -95,6 +104,18 @@ extension Trainer {
             notice(
                 "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "
                     + "\(KernelInfo.activeRow): it goes on, but not with the bits of the uninterrupted run")
+        }
+    }
+
+    private func restoreSchedule(of slot: OptimizerSlot, _ content: CheckpointState, _ path: String) throws {
+        guard let given = slot.savedSchedule,
+            let saved = content.schedules?.first(where: { $0.optimizer == slot.index })
+        else { return }
+        try slot.scheduler?.restore(saved.state)
+        if saved.options != given.options {
+            notice(
+                "optimizer \(slot.index) goes on with the schedule given, \(given.options), not with that of checkpoint "
+                    + "\(path), \(saved.options)")
         }
     }
 
@@ -129,11 +150,27 @@ extension Trainer {
 }
 
 extension OptimizerSlot {
-    /// The optimizer's kind and each group's options.
+    /// The optimizer's kind and each group's own options: learning rates as they would be without a schedule.
     func savedOptions() throws -> CheckpointState.OptimizerRecord {
-        .init(
-            kind: String(describing: type(of: optimizer)),
-            groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) })
+        try withOwnOptions {
+            .init(
+                kind: String(describing: type(of: optimizer)),
+                groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) })
+        }
+    }
+
+    /// What the schedule is, and where it is; nil where there is none.
+    var savedSchedule: CheckpointState.ScheduleRecord? {
+        scheduler.map {
+            .init(
+                optimizer: index, kind: String(describing: type(of: $0.schedule)),
+                options: String(describing: $0.schedule), interval: $0.interval, state: $0.state)
+        }
+    }
+
+    private func withOwnOptions<R>(_ body: () throws -> R) rethrows -> R {
+        guard let scheduler else { return try body() }
+        return try scheduler.withOwnOptions(body)
     }
 
     /// Takes back what ``savedOptions()`` gave; returns whether anything was different before.
@@ -149,7 +186,7 @@ extension OptimizerSlot {
         for (group, saved) in zip(optimizer.groups, saved.groups) {
             options.append(try OptimizerSlot.decode(saved, like: group.options))
         }
-        for (group, options) in zip(optimizer.groups, options) { group.options = options }
+        withOwnOptions { for (group, options) in zip(optimizer.groups, options) { group.options = options } }
         return true
     }
 
@@ -160,6 +197,11 @@ extension OptimizerSlot {
         try options.validate()
         return options
     }
+}
+
+extension CheckpointState.ScheduleRecord {
+    /// What must be equal for the state to mean the same.
+    var identity: String { "\(kind) by \(interval) of optimizer \(optimizer)" }
 }
 
 /// The checkpoint's optimizer is another one than the module's.
