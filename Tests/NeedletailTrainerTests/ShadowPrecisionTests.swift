@@ -172,5 +172,9 @@ private final class Alternating: SmallClassifier {
         for parameter in module.parameters() {
             #expect(parameter.storageType == .float32 && parameter.computeType == .bfloat16)
         }
+        // The run's own forward pass has drawn a mask, the shadow none: generators stand where the run left them.
+        let control = SmallClassifier()
+        _ = control.logits(try Points(4).batch(Array(0..<4), dtype: .float32))
+        #expect(module.drop.generator == control.drop.generator)
     }
 }
