@@ -83,4 +83,21 @@ import Testing
         }
         #expect(run(hide: false) == run(hide: true))
     }
+
+    /// Weight and bias of any two types: an override may keep one of them in another. Integers this small are exact in all.
+    @Test func linearTakesABiasOfAnotherType() throws {
+        let x = Tensor([1, -2, 3, 0, 2, 1] as [Float], shape: [2, 3])
+        for weightType in floatingTypes {
+            for biasType in floatingTypes {
+                let weight = Parameter(Tensor([1, 0, -1, 2, 1, 1] as [Float], shape: [2, 3]).cast(to: weightType))
+                let bias = Parameter(Tensor([5, -3] as [Float]).cast(to: biasType))
+                let y = linear(x, weight: weight.value, bias: bias.value)
+                y.sum().backward()
+                #expect(
+                    y.dtype == weightType && y.scalars(as: Float.self) == [3, 0, 4, 0], "\(weightType) \(biasType)")
+                #expect(weight.gradient?.scalars(as: Float.self) == [1, 0, 4, 1, 0, 4], "\(weightType) \(biasType)")
+                #expect(bias.gradient?.scalars(as: Float.self) == [2, 2], "\(weightType) \(biasType)")
+            }
+        }
+    }
 }

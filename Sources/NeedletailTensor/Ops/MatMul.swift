@@ -78,6 +78,8 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
         "linear: bias shape \(bias?.shape ?? []) and weight shape \(weight.shape): the bias must be [\(weight.shape[0])]"
     )
     let x = x.cast(to: weight.dtype)
+    // The kernels add a bias of any type but across float64's border.
+    let bias = bias.map { ($0.dtype == .float64) == (weight.dtype == .float64) ? $0 : $0.cast(to: weight.dtype) }
     let plainWeight = weight.detached()
     let outputs = weight.shape[0], inputs = weight.shape[1]
     let plainInput = x.detached().reshape([x.shape.dropLast().reduce(1, *), inputs])
