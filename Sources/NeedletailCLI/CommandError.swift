@@ -37,6 +37,7 @@ extension CommandError {
         case let error as TrainingDiverged: self = .diverged("\(error)")
         case let error as TrainerError: self = .usage("\(error)")
         case let error as ScheduleError: self = .usage("\(error)")
+        case let error as PrecisionError: self = .usage("\(error)")
         case let error as CheckpointError:
             if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
         case is AtomicFileError: self = .output("\(error)")

@@ -16,6 +16,7 @@ struct InspectCommand: ParsableCommand {
         print("checkpoint      \(checkpoint.path)")
         print("format          \(checkpoint.formatVersion)")
         print("precision       \(checkpoint.precision.rawValue)")
+        if !checkpoint.precisionOverrides.list.isEmpty { print("kept types      \(checkpoint.precisionOverrides)") }
         print("kernels         \(checkpoint.kernelRow)")
         print("position        epoch \(state.epoch), batch \(state.batchInEpoch)")
         print("steps           \(state.globalStep) applied, \(state.skippedSteps) skipped")

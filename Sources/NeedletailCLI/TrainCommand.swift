@@ -50,6 +50,15 @@ struct TrainCommand: ParsableCommand {
                 + "32-true, bf16-mixed and 16-mixed on this model and CPU and takes the fastest."))
     var precision: PrecisionChoice = .mode(.float32)
 
+    @Option(
+        help: ArgumentHelp(
+            "The type of the parameters whose names match, such as 'layer3.*=float32'; repeatable, the first match decides.",
+            valueName: "PATTERN=TYPE"),
+        transform: { text in
+            do { return try PrecisionPolicy.Override(parsing: text) } catch { throw ValidationError("\(error)") }
+        })
+    var keep: [PrecisionPolicy.Override] = []
+
     @Option(help: "Batches whose gradients are added up before a step.")
     var accumulate = 1
 
@@ -137,8 +146,10 @@ struct TrainCommand: ParsableCommand {
         var generator = SeededGenerator(seed: seed)
         let model = try ImageClassifier(configuration, using: &generator)
         if let path = self.`init` {
-            // First the types, so that float64 weights reach a float64 run unrounded; auto's modes all store float32.
-            if case .mode(let mode) = precision { try PrecisionPolicy(mode).apply(to: model) }
+            // First the types, so that float64 weights reach a float64 run unrounded. A mixed mode stores every parameter
+            // at least as wide as any mode that auto may take.
+            let mode = if case .mode(let mode) = precision { mode } else { Precision.mixedBFloat16 }
+            try PrecisionPolicy(mode, overrides: PrecisionOverrides(keep)).apply(to: model)
             do { try model.load(stateDictionary: SafeTensorsFile.read(path).tensors) } catch {
                 throw CommandError.data("--init \(path): \(error)")
             }
@@ -148,6 +159,7 @@ struct TrainCommand: ParsableCommand {
 
     private func makeTrainer(_ metrics: MetricsFile) -> Trainer {
         Trainer(maxEpochs: epochs, maxSteps: maxSteps, precision: precision) {
+            $0.precisionOverrides = PrecisionOverrides(keep)
             $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
             $0.enableProgressBar = !quiet

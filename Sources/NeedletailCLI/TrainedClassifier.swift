@@ -17,7 +17,7 @@ struct TrainedClassifier {
         var generator = SeededGenerator(seed: 0)
         model = try ImageClassifier(configuration, using: &generator)
         // First the types: a float64 run's parameters would else be rounded to float32 on the way in.
-        try PrecisionPolicy(checkpoint.precision).apply(to: model)
+        try checkpoint.policy.apply(to: model)
         try model.load(stateDictionary: checkpoint.model)
     }
 
@@ -31,6 +31,7 @@ struct TrainedClassifier {
     /// A trainer that runs the model in the precision in which it was trained, and prints nothing.
     func trainer() -> Trainer {
         Trainer(precision: checkpoint.precision) {
+            $0.precisionOverrides = checkpoint.precisionOverrides
             $0.enableProgressBar = false
             $0.enableModelSummary = false
         }

@@ -1,6 +1,5 @@
 // Every option of a Trainer, with Lightning's names and meanings.
 public import NeedletailOptim
-public import NeedletailTensor
 
 /// The options of a ``Trainer``.
 ///
@@ -16,7 +15,7 @@ public struct TrainerConfiguration {
     /// In which precision everything runs: a mode, or ``PrecisionChoice/auto``.
     public var precision: PrecisionChoice
     /// Types for parameters by pattern, such as `["head.*": .float32]`; the first match decides.
-    public var precisionOverrides: KeyValuePairs<String, DType> = [:]
+    public var precisionOverrides: PrecisionOverrides = [:]
     /// How many batches share one update.
     public var accumulateGradBatches = 1
     /// How gradients are clipped, if at all.

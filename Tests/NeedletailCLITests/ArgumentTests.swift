@@ -23,6 +23,9 @@ import Testing
             "train --learning-rate nan",
             "train --precision fp8",
             "train --precision 16-MIXED",
+            "train --keep layer3.*",
+            "train --keep layer3.*=int8",
+            "train --keep layer9.*=float32",
             "train --accumulate 0",
             "train --schedule sine",
             "train --warmup-steps -1",
@@ -57,6 +60,13 @@ import Testing
         }
     }
 
+    @Test func keepErrorsListTypesAndLayers() throws {
+        let type = try Needletail(["train", "--keep", "layer3.*=int8"])
+        for name in ["float64", "float32", "float16", "bfloat16"] { #expect(type.complaint.contains(name)) }
+        let layer = try Needletail(["train", "--quiet", "--keep", "layer9.*=float32"])
+        for name in ["layer9.*", "layer1", "layer2", "layer3"] { #expect(layer.complaint.contains(name)) }
+    }
+
     @Test(arguments: ["", "train", "evaluate", "predict", "inspect", "doctor"])
     func helpGoesToStandardOutput(command: String) throws {
         let run = try Needletail(command.split(separator: " ").map(String.init) + ["--help"])
@@ -68,7 +78,8 @@ import Testing
     @Test func trainHelpNamesEveryOption() throws {
         let help = try Needletail.succeeds("train --help").output
         for option in [
-            "data", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "precision", "accumulate", "clip",
+            "data", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "precision", "keep", "accumulate",
+            "clip",
             "seed", "threads", "init", "checkpoint", "resume", "metrics", "max-steps", "no-shuffle", "validation",
             "schedule", "warmup-steps", "schedule-steps",
         ] {

@@ -23,6 +23,24 @@ import Testing
         }
     }
 
+    /// Types kept for single layers are in the summary, in the checkpoint, and in force when it is evaluated.
+    @Test func keptTypesAreShownStoredAndUsed() throws {
+        let scratch = try Scratch()
+        let (run, metrics) = (scratch.path("run"), scratch.path("metrics.jsonl"))
+        let training = try Needletail.succeeds(
+            "train --epochs 1 --precision bf16-mixed --keep layer3.bias=float16 --keep layer3.*=float64 "
+                + "--checkpoint \(run) --metrics \(metrics)")
+        let row = try #require(training.output.split(separator: "\n").first { $0.hasPrefix("layer3") })
+        #expect(row.contains("float64 / float64, float32 / float16"))
+        #expect(training.output.contains("float32 / bfloat16"))
+        let inspection = try Needletail.succeeds("inspect \(run)").output
+        #expect(inspection.contains("kept types      layer3.bias=float16, layer3.*=float64"))
+        let summary = try object(
+            try #require(try String(contentsOfFile: metrics, encoding: .utf8).split(separator: "\n").last))
+        let evaluation = try object(try Needletail.succeeds("evaluate --json \(run)").output)
+        #expect(evaluation["test_loss"] as? Double == summary["test_loss"] as? Double)
+    }
+
     @Test func evaluateRefusesImagesOfAnotherSize() throws {
         let scratch = try Scratch()
         _ = try Needletail.succeeds("train --quiet --epochs 1 --checkpoint \(scratch.path("run"))")

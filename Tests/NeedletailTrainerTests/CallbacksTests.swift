@@ -1,3 +1,4 @@
+import Foundation
 import Needletail
 import Testing
 
@@ -30,13 +31,13 @@ private final class Output {
         #expect(
             ModelSummary.text(of: module, optimizers: [Adam(module.parameters())])
                 == """
-                ---------------------------------------------
-                Name   | Type   | Params  | Stored / computed
-                ---------------------------------------------
-                layer1 | Linear | 100,480 | float32 / float16
-                layer2 | Linear |  33,024 | float32 / float16
-                layer3 | Linear |   2,570 | float32 / float32
-                ---------------------------------------------
+                -------------------------------------------------------------------------------------------
+                Name   | Type   | Params  | Stored / computed | Stored bytes | Shadow  | Gradient | State
+                -------------------------------------------------------------------------------------------
+                layer1 | Linear | 100,480 | float32 / float16 |      401,920 | 200,960 |  401,920 | 803,840
+                layer2 | Linear |  33,024 | float32 / float16 |      132,096 |  66,048 |  132,096 | 264,192
+                layer3 | Linear |   2,570 | float32 / float32 |       10,280 |       0 |   10,280 |  20,560
+                -------------------------------------------------------------------------------------------
                 136,074 trainable parameters
                 0 non-trainable parameters
                 136,074 parameters in total
@@ -50,6 +51,41 @@ private final class Output {
             frozen.contains(
                 "35,722 trainable parameters\n100,352 non-trainable parameters\n136,074 parameters in total\n"))
         #expect(frozen.contains("1,088,592 bytes master, 0 shadow, 285,776 gradient, 0 optimizer state\n"))
+    }
+
+    /// A weight that two layers share is counted once, where it comes first; a layer without parameters has no bytes;
+    /// frozen parameters have neither gradient nor state, and those of no optimizer have no state.
+    @Test func summaryCountsSharedFrozenAndUnoptimizedParameters() throws {
+        final class Tied: Module {
+            let scale = Parameter(Tensor.ones([3]))
+            let first: Embedding, drop = Dropout(0.5, seed: 1), second: Embedding
+            final class Embedding: Module {
+                let table: Parameter
+                init(_ table: Parameter) { self.table = table }
+            }
+            override init() {
+                let table = Parameter(Tensor.ones([5, 2]))
+                first = Embedding(table)
+                second = Embedding(table)
+            }
+        }
+        let module = Tied()
+        try PrecisionPolicy(.bfloat16, overrides: ["scale": .float64]).apply(to: module)
+        func rows(_ optimizers: [Optimizer]) -> [String] {
+            ModelSummary.text(of: module, optimizers: optimizers).split(separator: "\n").map { line in
+                line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "|")
+            }
+        }
+        let all = rows([SGD(module.parameters(), learningRate: 0.1, momentum: 0.9)])
+        #expect(all[3] == "(own)|Tied|3|float64 / float64|24|0|24|24")
+        #expect(all[4] == "first|Embedding|10|bfloat16 / bfloat16|20|0|40|40")
+        #expect(all[5] == "drop|Dropout|0|" || all[5] == "drop|Dropout|0")
+        #expect(all[6] == "second|Embedding|0|" || all[6] == "second|Embedding|0")
+        #expect(all.last == "44 bytes master, 0 shadow, 64 gradient, 64 optimizer state")
+        module.scale.requiresGradient = false
+        let frozen = rows([SGD([module.scale], learningRate: 0.1, momentum: 0.9)])
+        #expect(frozen[3] == "(own)|Tied|3|float64 / float64|24|0|0|0")
+        #expect(frozen.last == "44 bytes master, 0 shadow, 40 gradient, 0 optimizer state")
     }
 
     @Test func fitPrintsTheSummaryAndPlainLines() throws {

@@ -86,6 +86,32 @@ import Testing
         }
     }
 
+    @Test func overridesAreParsedAndAMissSaysWhatLayersThereAre() throws {
+        let parsed = try PrecisionPolicy.Override(parsing: "head.*=float32")
+        #expect(parsed == .init(pattern: "head.*", type: .float32) && "\(parsed)" == "head.*=float32")
+        #expect(try PrecisionPolicy.Override(parsing: "a=b=bfloat16") == .init(pattern: "a=b", type: .bfloat16))
+        let errors: [(String, PrecisionError)] = [
+            ("head.*", .notAnOverride("head.*")), ("", .notAnOverride("")), ("=float32", .notAnOverride("=float32")),
+            ("head.*=", .notFloatingPoint(pattern: "head.*", type: "")),
+            ("head.*=int64", .notFloatingPoint(pattern: "head.*", type: "int64")),
+            ("head.*=fp32", .notFloatingPoint(pattern: "head.*", type: "fp32")),
+        ]
+        for (text, error) in errors {
+            #expect(throws: error) { try PrecisionPolicy.Override(parsing: text) }
+            #expect(error.description.contains("float64, float32, float16 and bfloat16"))
+        }
+        let miss = #expect(throws: PrecisionError.self) {
+            try PrecisionPolicy(.float32, overrides: ["tail.*": .float16]).apply(to: SmallClassifier())
+        }
+        #expect(
+            miss?.description == """
+                the precision override 'tail.*' matches no parameter; the layers are hidden (weight, bias), \
+                head (weight, bias)
+                """)
+        #expect(PrecisionOverrides([]) == [:] && "\(PrecisionOverrides([]))" == "none")
+        #expect("\(["a": .float32, "b.?": .bfloat16] as PrecisionOverrides)" == "a=float32, b.?=bfloat16")
+    }
+
     @Test func patterns() {
         let table: [(String, String, Bool)] = [
             ("head.weight", "head.*", true), ("head", "head.*", false), ("a.head.weight", "head.*", false),

@@ -120,6 +120,29 @@ private func differences(_ a: String, _ b: String) -> [String] {
             error?.description.contains("batches of 4") == true && error?.description.contains("batches of 5") == true)
     }
 
+    /// A checkpoint says which parameters had types of their own; resuming with others says so, with the same ones not.
+    @Test func precisionOverridesAreKept() throws {
+        let directory = try TemporaryDirectory()
+        func run(_ epochs: Int, _ overrides: PrecisionOverrides, resume: ResumePoint? = nil) throws -> Trainer {
+            let trainer = quietTrainer(maxEpochs: epochs, precision: .mixedBFloat16) {
+                $0.precisionOverrides = overrides
+                $0.rootDirectory = directory.path
+            }
+            try trainer.fit(SmallClassifier(), train: DataLoader(Points(12), batchSize: 4), resume: resume)
+            return trainer
+        }
+        let overrides: PrecisionOverrides = ["head.bias": .float16, "head.*": .float64]
+        _ = try run(1, overrides)
+        let checkpoint = try Checkpoint(directory("checkpoints/last"))
+        #expect(checkpoint.precisionOverrides == overrides && checkpoint.policy.precision == .mixedBFloat16)
+        #expect(checkpoint.model["head.weight"]?.dtype == .float64 && checkpoint.model["head.bias"]?.dtype == .float32)
+        #expect(try run(2, overrides, resume: .last).notices.isEmpty)
+        let notices = try run(3, [:], resume: .last).notices
+        #expect(notices.count == 1 && notices.contains { $0.contains("head.bias=float16, head.*=float64") })
+        #expect(try Checkpoint(directory("checkpoints/last")).precisionOverrides == [:])
+        #expect(!text(directory("checkpoints/last/state.json")).contains("precisionOverrides"))
+    }
+
     @Test func aModulesOwnStateIsKept() throws {
         final class Counting: Regression {
             var calls = 0

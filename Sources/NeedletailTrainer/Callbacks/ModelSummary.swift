@@ -14,77 +14,100 @@ public final class ModelSummary: Callback {
         console.write(ModelSummary.text(of: module, optimizers: trainer.step?.slots.map(\.optimizer) ?? []))
     }
 
-    /// The summary: a row for each module that holds parameters or has no sub-modules, then totals and exact bytes.
+    /// The summary: a row for each module that holds parameters or has no sub-modules, then totals; bytes are exact.
     ///
-    /// Parameters are counted as elements. Gradients and optimizer state exist for trainable parameters only; the state is
-    /// that of `optimizers`.
+    /// Parameters are counted as elements, a shared one where it comes first. Shadows are the rounded copies that layers
+    /// compute with; gradients and optimizer state exist for trainable parameters only; the state is that of `optimizers`.
     public static func text(of module: Module, optimizers: [Optimizer] = []) -> String {
-        let named = module.namedParameters()
-        var rows = [["Name", "Type", "Params", "Stored / computed"]]
-        for (name, part) in module.namedModules() where !name.isEmpty {
+        let moments = momentCounts(optimizers)
+        var seen: Set<ObjectIdentifier> = []
+        var rows = [["Name", "Type", "Params", "Stored / computed", "Stored bytes", "Shadow", "Gradient", "State"]]
+        for (name, part) in module.namedModules() {
             var own: [Parameter] = []
             var hasModules = false
             for member in part.members() {
                 switch member {
-                case .parameter(_, let parameter): own.append(parameter)
+                case .parameter(_, let parameter):
+                    if seen.insert(ObjectIdentifier(parameter)).inserted { own.append(parameter) }
                 case .module: hasModules = true
                 }
             }
-            if !own.isEmpty || !hasModules { rows.append(row(name, part, own)) }
+            guard !own.isEmpty || (!hasModules && !name.isEmpty) else { continue }
+            rows.append(row(name.isEmpty ? "(own)" : name, part, own, moments))
         }
-        let roots = module.members().compactMap { if case .parameter(_, let parameter) = $0 { parameter } else { nil } }
-        if !roots.isEmpty { rows.insert(row("(own)", module, roots), at: 1) }
-        return table(rows) + totals(named.map(\.parameter), optimizers)
+        return table(rows) + totals(module.parameters(), moments)
     }
 
-    private static func row(_ name: String, _ module: Module, _ own: [Parameter]) -> [String] {
+    /// How many state tensors each optimized parameter has.
+    private static func momentCounts(_ optimizers: [Optimizer]) -> [ObjectIdentifier: Int] {
+        var counts: [ObjectIdentifier: Int] = [:]
+        for optimizer in optimizers {
+            for group in optimizer.groups {
+                let count = optimizer.momentNames(in: group).count
+                for parameter in group.parameters { counts[ObjectIdentifier(parameter)] = count }
+            }
+        }
+        return counts
+    }
+
+    /// Bytes that training keeps for parameters.
+    private struct Bytes {
+        var stored = 0, shadow = 0, gradient = 0, state = 0
+
+        init(_ parameters: [Parameter], _ moments: [ObjectIdentifier: Int]) {
+            for parameter in parameters {
+                let count = elements(of: parameter)
+                stored += count * parameter.storageType.byteCount
+                if parameter.computeType != parameter.storageType { shadow += count * parameter.computeType.byteCount }
+                guard parameter.requiresGradient else { continue }
+                let accumulated = count * parameter.storageType.accumulationType.byteCount
+                gradient += accumulated
+                state += accumulated * moments[ObjectIdentifier(parameter), default: 0]
+            }
+        }
+    }
+
+    private static func row(
+        _ name: String, _ module: Module, _ own: [Parameter], _ moments: [ObjectIdentifier: Int]
+    ) -> [String] {
         var types: [String] = []
         for parameter in own {
             let text = "\(parameter.storageType) / \(parameter.computeType)"
             if !types.contains(text) { types.append(text) }
         }
         let count = own.reduce(0) { $0 + elements(of: $1) }
+        let bytes = Bytes(own, moments)
         return [
             name, String(describing: type(of: module)), own.isEmpty ? "0" : grouped(count),
             types.joined(separator: ", "),
-        ]
+        ] + (own.isEmpty ? [] : [bytes.stored, bytes.shadow, bytes.gradient, bytes.state]).map(grouped)
     }
 
     private static func table(_ rows: [[String]]) -> String {
-        let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        let rule = String(repeating: "-", count: widths.reduce(0, +) + 9) + "\n"
+        let columns = rows[0].count
+        let widths = (0..<columns).map { column in rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
+        let rule = String(repeating: "-", count: widths.reduce(0, +) + 3 * (columns - 1)) + "\n"
         var text = rule
         for (index, row) in rows.enumerated() {
             let cells = row.enumerated().map { column, cell in
                 let padding = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 2 && index > 0 ? padding + cell : cell + padding
+                return (column == 2 || column > 3) && index > 0 ? padding + cell : cell + padding
             }
             text += cells.joined(separator: " | ").trimmingTrailingSpaces + "\n" + (index == 0 ? rule : "")
         }
         return text + rule
     }
 
-    private static func totals(_ parameters: [Parameter], _ optimizers: [Optimizer]) -> String {
-        let trainable = parameters.filter(\.requiresGradient)
+    private static func totals(_ parameters: [Parameter], _ moments: [ObjectIdentifier: Int]) -> String {
         let total = parameters.reduce(0) { $0 + elements(of: $1) }
-        let learned = trainable.reduce(0) { $0 + elements(of: $1) }
-        let master = parameters.reduce(0) { $0 + elements(of: $1) * $1.storageType.byteCount }
-        let shadow = parameters.filter { $0.computeType != $0.storageType }
-            .reduce(0) { $0 + elements(of: $1) * $1.computeType.byteCount }
-        let gradient = trainable.reduce(0) { $0 + elements(of: $1) * $1.storageType.accumulationType.byteCount }
-        var state = 0
-        for group in optimizers.flatMap({ optimizer in optimizer.groups.map { (optimizer, $0) } }) {
-            let moments = group.0.momentNames(in: group.1).count
-            for parameter in group.1.parameters where parameter.requiresGradient {
-                state += moments * elements(of: parameter) * parameter.storageType.accumulationType.byteCount
-            }
-        }
+        let learned = parameters.filter(\.requiresGradient).reduce(0) { $0 + elements(of: $1) }
+        let bytes = Bytes(parameters, moments)
         return """
             \(grouped(learned)) trainable parameters
             \(grouped(total - learned)) non-trainable parameters
             \(grouped(total)) parameters in total
-            \(grouped(master)) bytes master, \(grouped(shadow)) shadow, \(grouped(gradient)) gradient, \
-            \(grouped(state)) optimizer state
+            \(grouped(bytes.stored)) bytes master, \(grouped(bytes.shadow)) shadow, \(grouped(bytes.gradient)) gradient, \
+            \(grouped(bytes.state)) optimizer state
 
             """
     }

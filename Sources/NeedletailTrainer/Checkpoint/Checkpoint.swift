@@ -79,6 +79,10 @@ public struct Checkpoint {
     public var formatVersion: Int { content.formatVersion }
     /// The precision in which the run was.
     public var precision: Precision { content.precision }
+    /// The types that single parameters had.
+    public var precisionOverrides: PrecisionOverrides { PrecisionOverrides(content.precisionOverrides ?? []) }
+    /// The precision and the overrides together: what gives a module's parameters the types that they had.
+    public var policy: PrecisionPolicy { PrecisionPolicy(precision, overrides: precisionOverrides) }
     /// Where the run was.
     public var state: TrainerState { content.trainer }
     /// The loss scale and how many steps it has been kept for; nil in modes without one.

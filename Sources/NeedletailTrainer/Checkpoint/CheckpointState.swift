@@ -42,6 +42,7 @@ struct CheckpointState: Codable {
 
     var formatVersion = CheckpointState.currentVersion
     var precision: Precision
+    var precisionOverrides: [PrecisionPolicy.Override]?  // nil: none
     var kernelRow: String
     var trainer: TrainerState
     var scaler: LossScaler?
@@ -100,13 +101,14 @@ struct CheckpointState: Codable {
     }
 
     init(
-        precision: Precision, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
+        policy: PrecisionPolicy, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
         optimizers: [OptimizerRecord], schedules: [ScheduleRecord], random: [String: SeededGenerator],
         hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
         epochSums: [MetricStore.Sums]
     ) {
-        self.precision = precision
+        precision = policy.precision
+        precisionOverrides = policy.overrides.isEmpty ? nil : policy.overrides
         self.kernelRow = kernelRow
         self.trainer = trainer
         self.scaler = scaler

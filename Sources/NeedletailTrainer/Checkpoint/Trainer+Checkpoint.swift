@@ -13,7 +13,7 @@ extension Trainer {
     public func saveCheckpoint(to path: String) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         var content = CheckpointState(
-            precision: try chosenPolicy().precision, kernelRow: KernelInfo.activeRow, trainer: resumePosition,
+            policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, trainer: resumePosition,
             scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() },
             schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
@@ -90,7 +90,14 @@ extension Trainer {
                 }
                 try restoreSchedule(of: slot, content, checkpoint.path)
             }
-            restoreScaler(content, checkpoint.path, here: try chosenPolicy().precision)
+            let policy = try chosenPolicy()
+            if PrecisionOverrides(policy.overrides) != checkpoint.precisionOverrides {
+                notice(
+                    "checkpoint \(checkpoint.path) was trained with the precision overrides "
+                        + "\(checkpoint.precisionOverrides), this run has \(PrecisionOverrides(policy.overrides)): "
+                        + "tensors are converted")
+            }
+            restoreScaler(content, checkpoint.path, here: policy.precision)
         } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
         state = position
         metrics = content.metrics

@@ -54,6 +54,8 @@ public enum PrecisionError: Error, CustomStringConvertible, Equatable {
     case unknown(String, allowed: [String])
     /// The pattern of an override matches none of the module's parameters.
     case patternMatchesNothing(pattern: String, parameters: [String])
+    /// The text is not of the form PATTERN=TYPE.
+    case notAnOverride(String)
     /// An override asks for a type that carries no gradients.
     case notFloatingPoint(pattern: String, type: String)
 
@@ -63,11 +65,33 @@ public enum PrecisionError: Error, CustomStringConvertible, Equatable {
         case .unknown(let text, let allowed):
             return "precision '\(text)' is not known; allowed are \(allowed.joined(separator: ", "))"
         case .patternMatchesNothing(let pattern, let parameters):
-            return "the precision override '\(pattern)' matches no parameter; the module has "
-                + parameters.joined(separator: ", ")
+            return "the precision override '\(pattern)' matches no parameter; the layers are "
+                + PrecisionError.layers(of: parameters)
+        case .notAnOverride(let text):
+            return "the precision override '\(text)' is not PATTERN=TYPE, such as head.*=float32; "
+                + "allowed types are float64, float32, float16 and bfloat16"
         case .notFloatingPoint(let pattern, let type):
             return "the precision override '\(pattern)' asks for \(type); "
                 + "allowed are float64, float32, float16 and bfloat16"
         }
+    }
+
+    /// Parameters by layer: `layer1 (weight, bias), layer2 (weight)`; without brackets those of the module itself.
+    private static func layers(of parameters: [String]) -> String {
+        var layers: [(name: String, members: [String])] = []
+        for parameter in parameters {
+            let dot = parameter.lastIndex(of: ".")
+            let layer = dot.map { String(parameter[..<$0]) } ?? ""
+            let member = dot.map { String(parameter[parameter.index(after: $0)...]) } ?? parameter
+            if let index = layers.firstIndex(where: { $0.name == layer }) {
+                layers[index].members.append(member)
+            } else {
+                layers.append((layer, [member]))
+            }
+        }
+        return layers.map { layer in
+            let members = layer.members.joined(separator: ", ")
+            return layer.name.isEmpty ? members : "\(layer.name) (\(members))"
+        }.joined(separator: ", ")
     }
 }

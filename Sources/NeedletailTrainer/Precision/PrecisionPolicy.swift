@@ -9,23 +9,15 @@ public import NeedletailTensor
 ///
 ///     PrecisionPolicy(.mixedFloat16, overrides: ["head.*": .float32])
 public struct PrecisionPolicy: Sendable {
-    /// A pattern over full parameter names (`*` stands for any characters, `?` for one) and the type of what matches.
-    public struct Override: Sendable, Equatable {
-        /// The pattern, such as `head.*`.
-        public var pattern: String
-        /// The compute type of matching parameters. They are stored in it too, unless it is a 16-bit type in a mixed mode.
-        public var type: DType
-    }
-
     /// The mode that this policy spells out.
     public let precision: Precision
     /// Overrides; the first whose pattern matches decides.
     public let overrides: [Override]
 
     /// The policy of a mode, with overrides in order of decreasing priority.
-    public init(_ precision: Precision, overrides: KeyValuePairs<String, DType> = [:]) {
+    public init(_ precision: Precision, overrides: PrecisionOverrides = [:]) {
         self.precision = precision
-        self.overrides = overrides.map { Override(pattern: $0.key, type: $0.value) }
+        self.overrides = overrides.list
     }
 
     /// The type in which parameters are stored and updated.
