@@ -137,6 +137,8 @@ static void run_part(const csimd_gemm_kernels *kernels, csimd_gemm_path path, co
         kernels->formula(g);
     else if (g->k == 0 || g->alpha == 0)
         finish_without_sums(kernels, g);
+    else if (path == CSIMD_GEMM_SMALL)
+        csimd_gemm_small(kernels, g, scratch.a, scratch.b);
     else if (path != CSIMD_GEMM_BLOCKED)
         csimd_gemm_skinny(kernels, path, g, depth, scratch.a, scratch.sums);
     else
@@ -149,6 +151,10 @@ static block_plan plan_blocks(const csimd_gemm_kernels *kernels, const csimd_gem
     const size_t blocks = divide_up(args->k, kernels->kc);
     const size_t depth = blocks == 1 ? args->k : csimd_round_up(divide_up(args->k, blocks), 32);
     const csimd_gemm_path path = csimd_gemm_choose_path(kernels, args);
+    if (path == CSIMD_GEMM_SMALL) {
+        const csimd_gemm_small_floats need = csimd_gemm_small_scratch(kernels, args);
+        return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .b_floats = need.b};
+    }
     if (path != CSIMD_GEMM_BLOCKED) {
         const csimd_gemm_skinny_floats need = csimd_gemm_skinny_scratch(kernels, path, args, columns);
         return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .sums_floats = need.sums};
@@ -256,6 +262,16 @@ static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args
     return CSIMD_OK;
 }
 
+// One small product needs no plan: nothing but its scratch.
+static csimd_status run_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
+    const csimd_gemm_small_floats need = csimd_gemm_small_scratch(kernels, args);
+    float *a = need.a > 0 ? csimd_scratch(CSIMD_SCRATCH_A, need.a * sizeof(float)) : NULL;
+    float *b = need.b > 0 ? csimd_scratch(CSIMD_SCRATCH_B, need.b * sizeof(float)) : NULL;
+    if ((need.a > 0 && a == NULL) || (need.b > 0 && b == NULL)) return CSIMD_OUT_OF_MEMORY;
+    csimd_gemm_small(kernels, args, a, b);
+    return CSIMD_OK;
+}
+
 static bool is_operand(csimd_type type, const void *x, size_t rows, size_t width, size_t ld) {
     size_t elements;
     if (type != CSIMD_F32 && type != CSIMD_F16 && type != CSIMD_BF16) return false;
@@ -280,5 +296,7 @@ csimd_status csimd_gemm(const csimd_gemm_args *args) {
     if (has_aux && !is_operand(args->aux_type, args->aux, m, n, args->ldaux)) return CSIMD_INVALID_ARGUMENT;
     if (args->batch == 0 || (args->batch > 1 && args->c_stride == 0)) return CSIMD_INVALID_ARGUMENT;
     if (m == 0 || n == 0) return CSIMD_OK;
-    return run(csimd_kernels()->gemm, args);
+    const csimd_gemm_kernels *kernels = csimd_kernels()->gemm;
+    if (args->batch == 1 && csimd_gemm_is_small(kernels, args)) return run_small(kernels, args);
+    return run(kernels, args);
 }

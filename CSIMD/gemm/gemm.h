@@ -9,7 +9,7 @@
 //   rows    A not transposed: element (i, p) at i * a_row_stride + p; the stride is odd in cache lines (no set conflicts)
 //   panels  A transposed:     panels of tile height, element (i, p) of a panel at p * a_panel_width + i
 // op(B) is packed in panels of nr columns, element (p, j) at p * nr + j; a last panel of at most nr / 2 columns is packed
-// nr / 2 wide. Columns past the edge are zeros; what they produce is never stored.
+// nr / 2 wide. Columns past the edge, and rows past a panel's height, hold anything; what they produce is never stored.
 typedef struct csimd_gemm_kernels {
     size_t mr, narrow_mr;  // tile height for panels of nr and of nr / 2 columns (narrow_mr in the rows layout only)
     size_t nr;             // tile width
@@ -28,8 +28,8 @@ typedef struct csimd_gemm_kernels {
     void (*multiply)(size_t rows, size_t columns, size_t depth, const float *a, bool a_in_panels, const float *b, bool add,
                      float *c, size_t ldc);
 
-    // C[i + r, j + s] = round(epilogue(alpha sums[r, s] + beta C + bias)) for r < rows, s < columns <= nr; `args` points
-    // at the product's own matrices. sums is float32 with row stride ldsums, its rows readable to nr elements.
+    // C[i + r, j + s] = round(epilogue(alpha sums[r, s] + beta C + bias)) for r < rows, s < columns; `args` points
+    // at the product's own matrices. sums is float32 with row stride ldsums, its rows readable to whole vectors.
     void (*finish)(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha, const float *sums,
                    size_t ldsums);
 
@@ -41,6 +41,16 @@ typedef struct csimd_gemm_kernels {
                          bool add, float *c, size_t ldc);
     void (*dot_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                     bool add, float *c, size_t ldc);
+
+    // Small products: a row of tiles of `multiply` with A float32, element (i, p) at i * a_row + p * a_step, and B of `type`
+    // read where it lies, stored [depth, columns], or packed, then float32. rows <= mr (small_narrow_mr where there are at most
+    // nr / 2 columns); c_columns >= columns is how far a last vector may be written. Rows of a 16-bit B that end inside a
+    // vector only where small_reads_any_width.
+    size_t small_narrow_mr;
+    bool small_reads_any_width;
+    void (*multiply_small)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, size_t a_row,
+                           size_t a_step, const void *b, size_t ldb, bool b_packed, bool add, float *c, size_t ldc,
+                           size_t c_columns);
 
     // The whole product by its formula; a row that has this needs nothing else.
     void (*formula)(const csimd_gemm_args *args);
@@ -58,11 +68,26 @@ void csimd_gemm_few_avx512(csimd_type type, size_t rows, size_t columns, size_t 
                            size_t ldb, bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
                            size_t ldb, bool add, float *c, size_t ldc);
+void csimd_gemm_small_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, size_t a_row,
+                           size_t a_step, const void *b, size_t ldb, bool b_packed, bool add, float *c, size_t ldc,
+                           size_t c_columns);
+void csimd_gemm_small_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, size_t a_row,
+                             size_t a_step, const void *b, size_t ldb, bool b_packed, bool add, float *c, size_t ldc,
+                             size_t c_columns);
 #endif
 
 // Which way a product goes; decided by the shape of the whole, so that every part of C is computed the same way.
-typedef enum { CSIMD_GEMM_BLOCKED, CSIMD_GEMM_FEW_ROWS, CSIMD_GEMM_FEW_DOTS } csimd_gemm_path;
+typedef enum { CSIMD_GEMM_BLOCKED, CSIMD_GEMM_FEW_ROWS, CSIMD_GEMM_FEW_DOTS, CSIMD_GEMM_SMALL } csimd_gemm_path;
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
+
+// Floats of scratch that a small product needs for A and B, and the product (gemm_small.c).
+typedef struct {
+    size_t a, b;
+} csimd_gemm_small_floats;
+bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
+bool csimd_gemm_is_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
+csimd_gemm_small_floats csimd_gemm_small_scratch(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
+void csimd_gemm_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, float *a, float *b);
 
 // Scratch that a product of few rows needs, and the product (gemm_skinny.c); `depth` is the longest block of k.
 typedef struct {

@@ -16,6 +16,7 @@ enum {
     A_ROW_STRIDE = DEPTH + 16,  // 33 cache lines
     SKINNY_ROWS = 6,            // most rows of the kernel by dot products
     MOST_SUMS = 12,
+    SMALL_NARROW_ROWS = 12,  // tile height of small products, one vector wide
 };
 
 #include "gemm_vector_body.h"
@@ -27,6 +28,18 @@ enum {
 V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
     const __m256 r = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(const void *)x));
     return _mm256_insertf128_ps(r, _mm_loadu_ps((const float *)(const void *)(x + 4 * stride)), 1);
+}
+
+// Lane s from x + offset[4 s].
+V_INLINE v_f32 load_lanes_at(const char *x, const size_t *offset) {
+    const __m256 r = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(const void *)(x + offset[0])));
+    return _mm256_insertf128_ps(r, _mm_loadu_ps((const float *)(const void *)(x + offset[4])), 1);
+}
+
+// The first `count` (< 32) bytes of x, zeros after them, to a vector's bytes at y.
+V_INLINE void copy_first_bytes(char *y, const char *x, size_t count) {
+    memset(y, 0, sizeof(v_f32));
+    memcpy(y, x, count);
 }
 
 // Transposes the 4 x 4 floats that the four vectors have in each lane; bit patterns untouched.

@@ -16,6 +16,7 @@ enum {
     A_ROW_STRIDE = DEPTH + 16,  // 65 cache lines
     SKINNY_ROWS = 8,            // most rows of the kernel by dot products
     MOST_SUMS = 28,
+    SMALL_NARROW_ROWS = 14,  // tile height of small products, one vector wide
 };
 
 #include "gemm_vector_body.h"
@@ -29,6 +30,19 @@ V_INLINE v_f32 load_lanes(const char *x, size_t stride) {
     r = _mm512_mask_broadcast_f32x4(r, 0x00F0, _mm_loadu_ps((const float *)(const void *)(x + 4 * stride)));
     r = _mm512_mask_broadcast_f32x4(r, 0x0F00, _mm_loadu_ps((const float *)(const void *)(x + 8 * stride)));
     return _mm512_mask_broadcast_f32x4(r, 0xF000, _mm_loadu_ps((const float *)(const void *)(x + 12 * stride)));
+}
+
+// Lane s from x + offset[4 s].
+V_INLINE v_f32 load_lanes_at(const char *x, const size_t *offset) {
+    __m512 r = _mm512_castps128_ps512(_mm_loadu_ps((const float *)(const void *)(x + offset[0])));
+    r = _mm512_mask_broadcast_f32x4(r, 0x00F0, _mm_loadu_ps((const float *)(const void *)(x + offset[4])));
+    r = _mm512_mask_broadcast_f32x4(r, 0x0F00, _mm_loadu_ps((const float *)(const void *)(x + offset[8])));
+    return _mm512_mask_broadcast_f32x4(r, 0xF000, _mm_loadu_ps((const float *)(const void *)(x + offset[12])));
+}
+
+// The first `count` (< 64) bytes of x, zeros after them, to a vector's bytes at y.
+V_INLINE void copy_first_bytes(char *y, const char *x, size_t count) {
+    _mm512_storeu_si512(y, _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, x));
 }
 
 // Transposes the 4 x 4 floats that the four vectors have in each lane; bit patterns untouched.

@@ -17,7 +17,8 @@ V_INLINE void pack_a_rows_of(csimd_type type, const void *a, size_t lda, size_t 
 V_INLINE void pack_a_panels_of(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
     for (size_t i = 0; i < rows;) {
         const size_t height = csimd_gemm_next_height(rows - i, TILE_ROWS);
-        for (size_t p = 0; p < depth; p++, packed += v_lanes) store_floats(packed, load_some(type, a, p * lda + i, height));
+        // What stands past the panel's height is never used: whole vectors are read as long as the rows of A have them.
+        for (size_t p = 0; p < depth; p++, packed += v_lanes) store_floats(packed, load_some(type, a, p * lda + i, rows - i));
         i += height;
     }
 }
@@ -49,14 +50,18 @@ V_INLINE void pack_b_rows_of(csimd_type type, const void *b, size_t ldb, size_t 
 }
 
 // packed[p * width + j] = x[j, p] for j < v_lanes and p < depth, at most as much of a row as one vector's bytes hold: v_lanes
-// float32 elements, or twice as many of 16 bits, which travel in pairs and are split last. Rows are `stride` bytes apart.
-V_INLINE void transpose_square(csimd_type type, const char *x, size_t stride, size_t depth, size_t width, float *packed) {
+// float32 elements, or twice as many of 16 bits, which travel in pairs and are split last. Row j is offset[j] bytes after x, or
+// j * stride where offset is NULL.
+V_INLINE void transpose_square(csimd_type type, const char *x, size_t stride, const size_t *offset, size_t depth, size_t width,
+                               float *packed) {
     enum { lane_bytes = 16, lane_floats = 4 };
 #pragma clang loop unroll(full)
     for (size_t q = 0; q < v_lanes; q += lane_floats) {
         v_f32 r[lane_floats];
+        const char *lane = x + q / lane_floats * lane_bytes;
 #pragma clang loop unroll(full)
-        for (size_t s = 0; s < lane_floats; s++) r[s] = load_lanes(x + q / lane_floats * lane_bytes + s * stride, stride);
+        for (size_t s = 0; s < lane_floats; s++)
+            r[s] = offset ? load_lanes_at(lane, offset + s) : load_lanes(lane + s * stride, stride);
         transpose_lanes(r);
 #pragma clang loop unroll(full)
         for (size_t s = 0; s < lane_floats; s++) {
@@ -69,21 +74,26 @@ V_INLINE void transpose_square(csimd_type type, const char *x, size_t stride, si
     }
 }
 
-// packed[p * width + j] = b[j * ldb + p] for j < v_lanes, zero from `columns` on. What is not a whole square passes through a
-// copy, so that nothing outside B is read.
+// packed[p * width + j] = b[j * ldb + p]; from `columns` on the last column is read again. Ends of rows shorter than a square
+// pass through a copy, so that nothing outside B is read.
 V_INLINE void pack_b_transposed(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, size_t width,
                                 float *packed) {
     const size_t size = csimd_type_size(type), run = type == CSIMD_F32 ? v_lanes : 2 * v_lanes;
     size_t p = 0;
-    if (columns >= v_lanes)
+    if (columns >= v_lanes) {
         for (; p + run <= depth; p += run)
-            transpose_square(type, (const char *)b + p * size, ldb * size, run, width, packed + p * width);
-    for (; p < depth; p += run) {
-        _Alignas(CSIMD_ALIGNMENT) char copy[v_lanes][v_lanes * sizeof(float)] = {{0}};
-        const size_t rest = csimd_minimum(run, depth - p);
-        for (size_t j = 0; j < csimd_minimum(columns, v_lanes); j++)
-            memcpy(copy[j], (const char *)b + (j * ldb + p) * size, rest * size);
-        transpose_square(type, copy[0], sizeof copy[0], rest, width, packed + p * width);
+            transpose_square(type, (const char *)b + p * size, ldb * size, NULL, run, width, packed + p * width);
+    } else if (run <= depth) {
+        size_t offset[v_lanes];
+        for (size_t j = 0; j < v_lanes; j++) offset[j] = csimd_minimum(j, columns - 1) * ldb * size;
+        for (; p + run <= depth; p += run)
+            transpose_square(type, (const char *)b + p * size, 0, offset, run, width, packed + p * width);
+    }
+    if (p < depth) {
+        _Alignas(CSIMD_ALIGNMENT) char copy[v_lanes][v_lanes * sizeof(float)];
+        for (size_t j = 0; j < v_lanes; j++)
+            copy_first_bytes(copy[j], (const char *)b + (csimd_minimum(j, columns - 1) * ldb + p) * size, (depth - p) * size);
+        transpose_square(type, copy[0], sizeof copy[0], NULL, depth - p, width, packed + p * width);
     }
 }
 

@@ -9,10 +9,14 @@ enum {
     DEPTH_A_ROW = 8,       // a dot product shorter than this times the rows costs more to add up than B costs to pack
 };
 
+bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
+    return g->b_transposed && !g->a_transposed && g->m <= 2 * kernels->few_dot_rows && g->k >= DEPTH_A_ROW * g->m;
+}
+
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
+    if (csimd_gemm_is_small(kernels, g)) return CSIMD_GEMM_SMALL;
     if (!g->b_transposed && g->m <= kernels->few_rows) return CSIMD_GEMM_FEW_ROWS;
-    if (g->b_transposed && !g->a_transposed && g->m <= 2 * kernels->few_dot_rows && g->k >= DEPTH_A_ROW * g->m)
-        return CSIMD_GEMM_FEW_DOTS;
+    if (csimd_gemm_is_of_few_dots(kernels, g)) return CSIMD_GEMM_FEW_DOTS;
     return CSIMD_GEMM_BLOCKED;
 }
 

@@ -163,6 +163,9 @@ const csimd_gemm_kernels csimd_gemm_avx2 = {
     .few_dot_rows = SKINNY_ROWS,
     .multiply_few = csimd_gemm_few_avx2,
     .dot_few = csimd_gemm_dot_avx2,
+    .small_narrow_mr = SMALL_NARROW_ROWS,
+    .small_reads_any_width = false,
+    .multiply_small = csimd_gemm_small_avx2,
 };
 
 #pragma clang attribute pop

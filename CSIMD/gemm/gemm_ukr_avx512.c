@@ -283,6 +283,9 @@ const csimd_gemm_kernels csimd_gemm_avx512 = {
     .few_dot_rows = SKINNY_ROWS,
     .multiply_few = csimd_gemm_few_avx512,
     .dot_few = csimd_gemm_dot_avx512,
+    .small_narrow_mr = SMALL_NARROW_ROWS,
+    .small_reads_any_width = true,
+    .multiply_small = csimd_gemm_small_avx512,
 };
 
 #pragma clang attribute pop

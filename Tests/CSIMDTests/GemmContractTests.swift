@@ -6,7 +6,7 @@ import Testing
     @Test func anyThreadCountGivesTheSameBits() {
         for (m, n, k) in [
             (64, 128, 784), (131, 67, 300), (300, 40, 1500), (1, 700, 700), (10, 256, 64), (700, 3, 256),
-            (20, 16, 4000),
+            (20, 16, 4000), (16, 16, 16), (33, 17, 9), (64, 64, 64), (64, 10, 256),
         ] {
             for layout in 0..<4 {
                 for (c, epilogue) in [(CSIMD_F32, CSIMD_EPILOGUE_NONE), (CSIMD_BF16, CSIMD_EPILOGUE_GELU)] {
@@ -33,28 +33,27 @@ import Testing
 
     /// A NaN or an infinity at (i, p) of A poisons row i of C and leaves every other bit alone; at (p, j) of B column j.
     @Test func specialValuesPoisonExactlyTheirRowOrColumn() {
-        let (n, k) = (41, 35)
-        for layout in 0..<8 {
-            let m = layout < 4 ? 15 : 3  // blocked, and of few rows
+        let n = 41
+        for layout in 0..<12 {
+            let (m, k) = [(15, 35), (3, 35), (15, 1100)][layout / 4]  // small, small of few rows, in packed blocks
             for type in GemmTests.types {
                 let transposed = (a: layout & 1 != 0, b: layout & 2 != 0)
                 let operands = GemmProblem(m: m, n: n, k: k, types: (type, type, type), transposed: transposed).make()
                 defer { operands.release() }
-                let before = operands.snapshot()
                 forEachRow { row in
-                    operands.restore(before)
                     #expect(operands.run() == CSIMD_OK)
                     let clean = operands.c.buffer.array
                     for special: Float in [.nan, .infinity] {
                         for (i, j, p) in [(0, 0, 0), (m - 1, 40, 34), (m - 2, 32, 17), (m / 2, 31, 32)] {
                             for inA in [true, false] {
-                                operands.restore(before)
-                                if inA {
-                                    operands.a[transposed.a ? p : i, transposed.a ? i : p] = special
-                                } else {
-                                    operands.b[transposed.b ? j : p, transposed.b ? p : j] = special
-                                }
+                                let (line, place) =
+                                    inA
+                                    ? (transposed.a ? (p, i) : (i, p)) : (transposed.b ? (j, p) : (p, j))
+                                let matrix = inA ? operands.a : operands.b
+                                let old = matrix[line, place]
+                                matrix[line, place] = special
                                 #expect(operands.run() == CSIMD_OK)
+                                matrix[line, place] = old
                                 let size = GemmNumber.bytes(type)
                                 let got = operands.c.buffer.array
                                 var wrong = 0
@@ -179,8 +178,9 @@ import Testing
     }
 
     /// Each product of a batch has the bits that it has alone; strides larger than a matrix, and 0 for a shared operand.
-    @Test func batchesAreTheirProducts() {
-        let (batch, m, n, k) = (5, 9, 21, 12)
+    /// More threads than products cut each of them.
+    @Test(arguments: [(5, 9, 21, 12), (2, 64, 64, 60), (3, 70, 90, 80)])
+    func batchesAreTheirProducts(batch: Int, m: Int, n: Int, k: Int) {
         let (aStride, cStride) = (m * k + 7, m * n + 11)
         let a = GemmMatrix(CSIMD_BF16, 1, (batch - 1) * aStride + m * k) { _, j in Float(j % 37) * 0.125 - 2 }
         let b = GemmMatrix(CSIMD_F32, 1, n * k) { _, j in Float(j % 29) * 0.1 - 1 }
@@ -208,7 +208,7 @@ import Testing
                 #expect(csimd_gemm(&one) == CSIMD_OK)
             }
             let alone = [c.buffer.array, aux.buffer.array]
-            for threads: Int32 in [1, 3] {
+            for threads: Int32 in [1, 3, 8] {
                 c.restore(fresh[0])
                 aux.restore(fresh[1])
                 withThreads(threads) { #expect(csimd_gemm(&args) == CSIMD_OK) }

@@ -55,6 +55,71 @@ import Testing
         }
     }
 
+    /// The same edges in more than one block of k, where A and B are packed.
+    @Test func everyTileEdgeOfPackedBlocks() {
+        for (index, m) in [5, 6, 7, 12, 13, 14, 15, 28, 29].enumerated() {
+            for (step, n) in [1, 8, 9, 16, 17, 32, 33].enumerated() {
+                let layout = (index + step) % 4, type = Self.types[(index + 2 * step) % 3]
+                GemmProblem(
+                    m: m, n: n, k: 1025 + step, types: (type, Self.types[step % 3], Self.types[index % 3]),
+                    transposed: (layout & 1 != 0, layout & 2 != 0), beta: [0, 1, 0.5][step % 3],
+                    biasType: index % 4 == 1 ? type : nil, padding: index % 2
+                ).check()
+            }
+        }
+    }
+
+    /// Both sides of what csimd_gemm_is_small allows: rows 4 and 512, 8,192 elements of B under few rows, 128 rows
+    /// and 2,048 and 4,096 elements of a 16-bit A, sums of 16 and of one block of k, 300,000 products, 128 columns.
+    @Test func smallProducts() {
+        let shapes = [
+            (8, 8, 8), (16, 16, 16), (33, 17, 9), (32, 32, 32), (64, 10, 256), (64, 256, 10), (256, 10, 64),
+            (3, 64, 128), (3, 65, 128), (4, 65, 128), (2, 1, 16), (1, 20, 17), (512, 3, 5), (513, 3, 5),
+            (64, 5, 32), (65, 5, 32), (64, 7, 64), (65, 7, 64), (128, 2, 33), (129, 2, 33),
+            (15, 3, 512), (15, 3, 513), (15, 3, 1024), (15, 3, 1025), (18, 128, 20), (18, 129, 20),
+            (29, 100, 103), (30, 100, 100),
+        ]
+        for (step, (m, n, k)) in shapes.enumerated() {
+            for layout in 0..<4 {
+                for (index, type) in Self.types.enumerated() {
+                    let other = Self.types[(index + step) % 3], c = Self.types[(index + layout) % 3]
+                    GemmProblem(
+                        m: m, n: n, k: k, types: (type, other, c), transposed: (layout & 1 != 0, layout & 2 != 0),
+                        beta: [0, 1, 0.5][(step + layout) % 3], biasType: index == 1 ? other : nil,
+                        epilogue: layout == 2 ? CSIMD_EPILOGUE_RELU : CSIMD_EPILOGUE_NONE, padding: index
+                    ).check()
+                }
+            }
+        }
+        // Rows of A 2 KiB apart are copied, since they share two sets of L1.
+        GemmProblem(m: 20, n: 33, k: 12, padding: 500).check()
+    }
+
+    /// A part of a product taken as a small product of its own has the bits that it has in the large one.
+    @Test func smallProductsHaveTheBitsOfLargeOnes() {
+        for layout in 0..<4 {
+            for type in Self.types {
+                let operands = GemmProblem(
+                    m: 600, n: 37, k: 100, types: (type, type, CSIMD_F32),
+                    transposed: (layout & 1 != 0, layout & 2 != 0)
+                ).make()
+                defer { operands.release() }
+                forEachRow { row in
+                    #expect(operands.run() == CSIMD_OK)
+                    let large = operands.c.buffer.array
+                    for m in [15, 40] {
+                        var args = operands.arguments
+                        args.m = m
+                        operands.c.restore([UInt8](repeating: 0, count: large.count))
+                        #expect(csimd_gemm(&args) == CSIMD_OK)
+                        let same = operands.c.buffer.array.prefix(m * 37 * 4) == large.prefix(m * 37 * 4)
+                        #expect(same, "\(row) layout \(layout) rows \(m) type \(type.rawValue)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test func everyMixOfTypes() {
         for a in Self.types {
             for b in Self.types {
