@@ -43,6 +43,13 @@ public final class Parameter {
     /// Forgets the gradient. The next backward writes it without reading it.
     public func zeroGradient() { leaf.reset() }
 
+    /// Lets backward write elsewhere until the closure that is returned puts the gradient back as it is now.
+    package func setGradientAside() -> () -> Void {
+        let kept = leaf
+        leaf = LeafNode(shape: shape, dtype: storageType.accumulationType)
+        return { self.leaf = kept }
+    }
+
     /// Changes the types: the stored values are converted (rounded to nearest even), the gradient is dropped.
     public func setTypes(storage: DType, compute: DType) {
         require(

@@ -8,6 +8,16 @@ public protocol Layer: Module {
 }
 
 extension Layer {
-    /// `layer(x)` is `layer.forward(x)`.
-    public func callAsFunction(_ x: Tensor) -> Tensor { observed(forward(x)) }
+    /// `layer(x)` is `layer.forward(x)`, and reports can tell that it was this layer.
+    public func callAsFunction(_ x: Tensor) -> Tensor { calling { observed(forward(x)) } }
+}
+
+extension Module {
+    /// Runs `body` as a call of this module: an observer of the graph, if there is one, is told.
+    package func calling<Result>(_ body: () throws -> Result) rethrows -> Result {
+        guard let observer = graphObserver else { return try body() }
+        observer.enter(self)
+        defer { observer.leave() }
+        return try body()
+    }
 }

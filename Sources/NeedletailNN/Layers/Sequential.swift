@@ -48,7 +48,8 @@ public final class Sequential: Module, Layer {
         steps.reduce(x) { x, step in
             switch step {
             case .layer(let layer): layer(x)
-            case .fused(let linear, let activation): linear.observed(linear.forward(x, activation: activation))
+            case .fused(let linear, let activation):
+                linear.calling { linear.observed(linear.forward(x, activation: activation)) }
             }
         }
     }

@@ -13,13 +13,16 @@ extension Tensor {
     }
 
     private static func walk(from root: GradientNode, gradient: Tensor) {
+        let observer = GradientMode.current.observer
         root.receive(gradient)
         var waiting = [root]  // ascending by sequence, each node once
         while let node = waiting.popLast() {
             guard let gradient = node.pending else { continue }
             node.pending = nil
             node.gradientObserver?(gradient)
-            for receiver in withoutGradients({ node.propagate(gradient) }) {
+            let receivers = withoutObserver { node.propagate(gradient) }
+            if let observer { withoutObserver { node.show(gradient, to: observer) } }
+            for receiver in receivers {
                 var position = waiting.count
                 while position > 0 && waiting[position - 1].sequence > receiver.sequence { position -= 1 }
                 if position > 0 && waiting[position - 1] === receiver { continue }
@@ -36,17 +39,29 @@ extension Tensor {
         return copy
     }
 
-    /// `output` as the result of an operation on `inputs`, whose gradients `backward` computes from the result's gradient.
+    /// This tensor as the result of an operation on `inputs`, whose gradients `backward` computes from the result's gradient.
     /// Nothing is recorded where no input has a gradient or recording is off.
     @inline(__always)
-    func recorded(_ inputs: Tensor..., backward: @escaping (Tensor) -> [Tensor?]) -> Tensor {
-        recorded(nodes: inputs.map(\.node), backward: backward)
+    func recorded(
+        _ operation: StaticString, _ inputs: Tensor..., backward: @escaping (Tensor) -> [Tensor?]
+    ) -> Tensor {
+        recorded(operation, inputs, backward: backward)
     }
 
-    func recorded(nodes: [GradientNode?], backward: @escaping (Tensor) -> [Tensor?]) -> Tensor {
-        guard nodes.contains(where: { $0 != nil }), GradientMode.isRecording else { return detached() }
-        var result = self
-        result.node = OperationNode(inputs: nodes, backward: backward)
+    /// As above; `isView`: the elements are those of the input.
+    func recorded(
+        _ operation: StaticString, _ inputs: [Tensor], isView: Bool = false, backward: @escaping (Tensor) -> [Tensor?]
+    ) -> Tensor {
+        let mode = GradientMode.current
+        var result = detached()
+        if mode.isRecording, inputs.contains(where: { $0.node != nil }) {
+            result.node = OperationNode(operation, inputs: inputs.map(\.node), backward: backward)
+        }
+        if let observer = mode.observer {
+            withoutObserver {
+                observer.forward(operation, inputs, result, computed: !isView, sequence: result.node?.sequence)
+            }
+        }
         return result
     }
 }

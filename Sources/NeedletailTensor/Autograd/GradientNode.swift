@@ -46,17 +46,29 @@ class GradientNode: @unchecked Sendable {
 
     /// Passes the whole gradient on and returns the nodes that received something.
     func propagate(_ gradient: Tensor) -> [GradientNode] { [] }
+
+    /// All that has arrived here so far.
+    var received: Tensor? { pending }
+
+    /// Tells an observer that `gradient` was passed on.
+    func show(_ gradient: Tensor, to observer: any GraphObserver) {}
 }
 
 /// A recorded operation.
 final class OperationNode: GradientNode, @unchecked Sendable {
+    /// The operation's name, as in the API.
+    let operation: StaticString
     /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
     private let backward: (Tensor) -> [Tensor?]
     /// Set where the operation is an activation: the epilogue that multiplies by its derivative. A matrix product that
     /// consumes the result may do that in its own last pass and send the gradient straight to this node's input.
     let activationGradient: Epilogue?
 
-    init(inputs: [GradientNode?], activationGradient: Epilogue? = nil, backward: @escaping (Tensor) -> [Tensor?]) {
+    init(
+        _ operation: StaticString, inputs: [GradientNode?], activationGradient: Epilogue? = nil,
+        backward: @escaping (Tensor) -> [Tensor?]
+    ) {
+        self.operation = operation
         self.backward = backward
         self.activationGradient = activationGradient
         super.init(inputs: inputs)
@@ -72,6 +84,10 @@ final class OperationNode: GradientNode, @unchecked Sendable {
             receivers.append(input)
         }
         return receivers
+    }
+
+    override func show(_ gradient: Tensor, to observer: any GraphObserver) {
+        observer.backward(operation, sequence: sequence, gradient, received: inputs.compactMap { $0?.received })
     }
 }
 
@@ -90,6 +106,8 @@ final class LeafNode: GradientNode, @unchecked Sendable {
 
     /// What has been accumulated since the last `reset`, if anything.
     var gradient: Tensor? { hasGradient ? buffer : nil }
+
+    override var received: Tensor? { gradient ?? pending }
 
     /// Forgets the gradient; its memory is reused.
     func reset() { hasGradient = false }

@@ -12,44 +12,50 @@ public enum Activation: String, Sendable, CaseIterable {
 
 extension Tensor {
     /// eˣ. Gradients: dy y.
-    public func exp() -> Tensor { unary(.exp) { _, y, dy in dy * y } }
+    public func exp() -> Tensor { unary(.exp, "exp") { _, y, dy in dy * y } }
 
     /// ln x. Gradients: dy / x.
-    public func log() -> Tensor { unary(.log) { x, _, dy in dy / x } }
+    public func log() -> Tensor { unary(.log, "log") { x, _, dy in dy / x } }
 
     /// √x. Gradients: dy / (2 y).
-    public func sqrt() -> Tensor { unary(.sqrt) { _, y, dy in dy / (y * 2) } }
+    public func sqrt() -> Tensor { unary(.sqrt, "sqrt") { _, y, dy in dy / (y * 2) } }
 
     /// tanh x. Gradients: dy (1 - y²).
-    public func tanh() -> Tensor { unary(.tanh) { _, y, dy in Kernels.binary(.tanhGradient, y, dy.contiguous()) } }
+    public func tanh() -> Tensor {
+        unary(.tanh, "tanh") { _, y, dy in Kernels.binary(.tanhGradient, y, dy.contiguous()) }
+    }
 
     /// 1 / (1 + e⁻ˣ). Gradients: dy y (1 - y).
     public func sigmoid() -> Tensor {
-        unary(.sigmoid) { _, y, dy in Kernels.binary(.sigmoidGradient, y, dy.contiguous()) }
+        unary(.sigmoid, "sigmoid") { _, y, dy in Kernels.binary(.sigmoidGradient, y, dy.contiguous()) }
     }
 
     /// x / (1 + e⁻ˣ), with s the sigmoid. Gradients: dy s (1 + x (1 - s)).
-    public func silu() -> Tensor { unary(.silu) { x, _, dy in Kernels.binary(.siluGradient, x, dy.contiguous()) } }
+    public func silu() -> Tensor {
+        unary(.silu, "silu") { x, _, dy in Kernels.binary(.siluGradient, x, dy.contiguous()) }
+    }
 
     /// |x|. Gradients: dy sign x, 0 at 0.
-    public func abs() -> Tensor { unary(.abs) { x, _, dy in Kernels.binary(.absGradient, x, dy.contiguous()) } }
+    public func abs() -> Tensor {
+        unary(.abs, "abs") { x, _, dy in Kernels.binary(.absGradient, x, dy.contiguous()) }
+    }
 
     /// max(x, 0); NaN stays. Gradients: dy where x > 0, else 0.
     public func relu() -> Tensor {
         let y = Kernels.unary(.relu, self)
-        return y.activated(.relu, by: node, saved: y)
+        return y.activated(.relu, of: self, saved: y)
     }
 
     /// x Φ(x), the exact (erf) form. Gradients: dy (Φ(x) + x φ(x)).
     public func gelu() -> Tensor {
         let x = detached().contiguous()
-        return Kernels.unary(.gelu, x).activated(.gelu, by: node, saved: x)
+        return Kernels.unary(.gelu, x).activated(.gelu, of: self, saved: x)
     }
 
     /// xᵖ as C's pow. Gradients: dy p xᵖ⁻¹.
     public func pow(_ exponent: Double) -> Tensor {
         let x = detached()
-        return Kernels.unary(.power, x, exponent).recorded(self) { dy in
+        return Kernels.unary(.power, x, exponent).recorded("pow", self) { dy in
             exponent == 0
                 ? [Tensor.zeros(x.shape, dtype: x.dtype)]
                 : [dy * (Kernels.unary(.power, x, exponent - 1) * exponent)]
@@ -60,38 +66,51 @@ extension Tensor {
     public func clamp(min lower: Double = -.infinity, max upper: Double = .infinity) -> Tensor {
         require(lower <= upper, "clamp: the bounds \(lower) and \(upper) are in the wrong order")
         let x = detached()
-        return Kernels.unary(.clamp, x, lower, upper).recorded(self) { dy in
+        return Kernels.unary(.clamp, x, lower, upper).recorded("clamp", self) { dy in
             let inside = (x .>= lower).cast(to: dy.dtype) * (x .<= upper).cast(to: dy.dtype)
             return [Tensor.where(inside .!= 0, dy, Tensor(0, dtype: dy.dtype))]
         }
     }
 
     private func unary(
-        _ operation: UnaryOperation, gradient: @escaping (_ x: Tensor, _ y: Tensor, _ dy: Tensor) -> Tensor
+        _ operation: UnaryOperation, _ name: StaticString,
+        gradient: @escaping (_ x: Tensor, _ y: Tensor, _ dy: Tensor) -> Tensor
     ) -> Tensor {
         let x = detached().contiguous()
         let y = Kernels.unary(operation, x)
-        return y.recorded(self) { [gradient(x, y, $0)] }
+        return y.recorded(name, self) { [gradient(x, y, $0)] }
     }
 
     /// This tensor as the result of an activation: recorded so that a matrix product behind it can take the derivative over.
     /// `saved` is what the derivative needs: the result for relu, the pre-activation for gelu.
-    func activated(_ activation: Activation, by source: GradientNode?, saved: Tensor) -> Tensor {
-        guard let source, GradientMode.isRecording else { return self }
+    func activated(_ activation: Activation, of input: Tensor, saved: Tensor) -> Tensor {
+        if activation == .identity { return self }
+        let name = activation.operationName
+        guard let source = input.node, GradientMode.isRecording else { return observed(name, input) }
         let saved = saved.detached()
         var result = self
         switch activation {
-        case .identity: result.node = source
+        case .identity: break
         case .relu:
             result.node = OperationNode(
-                inputs: [source], activationGradient: .reluGradient(saved)
+                name, inputs: [source], activationGradient: .reluGradient(saved)
             ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
         case .gelu:
             result.node = OperationNode(
-                inputs: [source], activationGradient: .geluGradient(saved)
+                name, inputs: [source], activationGradient: .geluGradient(saved)
             ) { dy in [Kernels.binary(.geluGradient, saved, dy.contiguous())] }
         }
-        return result
+        return result.observed(name, input)
+    }
+}
+
+extension Activation {
+    fileprivate var operationName: StaticString {
+        switch self {
+        case .identity: "identity"
+        case .relu: "relu"
+        case .gelu: "gelu"
+        }
     }
 }
 

@@ -3,22 +3,22 @@
 extension Tensor {
     /// a + b, elementwise. Gradients: dy, dy.
     public static func + (a: Tensor, b: Tensor) -> Tensor {
-        binary(.add, a, b) { _, _, dy in (dy, dy) }
+        binary(.add, "add", a, b) { _, _, dy in (dy, dy) }
     }
 
     /// a - b, elementwise. Gradients: dy, -dy.
     public static func - (a: Tensor, b: Tensor) -> Tensor {
-        binary(.subtract, a, b) { _, _, dy in (dy, -dy) }
+        binary(.subtract, "subtract", a, b) { _, _, dy in (dy, -dy) }
     }
 
     /// a · b, elementwise. Gradients: dy b, dy a.
     public static func * (a: Tensor, b: Tensor) -> Tensor {
-        binary(.multiply, a, b) { a, b, dy in (dy * b, dy * a) }
+        binary(.multiply, "multiply", a, b) { a, b, dy in (dy * b, dy * a) }
     }
 
     /// a / b, elementwise; integers truncate. Gradients: dy / b, -dy a / b².
     public static func / (a: Tensor, b: Tensor) -> Tensor {
-        binary(.divide, a, b) { a, b, dy in
+        binary(.divide, "divide", a, b) { a, b, dy in
             let da = dy / b
             return (da, -(da * a / b))
         }
@@ -26,12 +26,12 @@ extension Tensor {
 
     /// The larger of two elements, NaN if either is. Gradients: dy to the larger; to both halves where they are equal.
     public static func maximum(_ a: Tensor, _ b: Tensor) -> Tensor {
-        binary(.maximum, a, b) { a, b, dy in split(dy, a .> b, a .== b) }
+        binary(.maximum, "maximum", a, b) { a, b, dy in split(dy, a .> b, a .== b) }
     }
 
     /// The smaller of two elements, NaN if either is. Gradients: dy to the smaller; to both halves where they are equal.
     public static func minimum(_ a: Tensor, _ b: Tensor) -> Tensor {
-        binary(.minimum, a, b) { a, b, dy in split(dy, a .< b, a .== b) }
+        binary(.minimum, "minimum", a, b) { a, b, dy in split(dy, a .< b, a .== b) }
     }
 
     private static func split(_ dy: Tensor, _ first: Tensor, _ tie: Tensor) -> (Tensor, Tensor) {
@@ -43,36 +43,37 @@ extension Tensor {
     /// -x. Gradients: -dy.
     public static prefix func - (x: Tensor) -> Tensor {
         guard x.dtype.isFloatingPoint else { return Tensor(0, dtype: x.dtype) - x }
-        return Kernels.unary(.negate, x).recorded(x) { [-$0] }
+        return Kernels.unary(.negate, x).recorded("negate", x) { [-$0] }
     }
 
     /// x + s in the type of x.
-    public static func + (x: Tensor, s: Double) -> Tensor { x.scaledShifted(1, s) }
+    public static func + (x: Tensor, s: Double) -> Tensor { x.scaledShifted("add", 1, s) }
     /// s + x in the type of x.
-    public static func + (s: Double, x: Tensor) -> Tensor { x.scaledShifted(1, s) }
+    public static func + (s: Double, x: Tensor) -> Tensor { x.scaledShifted("add", 1, s) }
     /// x - s in the type of x.
-    public static func - (x: Tensor, s: Double) -> Tensor { x.scaledShifted(1, -s) }
+    public static func - (x: Tensor, s: Double) -> Tensor { x.scaledShifted("subtract", 1, -s) }
     /// s - x in the type of x.
-    public static func - (s: Double, x: Tensor) -> Tensor { x.scaledShifted(-1, s) }
+    public static func - (s: Double, x: Tensor) -> Tensor { x.scaledShifted("subtract", -1, s) }
     /// x · s in the type of x.
-    public static func * (x: Tensor, s: Double) -> Tensor { x.scaledShifted(s, 0) }
+    public static func * (x: Tensor, s: Double) -> Tensor { x.scaledShifted("multiply", s, 0) }
     /// s · x in the type of x.
-    public static func * (s: Double, x: Tensor) -> Tensor { x.scaledShifted(s, 0) }
+    public static func * (s: Double, x: Tensor) -> Tensor { x.scaledShifted("multiply", s, 0) }
     /// x / s in the type of x: a true division, not a product with 1/s.
     public static func / (x: Tensor, s: Double) -> Tensor { x / Tensor(s, dtype: x.dtype) }
     /// s / x in the type of x.
     public static func / (s: Double, x: Tensor) -> Tensor { Tensor(s, dtype: x.dtype) / x }
 
     /// p x + q, with one fused multiply-add and one rounding for floating-point types. Gradients: p dy.
-    private func scaledShifted(_ p: Double, _ q: Double) -> Tensor {
+    private func scaledShifted(_ name: StaticString, _ p: Double, _ q: Double) -> Tensor {
         guard dtype.isFloatingPoint else {
-            return Tensor.binary(.add, Tensor.binary(.multiply, self, Tensor(p, dtype: dtype)), Tensor(q, dtype: dtype))
+            let product = Tensor.binary(.multiply, name, self, Tensor(p, dtype: dtype))
+            return Tensor.binary(.add, name, product, Tensor(q, dtype: dtype))
         }
-        return Kernels.unary(.scaleShift, self, p, q).recorded(self) { [$0 * p] }
+        return Kernels.unary(.scaleShift, self, p, q).recorded(name, self) { [$0 * p] }
     }
 
     private static func binary(
-        _ operation: BinaryOperation, _ a: Tensor, _ b: Tensor,
+        _ operation: BinaryOperation, _ name: StaticString, _ a: Tensor, _ b: Tensor,
         gradient: @escaping (_ a: Tensor, _ b: Tensor, _ dy: Tensor) -> (Tensor, Tensor) = { _, _, dy in (dy, dy) }
     ) -> Tensor {
         let type = DType.promoted(a.dtype, b.dtype)
@@ -82,9 +83,9 @@ extension Tensor {
             return Kernels.integer(operation, left.contiguous(), right.contiguous())
         }
         let y = Kernels.binary(operation, a, b)
-        if a.node == nil && b.node == nil { return y }
+        if a.node == nil && b.node == nil { return y.observed(name, a, b) }
         let (plainA, plainB) = (a.detached(), b.detached())
-        return y.recorded(a, b) { dy in
+        return y.recorded(name, a, b) { dy in
             let (da, db) = gradient(plainA, plainB, dy)
             return [da.summed(to: plainA.shape), db.summed(to: plainB.shape)]
         }

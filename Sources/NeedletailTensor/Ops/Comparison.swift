@@ -53,7 +53,7 @@ extension Tensor {
         let mask = choose.contiguous()
         let y = Kernels.select(mask, left.contiguous(), right.contiguous())
         guard type.isFloatingPoint else { return y }
-        return y.recorded(left, right) { dy in
+        return y.recorded("where", left, right) { dy in
             let zero = Tensor(0, dtype: dy.dtype)
             return [Tensor.where(mask, dy, zero), Tensor.where(mask, zero, dy)]
         }

@@ -30,7 +30,7 @@ extension Tensor {
         }
         guard type.isFloatingPoint else { return result }
         let sizes = parts.map { $0.shape[axis] }
-        return result.recorded(nodes: parts.map(\.node)) { dy in
+        return result.recorded("concatenate", parts) { dy in
             var start = 0
             return sizes.map { size in
                 defer { start += size }
@@ -68,7 +68,7 @@ extension Tensor {
             detached().contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: result)
         let original = shape
         guard dtype.isFloatingPoint else { return result }
-        return result.recorded(self) { dy in
+        return result.recorded("gather", self) { dy in
             let type = dy.dtype.accumulationType
             let sum = Tensor.zeros(original, dtype: type)
             Kernels.scatterAdd(

@@ -76,7 +76,7 @@ public func crossEntropy(
     let forward = try Kernels.nllForward(arguments, keepRowLosses: reduction == .none)
     let type = logits.dtype.accumulationType
     if reduction == .none, let losses = forward.rowLosses {
-        return losses.recorded(rows) { dy in
+        return losses.recorded("crossEntropy", rows) { dy in
             let rowScale = dy.contiguous()
             return [Kernels.nllBackward(arguments, logSumExp: forward.logSumExp, rowScale: rowScale, scale: 1)]
         }.reshape(rowShape)
@@ -84,7 +84,7 @@ public func crossEntropy(
     let divisor = reduction == .sum ? 1 : forward.weightSum
     let isEmpty = reduction == .mean && forward.weightSum == 0
     let mean = isEmpty ? (emptyMean == .zero ? 0 : Double.nan) : forward.lossSum / divisor
-    return Tensor(mean, dtype: type).recorded(rows) { dy in
+    return Tensor(mean, dtype: type).recorded("crossEntropy", rows) { dy in
         let scale = isEmpty ? 0 : dy.item() / divisor
         return [Kernels.nllBackward(arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: scale)]
     }

@@ -23,7 +23,7 @@ extension Tensor {
         let y = Tensor.product(a.detached(), b.detached(), dtype: DType.promoted(a.dtype, b.dtype))
         let (plainA, plainB) = (a.detached(), b.detached())
         let needed = (a.node != nil, b.node != nil)
-        return y.recorded(a, b) { dy in
+        return y.recorded("matmul", a, b) { dy in
             [
                 needed.0
                     ? Tensor.product(dy, plainB.transposed(), dtype: plainA.dtype).summed(to: plainA.shape) : nil,
@@ -98,7 +98,9 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
     }
     Kernels.gemm(plainInput, plainWeight.transposed(), bias: bias?.detached().contiguous(), epilogue: epilogue, into: y)
     var result = y.reshape(Array(x.shape.dropLast()) + [outputs])
-    guard recording else { return result }
+    guard recording else {
+        return result.observed("linear", x, weight, bias ?? weight).activated(activation, of: result, saved: saved)
+    }
 
     let inputOperation = x.node as? OperationNode
     let inputDerivative = inputOperation?.activationGradient
@@ -107,7 +109,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
         inputDerivative == nil ? x.node : inputOperation?.inputs[0], weight.node, bias?.node
     )
     let biasType = bias?.dtype ?? weight.dtype
-    let node = OperationNode(inputs: [inputNode, weightNode, biasNode]) { dz in
+    let node = OperationNode("linear", inputs: [inputNode, weightNode, biasNode]) { dz in
         let dz = dz.reshape([rows, outputs])
         var dx: Tensor?
         if inputNode != nil {
@@ -124,7 +126,8 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
         return [dx, dw ?? nil, db ?? nil]
     }
     result.node = node
-    return result.activated(activation, by: node, saved: saved.reshape(result.shape))
+    return result.observed("linear", x, weight, bias ?? weight).activated(
+        activation, of: result, saved: saved.reshape(result.shape))
 }
 
 extension GradientNode {

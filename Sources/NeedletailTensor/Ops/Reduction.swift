@@ -41,7 +41,7 @@ extension Tensor {
             return keepDimensions ? y : y.reshape(plan.reducedShape)
         }
         let x = detached()
-        let result = y.recorded(self) { dy in
+        let result = y.recorded("max", self) { dy in
             let hits = (x .== y).cast(to: dy.dtype.accumulationType)
             let share = hits / hits.sum(axes: plan.axes, keepDimensions: true)
             return [(share * dy).cast(to: dy.dtype)]
@@ -71,7 +71,7 @@ extension Tensor {
         let factor = scale(plan.count)
         Kernels.reduce(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, scale: factor, to: y)
         let original = shape
-        let result = y.recorded(self) { dy in
+        let result = y.recorded(operation, self) { dy in
             [(factor == 1 ? dy : dy * factor).broadcast(to: original)]
         }
         return keepDimensions ? result : result.reshape(plan.reducedShape)

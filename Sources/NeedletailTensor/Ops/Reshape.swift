@@ -17,7 +17,7 @@ extension Tensor {
     private func copied(keepingGradient: Bool) -> Tensor {
         let copy = Tensor(uninitialized: shape, dtype)
         Kernels.copyStrided(self, to: copy)
-        return keepingGradient ? copy.recorded(self) { [$0] } : copy
+        return keepingGradient ? copy.recorded("contiguous", [self], isView: true) { [$0] } : copy
     }
 
     /// The same elements, in row-major order, under another shape; one size may be -1 and is then computed. Copies only
@@ -37,7 +37,9 @@ extension Tensor {
             "reshape: \(self.shape) has \(count) elements, \(shape) takes \(Shapes.count(resolved))")
         let source = contiguous()
         let original = self.shape
-        return source.view(resolved, Shapes.contiguousStrides(resolved)).recorded(source) { [$0.reshape(original)] }
+        return source.view(resolved, Shapes.contiguousStrides(resolved)).recorded("reshape", [source], isView: true) {
+            [$0.reshape(original)]
+        }
     }
 
     /// Axes from `axis` on merged into one.
@@ -55,7 +57,7 @@ extension Tensor {
         var inverse = order
         for (position, axis) in order.enumerated() { inverse[axis] = position }
         let result = view(order.map { shape[$0] }, order.map { strides[$0] })
-        return result.recorded(self) { [$0.permuted(inverse)] }
+        return result.recorded("permuted", [self], isView: true) { [$0.permuted(inverse)] }
     }
 
     /// Two axes exchanged: without arguments, the matrix transpose.
@@ -76,7 +78,8 @@ extension Tensor {
         var sizes = shape
         sizes[axis] = range.count
         let original = shape
-        return view(sizes, strides, offset: range.isEmpty ? 0 : range.lowerBound * strides[axis]).recorded(self) { dy in
+        let result = view(sizes, strides, offset: range.isEmpty ? 0 : range.lowerBound * strides[axis])
+        return result.recorded("slice", [self], isView: true) { dy in
             var before = original
             before[axis] = range.lowerBound
             var after = original
@@ -105,7 +108,7 @@ extension Tensor {
         var steps = strides
         sizes.insert(1, at: position)
         steps.insert(position < rank ? strides[position] * shape[position] : 1, at: position)
-        return view(sizes, steps).recorded(self) { [$0.squeezed(at: position)] }
+        return view(sizes, steps).recorded("expandedDimension", [self], isView: true) { [$0.squeezed(at: position)] }
     }
 
     /// Without an axis of size 1.
@@ -116,7 +119,7 @@ extension Tensor {
         var steps = strides
         sizes.remove(at: axis)
         steps.remove(at: axis)
-        return view(sizes, steps).recorded(self) { [$0.expandedDimension(at: axis)] }
+        return view(sizes, steps).recorded("squeezed", [self], isView: true) { [$0.expandedDimension(at: axis)] }
     }
 
     /// Repeated, without copying, along new leading axes and axes of size 1.
@@ -130,7 +133,7 @@ extension Tensor {
         var steps = [Int](repeating: 0, count: target.count)
         for axis in shape.indices where shape[axis] != 1 { steps[axis + added] = strides[axis] }
         let original = shape
-        return view(target, steps).recorded(self) { [$0.summed(to: original)] }
+        return view(target, steps).recorded("broadcast", [self], isView: true) { [$0.summed(to: original)] }
     }
 
     /// The transpose of `broadcast`: summed over the axes in which `target` has size 1 or that it lacks.

@@ -19,7 +19,9 @@ extension Tensor {
             return transposed(axis, -1).normalizedExponential(-1, log: log).transposed(axis, -1)
         }
         let y = Kernels.softmax(detached().contiguous(), log: log)
-        return y.recorded(self) { [Kernels.softmaxGradient(y: y, dy: $0.contiguous(), log: log)] }
+        return y.recorded(log ? "logSoftmax" : "softmax", self) {
+            [Kernels.softmaxGradient(y: y, dy: $0.contiguous(), log: log)]
+        }
     }
 }
 
