@@ -28,10 +28,13 @@ struct NeedletailCommand: ParsableCommand {
         }
     }
 
-    /// Prints help where that was asked for, else one line on standard error; ends the process with the error's exit code.
+    /// Prints help where that was asked for, else one line on standard error (the autopsy's lines where training
+    /// diverged); ends the process with the error's exit code.
     private static func leave(because error: any Error) -> Never {
         if let error = CommandError(describing: error) {
-            complain(error.description)
+            var separator = " "
+            if case .diverged = error { separator = "\n" }
+            complain(error.description, separator: separator)
             exit(withError: error.exitCode)
         }
         let code = exitCode(for: error)
@@ -42,8 +45,8 @@ struct NeedletailCommand: ParsableCommand {
         exit(withError: error)
     }
 
-    private static func complain(_ message: String) {
-        let line = "needletail: " + message.split(separator: "\n").joined(separator: " ") + "\n"
+    private static func complain(_ message: String, separator: String = " ") {
+        let line = "needletail: " + message.split(separator: "\n").joined(separator: separator) + "\n"
         FileHandle.standardError.write(Data(line.utf8))
     }
 }

@@ -29,6 +29,11 @@ public struct LossScaler: Sendable, Equatable {
     /// What gradients are multiplied with before use: 1 / scale, formed in float64 and rounded to float32.
     public var unscaleFactor: Float { Float(1 / Double(scale)) }
 
+    /// Whether the scale moves: overflows are then how it is found.
+    package var isDynamic: Bool {
+        if case .dynamic = rule { true } else { false }
+    }
+
     /// Moves the state on by one batch.
     ///
     /// Overflow: scale backoff, tracker 0. Else tracker + 1, and at the interval scale growth (where that is finite and

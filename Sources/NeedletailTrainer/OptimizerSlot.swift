@@ -16,6 +16,10 @@ final class OptimizerSlot {
     private let strays: [Parameter]
     private var silenced: [Parameter] = []
     var window = AccumulationWindow()
+    /// Why training ends with the window that has just been skipped, nil where it goes on.
+    var autopsy: Autopsy?
+    /// Whether ``focus()`` has switched off others' gradients.
+    var isFocused: Bool { !silenced.isEmpty }
 
     private init(
         _ index: Int, _ optimizer: Optimizer, _ scheduler: Scheduler?, others: [Parameter], strays: [Parameter]
@@ -87,6 +91,10 @@ struct AccumulationWindow {
     private var firstWeight = 0.0
     private var weights = 0.0
     private var lossIsFinite = true
+    /// The batches so far, for a replay.
+    var replayable: [ReplayableBatch] = []
+    /// What watches the window's steps, where every step is checked.
+    var observer: AutopsyObserver?
 
     /// Whether no batch with a weight has come yet.
     var isEmpty: Bool { batches == 0 }

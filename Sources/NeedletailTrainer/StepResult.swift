@@ -54,28 +54,3 @@ public enum NonFinitePolicy: Sendable, Equatable {
     /// never counted against training.
     case ignore
 }
-
-/// Training cannot go on: losses or gradients stay non-finite, or the loss scale has reached its floor.
-public struct TrainingDiverged: Error, CustomStringConvertible, Equatable {
-    /// The first parameter whose gradient was not finite; nil where only the loss was not.
-    public let parameter: String?
-    /// The loss at the last step.
-    public let loss: Double
-    /// The loss scale of the last step, 1 in modes without one.
-    public let scale: Double
-    /// How many steps in a row were skipped.
-    public let consecutiveSkips: Int
-    /// Whether the loss scale could not be lowered any further.
-    public let scaleExhausted: Bool
-    /// The applied steps before it.
-    public let globalStep: Int
-
-    /// What was found and what to do.
-    public var description: String {
-        let what = parameter.map { "the gradient of \($0) is not finite" } ?? "the loss is not finite"
-        let skips = consecutiveSkips == 1 ? "1 step" : "\(consecutiveSkips) steps in a row"
-        let floor = scaleExhausted ? ", and the loss scale is at its minimum" : ""
-        return "training diverged after \(globalStep) applied steps: \(what) (loss \(loss), scale \(scale)) for "
-            + "\(skips)\(floor); lower the learning rate, clip gradients, look for bad input, or use 32-true or bf16-mixed"
-    }
-}

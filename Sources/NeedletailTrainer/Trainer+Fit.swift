@@ -38,11 +38,10 @@ extension Trainer {
         loader = train
         trainingBatchCount = train.batchCount
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
-        let scale = configuration.lossScale ?? (policy.needsLossScale ? .dynamic() : nil)
         let optimizers = module.configureOptimizers()
         step = try TrainingStep(
             module, optimizers: optimizers, schedulers: module.configureSchedules(for: optimizers),
-            scaler: scale.map { try LossScaler($0) }, configuration: configuration, hooks: self)
+            scaler: configuration.makeScaler(for: policy), configuration: configuration, hooks: self)
         state = TrainerState()
         state.consecutiveSkips = step!.slots.map { _ in 0 }
         shouldStop = false

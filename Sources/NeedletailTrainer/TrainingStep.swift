@@ -1,5 +1,6 @@
 // THE training step: forward, loss, backward, finite check, unscale, clip, update or skip, scale. Read it top to bottom.
 import NeedletailData
+import NeedletailNN
 import NeedletailOptim
 import NeedletailTensor
 
@@ -14,11 +15,14 @@ import NeedletailTensor
 /// is scale / k for equal weights, and the update multiplies by w_1·k / (scale · Σ w_i): the true count divides once, and
 /// a ragged last window is right.
 final class TrainingStep {
-    private let module: TrainingModule
-    private let hooks: any TrainingHooks
+    let module: TrainingModule
+    let hooks: any TrainingHooks
     private let accumulation: Int
     private let clipping: GradientClipping?
-    private let nonFinite: NonFinitePolicy
+    let nonFinite: NonFinitePolicy
+    let detectAnomaly: Bool
+    /// The module's layers that draw random numbers, looked up once.
+    let generatorHolders: [any RandomStateHolder]
     let slots: [OptimizerSlot]
     /// The dynamic or fixed loss scale; nil in modes that need none.
     var scaler: LossScaler?
@@ -33,6 +37,8 @@ final class TrainingStep {
         accumulation = configuration.accumulateGradBatches
         clipping = configuration.gradientClip
         nonFinite = configuration.nonFinite
+        detectAnomaly = configuration.detectAnomaly
+        generatorHolders = module.namedModules().compactMap { $0.module as? any RandomStateHolder }
         slots = try OptimizerSlot.slots(for: optimizers, schedulers, of: module)
     }
 
@@ -46,7 +52,12 @@ final class TrainingStep {
             slot.focus()
             defer { slot.unfocus() }
             if weight > 0 {
-                let loss = try module.trainingStep(batch, index, optimizer: slot.index)
+                let generators = generatorHolders.map(\.generator)
+                let observer = watcher(of: slot, batch, index)
+                let loss = try watched(by: observer) {
+                    try module.trainingStep(batch, index, optimizer: slot.index)
+                }
+                observer?.finishForward(loss: loss)
                 result.loss = loss.item()
                 if slot.window.isEmpty {
                     try hooks.beforeZeroGrad(slot.optimizer)
@@ -54,7 +65,9 @@ final class TrainingStep {
                 }
                 try hooks.beforeBackward(loss)
                 let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
-                loss.backward(seed: scale * share)
+                slot.window.replayable.append(
+                    ReplayableBatch(batch: batch, index: index, seed: scale * share, generators: generators))
+                watched(by: observer) { loss.backward(seed: scale * share) }
                 try hooks.afterBackward()
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
@@ -72,7 +85,10 @@ final class TrainingStep {
         let check = slot.optimizer.checkGradients(gradientScale: unscale)  // one read, of the scaled values
         result.gradientNorm = check.norm
         try hooks.beforeOptimizerStep(slot.optimizer, UnscaledGradients(check: check, loss: result.loss))
-        if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil { return .skipped(reason) }
+        if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil || detectAnomaly {
+            if endsTraining(slot) { slot.autopsy = autopsy(of: slot, check) }
+            return .skipped(reason)
+        }
         slot.optimizer.step(transform: check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
         return .applied
     }
@@ -81,6 +97,7 @@ final class TrainingStep {
     private func finish(_ result: StepResult) throws {
         var state = hooks.state
         var failing: (reason: StepResult.SkipReason, skips: Int)?  // of the optimizer that fails for longest
+        var autopsy: Autopsy?
         for (slot, outcome) in result.outcomes.enumerated() {
             switch outcome {
             case .skipped(.noWeight): state.emptyWindows += 1
@@ -89,6 +106,7 @@ final class TrainingStep {
                 state.consecutiveSkips[slot] += 1
                 if state.consecutiveSkips[slot] > failing?.skips ?? 0 {
                     failing = (reason, state.consecutiveSkips[slot])
+                    autopsy = slots[slot].autopsy ?? autopsy
                 }
             case .applied:
                 state.consecutiveSkips[slot] = 0
@@ -102,16 +120,12 @@ final class TrainingStep {
             do { try scaler?.update(overflowed: failing != nil) } catch { exhausted = true }
         }
         hooks.state = state
-        guard let failing else { return }
-        switch nonFinite {
-        case .skip(let maxConsecutive): guard exhausted || failing.skips >= maxConsecutive else { return }
-        case .throw: break
-        case .ignore: return
-        }
+        for slot in slots { slot.autopsy = nil }
+        guard let failing, let autopsy else { return }
         var parameter: String?
         if case .nonFiniteGradient(let name) = failing.reason { parameter = name }
         throw TrainingDiverged(
             parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: failing.skips,
-            scaleExhausted: exhausted, globalStep: state.globalStep)
+            scaleExhausted: exhausted, globalStep: state.globalStep, autopsy: autopsy)
     }
 }

@@ -125,12 +125,16 @@ import Testing
         for part in ["train-images-idx3-ubyte", "found", "expected"] { #expect(run.complaint.contains(part)) }
     }
 
-    @Test func divergenceIsOneLineAndExitCode70() throws {
-        let run = try Needletail.init(
-            "train --quiet --learning-rate 1e30 --optimizer sgd".split(separator: " ").map(String.init))
-        #expect(run.status == 70)
-        #expect(run.complaints.count == 1, "\(run.complaint)")
-        #expect(run.complaint.contains("diverged"))
+    @Test func divergenceIsTheAutopsyAndExitCode70() throws {
+        for options in ["--precision 16-mixed", "--optimizer sgd"] {
+            let run = try Needletail.init(
+                "train --quiet --learning-rate 1e30 \(options)".split(separator: " ").map(String.init))
+            #expect(run.status == 70)
+            #expect(run.complaints.count >= 5, "\(run.complaint)")
+            for part in ["needletail: training diverged", "where: epoch 0, batch", "layer 'layer", "learning rate"] {
+                #expect(run.complaint.contains(part), "\(run.complaint)")
+            }
+        }
     }
 
     @Test func unwritableOutputIsAnErrorBeforeTraining() throws {

@@ -107,6 +107,7 @@ private final class Trial {
         self.batch = batch
         var configuration = measurement.configuration
         configuration.nonFinite = .ignore
+        configuration.detectAnomaly = false
         hooks = NoHooks()
         // The scale 1: the time does not depend on it, and an overflow, whose step would be skipped, is unlikely.
         step = try TrainingStep(

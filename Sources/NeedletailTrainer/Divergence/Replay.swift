@@ -1,0 +1,93 @@
+// When a step that fails ends training, and running its window again with checks on, putting everything back.
+import NeedletailData
+import NeedletailNN
+import NeedletailOptim
+import NeedletailTensor
+
+/// A batch of an open accumulation window, with what makes its step the same once more.
+struct ReplayableBatch {
+    let batch: Batch
+    let index: Int
+    /// What seeded its backward: the loss scale times the batch's share of the window.
+    let seed: Double
+    /// The states, before the step, of the generators that the step draws from.
+    let generators: [SeededGenerator]
+}
+
+extension TrainingStep {
+    /// Whether training ends with the step that `slot` is about to skip.
+    func endsTraining(_ slot: OptimizerSlot) -> Bool {
+        if detectAnomaly, !(scaler?.isDynamic ?? false) || slot.window.observer?.hasForwardFinding ?? false {
+            return true
+        }
+        switch nonFinite {
+        case .throw: return true
+        case .ignore: return false
+        case .skip(let maxConsecutive):
+            var next = scaler
+            let isExhausted = (try? next?.update(overflowed: true)) == nil && scaler != nil
+            return isExhausted || hooks.state.consecutiveSkips[slot.index] + 1 >= maxConsecutive
+        }
+    }
+
+    /// Where the window's non-finite value arose: as watched, or found by running the window again. Parameters are still
+    /// those of the step.
+    func autopsy(of slot: OptimizerSlot, _ check: GradientCheck) -> Autopsy {
+        if let observer = slot.window.observer, observer.finding != nil {
+            return autopsy(from: observer, parameter: check.firstNonFinite?.parameter)
+        }
+        return replay(slot.window.replayable, of: slot)
+    }
+
+    /// What watches the batch's step; nil where steps are not checked.
+    func watcher(of slot: OptimizerSlot, _ batch: Batch, _ index: Int) -> AutopsyObserver? {
+        guard detectAnomaly else { return nil }
+        let observer = slot.window.observer ?? AutopsyObserver(module)
+        slot.window.observer = observer
+        observer.begin(batch.inputs, index: index)
+        return observer
+    }
+
+    /// `batch` as the next step would run it, with `share` of the loss scale.
+    func replayable(_ batch: Batch, _ index: Int, share: Double) -> ReplayableBatch {
+        ReplayableBatch(
+            batch: batch, index: index, seed: (scaler.map { Double($0.scale) } ?? 1) * share,
+            generators: generatorHolders.map(\.generator))
+    }
+
+    /// Runs `batches` again as the optimizer's step did, until a non-finite value is met.
+    ///
+    /// Parameters, generators, loss scale and counters are those of the step. No hook is called and nothing is logged;
+    /// gradients and generators are put back afterwards. A step that throws ends the replay.
+    func replay(_ batches: [ReplayableBatch], of slot: OptimizerSlot) -> Autopsy {
+        let metrics = module.metrics
+        let generators = generatorHolders.map(\.generator)
+        let restoreGradients = module.parameters().map { $0.setGradientAside() }
+        module.metrics = nil
+        defer {
+            module.metrics = metrics
+            for restore in restoreGradients { restore() }
+            for (holder, generator) in zip(generatorHolders, generators) { holder.generator = generator }
+        }
+        let observer = AutopsyObserver(module)
+        for batch in batches where observer.finding == nil {
+            for (holder, generator) in zip(generatorHolders, batch.generators) { holder.generator = generator }
+            observer.begin(batch.batch.inputs, index: batch.index)
+            guard
+                let loss = try? watched(
+                    by: observer, { try module.trainingStep(batch.batch, batch.index, optimizer: slot.index) })
+            else { break }
+            observer.finishForward(loss: loss)
+            if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
+        }
+        let parameter = slot.parameters.first { $0.gradient.map { finiteCheck($0).firstNonFinite != nil } ?? false }
+        return autopsy(from: observer, parameter: parameter?.name)
+    }
+
+    /// What an observer found in the running batch, as an autopsy.
+    func autopsy(from observer: AutopsyObserver, parameter: String?) -> Autopsy {
+        Autopsy(
+            epoch: hooks.state.epoch, batch: observer.batch, finding: observer.finding, parameter: parameter,
+            loss: observer.loss, scale: scaler.map { Double($0.scale) })
+    }
+}
