@@ -13,7 +13,7 @@ demo: setup
 	swift run -c release needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed
 
 test: setup
-	swift test -c release --no-parallel
+	swift test -c release --no-parallel --disable-xctest
 
 # Installs what is missing; silent and instant where nothing is.
 setup:
