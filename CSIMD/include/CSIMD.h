@@ -233,11 +233,20 @@ csimd_status csimd_finite_check(csimd_type type, size_t count, const void *x, do
 // ---------------------------------------------------------------------------------------------------------------------
 // Optimizers: unscale + clip + update + 16-bit shadow in one pass.
 
+// How a 16-bit parameter x + d (x stored, d the update, both in float32) is rounded.
+// NEAREST: to nearest even. STOCHASTIC: x + d, rounded to float32, goes up with a probability that is its distance from the
+// value below in units of their distance (in f16 subnormals to a multiple of 2^-24); what is beyond the largest finite value
+// goes to nearest. The random bits are a hash of random_key and the element's index modulo 2^32 alone. KAHAN: y = d +
+// compensation, the parameter becomes x + y to nearest, and compensation what that lost of y.
+typedef enum { CSIMD_ROUND_NEAREST = 0, CSIMD_ROUND_STOCHASTIC = 1, CSIMD_ROUND_KAHAN = 2 } csimd_update_rounding;
+
 // What every optimizer kernel takes. g = gradient[i] * gradient_scale (1 / loss scale, formed in double and rounded to float32
 // by the caller), then g *= clip_coefficient, or is clamped to +-clip_value where clip_value > 0.
 // `type` is that of the parameter: f32 or f64 (gradient and state of the same type), or f16 / bf16 (a "true" 16-bit parameter:
-// gradient and state float32, arithmetic float32, the parameter rounded to nearest even). shadow: NULL, or the rounding of an
-// f32 parameter to shadow_type (f16 or bf16), written in the same pass.
+// gradient and state float32, arithmetic float32, the parameter rounded once, as `rounding` says; other types take NEAREST
+// only). shadow: NULL, or the rounding of an f32 parameter to shadow_type (f16 or bf16), written in the same pass.
+// updates_lost: NULL, or where the step writes how many updates were not zero and yet changed neither the stored value nor
+// its compensation. All rows give the same bits for f32, f16 and bf16, for any number of threads.
 typedef struct {
     csimd_type type;
     size_t count;
@@ -248,6 +257,11 @@ typedef struct {
     csimd_type shadow_type;
     double learning_rate, weight_decay;
     bool maximize;
+    csimd_update_rounding rounding;
+    uint64_t random_key;   // STOCHASTIC
+    size_t first_index;    // STOCHASTIC: the index of element 0
+    float *compensation;   // KAHAN: as many as elements
+    size_t *updates_lost;  // written, not added to
 } csimd_optimizer_args;
 
 // SGD as PyTorch 2.13: g += weight_decay p; with momentum: b = first_step ? g : momentum b + (1 - dampening) g;

@@ -13,7 +13,20 @@ static csimd_status check(const csimd_optimizer_args *args) {
     if (args->shadow != NULL &&
         (args->type != CSIMD_F32 || (args->shadow_type != CSIMD_F16 && args->shadow_type != CSIMD_BF16)))
         return CSIMD_INVALID_ARGUMENT;
+    switch (args->rounding) {
+    case CSIMD_ROUND_NEAREST:
+        break;
+    case CSIMD_ROUND_STOCHASTIC:
+    case CSIMD_ROUND_KAHAN:
+        if (args->type != CSIMD_F16 && args->type != CSIMD_BF16) return CSIMD_INVALID_ARGUMENT;
+        if (args->rounding == CSIMD_ROUND_KAHAN && args->compensation == NULL && args->count != 0)
+            return CSIMD_INVALID_ARGUMENT;
+        break;
+    default:
+        return CSIMD_INVALID_ARGUMENT;
+    }
     if (args->count != 0 && (args->parameter == NULL || args->gradient == NULL)) return CSIMD_INVALID_ARGUMENT;
+    if (args->updates_lost != NULL) *args->updates_lost = 0;
     return CSIMD_OK;
 }
 
@@ -25,11 +38,18 @@ static csimd_optimizer_args run_of(const csimd_optimizer_args *args, size_t firs
     run.parameter = (char *)args->parameter + first * csimd_type_size(args->type);
     run.gradient = (const char *)args->gradient + first * state_size(args->type);
     if (args->shadow != NULL) run.shadow = (char *)args->shadow + first * csimd_type_size(args->shadow_type);
+    run.first_index = args->first_index + first;
+    if (args->compensation != NULL) run.compensation = args->compensation + first;
     return run;
 }
 
 static void *state_at(const csimd_optimizer_args *args, void *state, size_t first) {
     return state == NULL ? NULL : (char *)state + first * state_size(args->type);
+}
+
+static csimd_status finish(const csimd_optimizer_args *args, size_t lost) {
+    if (args->updates_lost != NULL) *args->updates_lost = lost;
+    return CSIMD_OK;
 }
 
 csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buffer, double momentum, double dampening,
@@ -49,15 +69,15 @@ csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buf
     const csimd_optim_kernels *kernels = csimd_kernels()->optim;
     const int threads = csimd_threads_for((double)args->count, run_length);
     if (threads == 1) {  // all of it is one run
-        kernels->sgd(args, momentum_buffer, &coefficients);
-        return CSIMD_OK;
+        return finish(args, kernels->sgd(args, momentum_buffer, &coefficients));
     }
-#pragma omp parallel for schedule(static) num_threads(threads)
+    size_t lost = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : lost)
     for (size_t first = 0; first < args->count; first += run_length) {
         csimd_optimizer_args run = run_of(args, first);
-        kernels->sgd(&run, state_at(args, momentum_buffer, first), &coefficients);
+        lost += kernels->sgd(&run, state_at(args, momentum_buffer, first), &coefficients);
     }
-    return CSIMD_OK;
+    return finish(args, lost);
 }
 
 csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment, void *max_second_moment,
@@ -68,6 +88,7 @@ csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_momen
     if (args->count == 0) return CSIMD_OK;
     if (first_moment == NULL || second_moment == NULL) return CSIMD_INVALID_ARGUMENT;
     const csimd_adam_coefficients coefficients = {
+        .shrinkage = decoupled ? args->learning_rate * args->weight_decay : 0,
         .decay = decoupled ? 1 - args->learning_rate * args->weight_decay : 1,
         .weight_decay = decoupled ? 0 : args->weight_decay,
         .beta1 = beta1,
@@ -81,14 +102,14 @@ csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_momen
     const csimd_optim_kernels *kernels = csimd_kernels()->optim;
     const int threads = csimd_threads_for((double)args->count, run_length);
     if (threads == 1) {
-        kernels->adam(args, first_moment, second_moment, max_second_moment, &coefficients);
-        return CSIMD_OK;
+        return finish(args, kernels->adam(args, first_moment, second_moment, max_second_moment, &coefficients));
     }
-#pragma omp parallel for schedule(static) num_threads(threads)
+    size_t lost = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : lost)
     for (size_t first = 0; first < args->count; first += run_length) {
         csimd_optimizer_args run = run_of(args, first);
-        kernels->adam(&run, state_at(args, first_moment, first), state_at(args, second_moment, first),
-                      state_at(args, max_second_moment, first), &coefficients);
+        lost += kernels->adam(&run, state_at(args, first_moment, first), state_at(args, second_moment, first),
+                              state_at(args, max_second_moment, first), &coefficients);
     }
-    return CSIMD_OK;
+    return finish(args, lost);
 }

@@ -3,16 +3,7 @@
 // The including file defines store_two before: two whole vectors rounded to a 16-bit type.
 // Products are fused into sums where PyTorch rounds twice: nearer to the exact value, within an ulp of PyTorch's.
 
-V_INLINE v_f32 load_lanes(csimd_type type, const void *x, size_t index, size_t lanes) {
-    return lanes == v_lanes ? v_load(type, x, index) : v_load_first(type, x, index, lanes);
-}
-
-V_INLINE void store_lanes(csimd_type type, void *y, size_t index, size_t lanes, v_f32 value) {
-    if (lanes == v_lanes)
-        v_store(type, y, index, value);
-    else
-        v_store_first(type, y, index, lanes, value);
-}
+#include "optim_rounding_body.h"
 
 // What the gradient becomes before the optimizer's formula. v_min and v_max return their second operand where either is NaN.
 typedef struct {
@@ -40,14 +31,14 @@ V_INLINE v_f32 load_gradient(csimd_optimizer_args run, gradient_transform t, siz
 }
 
 // The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers. A
-// step stores the parameter and returns it for the shadow.
+// step stores the parameter and returns it for the shadow; it adds the updates that it lost to *lost.
 typedef struct {
     v_f32 learning_rate, weight_decay, momentum, undamped;
     bool decays, has_momentum, nesterov, first_step;
 } sgd_vectors;
 
 V_INLINE v_f32 sgd_lanes(csimd_type type, csimd_optimizer_args run, float *buffer, gradient_transform transform, sgd_vectors k,
-                         size_t i, size_t lanes) {
+                         size_t i, size_t lanes, size_t *lost) {
     v_f32 p = load_lanes(type, run.parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
     if (k.has_momentum) {
@@ -55,14 +46,13 @@ V_INLINE v_f32 sgd_lanes(csimd_type type, csimd_optimizer_args run, float *buffe
         store_lanes(CSIMD_F32, buffer, i, lanes, b);
         g = k.nesterov ? v_fma(k.momentum, b, g) : b;
     }
-    p = v_fnma(k.learning_rate, g, p);
-    store_lanes(type, run.parameter, i, lanes, p);
-    return p;
+    const v_f32 change = v_negate(v_mul(k.learning_rate, g));
+    return store_parameter(type, run, i, lanes, p, v_fnma(k.learning_rate, g, p), change, lost);
 }
 
 // `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
-V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *buffer,
-                      const csimd_sgd_coefficients *coefficients) {
+V_INLINE size_t sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *buffer,
+                        const csimd_sgd_coefficients *coefficients) {
     const csimd_optimizer_args run = *args;
     const gradient_transform transform = transform_of(run);
     const sgd_vectors k = {
@@ -75,27 +65,29 @@ V_INLINE void sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_
         .nesterov = coefficients->nesterov,
         .first_step = coefficients->first_step,
     };
-    size_t i = 0;
+    size_t i = 0, lost = 0;
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
-        v_f32 low = sgd_lanes(type, run, buffer, transform, k, i, v_lanes);
-        v_f32 high = sgd_lanes(type, run, buffer, transform, k, i + v_lanes, v_lanes);
+        v_f32 low = sgd_lanes(type, run, buffer, transform, k, i, v_lanes, &lost);
+        v_f32 high = sgd_lanes(type, run, buffer, transform, k, i + v_lanes, v_lanes, &lost);
         if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
-        v_f32 p = sgd_lanes(type, run, buffer, transform, k, i, lanes);
+        v_f32 p = sgd_lanes(type, run, buffer, transform, k, i, lanes, &lost);
         if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
     }
+    return lost;
 }
 
 typedef struct {
-    v_f32 decay, weight_decay, beta1, share1, beta2, share2, step_size, epsilon, correction;
+    v_f32 decay, shrinkage, weight_decay, beta1, share1, beta2, share2, step_size, epsilon, correction;
     bool decays, from_gradient;
 } adam_vectors;
 
 V_INLINE v_f32 adam_lanes(csimd_type type, csimd_optimizer_args run, float *first, float *second, float *largest,
-                          gradient_transform transform, adam_vectors k, size_t i, size_t lanes) {
-    v_f32 p = v_mul(load_lanes(type, run.parameter, i, lanes), k.decay), g = load_gradient(run, transform, i, lanes);
+                          gradient_transform transform, adam_vectors k, size_t i, size_t lanes, size_t *lost) {
+    const v_f32 old = load_lanes(type, run.parameter, i, lanes), p = v_mul(old, k.decay);
+    v_f32 g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
     v_f32 m = load_lanes(CSIMD_F32, first, i, lanes), distance = v_sub(g, m);
     m = k.from_gradient ? v_fnma(k.beta1, distance, g) : v_fma(k.share1, distance, m);
@@ -107,17 +99,17 @@ V_INLINE v_f32 adam_lanes(csimd_type type, csimd_optimizer_args run, float *firs
         store_lanes(CSIMD_F32, largest, i, lanes, v);
     }
     v_f32 denominator = v_fma(v_sqrt(v), k.correction, k.epsilon);
-    p = v_sub(p, v_div(v_mul(k.step_size, m), denominator));
-    store_lanes(type, run.parameter, i, lanes, p);
-    return p;
+    const v_f32 step = v_div(v_mul(k.step_size, m), denominator);
+    return store_parameter(type, run, i, lanes, old, v_sub(p, step), v_negate(v_fma(k.shrinkage, old, step)), lost);
 }
 
-V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *first, float *second,
-                       float *largest, const csimd_adam_coefficients *coefficients) {
+V_INLINE size_t adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *first, float *second,
+                         float *largest, const csimd_adam_coefficients *coefficients) {
     const csimd_optimizer_args run = *args;
     const gradient_transform transform = transform_of(run);
     const adam_vectors k = {
         .decay = v_set((float)coefficients->decay),
+        .shrinkage = v_set((float)coefficients->shrinkage),
         .weight_decay = v_set((float)coefficients->weight_decay),
         .beta1 = v_set((float)coefficients->beta1),
         .share1 = v_set((float)coefficients->gradient_share_of_first),
@@ -129,17 +121,18 @@ V_INLINE void adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer
         .decays = coefficients->weight_decay != 0,
         .from_gradient = coefficients->gradient_share_of_first >= 0.5,
     };
-    size_t i = 0;
+    size_t i = 0, lost = 0;
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
-        v_f32 low = adam_lanes(type, run, first, second, largest, transform, k, i, v_lanes);
-        v_f32 high = adam_lanes(type, run, first, second, largest, transform, k, i + v_lanes, v_lanes);
+        v_f32 low = adam_lanes(type, run, first, second, largest, transform, k, i, v_lanes, &lost);
+        v_f32 high = adam_lanes(type, run, first, second, largest, transform, k, i + v_lanes, v_lanes, &lost);
         if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
-        v_f32 p = adam_lanes(type, run, first, second, largest, transform, k, i, lanes);
+        v_f32 p = adam_lanes(type, run, first, second, largest, transform, k, i, lanes, &lost);
         if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
     }
+    return lost;
 }
 
 // Which specialisation a run needs: the parameter's type, and for float32 the shadow's.
@@ -153,48 +146,39 @@ V_INLINE run_kind kind_of(const csimd_optimizer_args *run) {
     return run->shadow_type == CSIMD_F16 ? SHADOW_F16 : SHADOW_BF16;
 }
 
-static void sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
+static size_t sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
     switch (kind_of(run)) {
     case PLAIN_F32:
-        sgd_run(CSIMD_F32, CSIMD_F32, run, momentum_buffer, k);
-        return;
+        return sgd_run(CSIMD_F32, CSIMD_F32, run, momentum_buffer, k);
     case SHADOW_F16:
-        sgd_run(CSIMD_F32, CSIMD_F16, run, momentum_buffer, k);
-        return;
+        return sgd_run(CSIMD_F32, CSIMD_F16, run, momentum_buffer, k);
     case SHADOW_BF16:
-        sgd_run(CSIMD_F32, CSIMD_BF16, run, momentum_buffer, k);
-        return;
+        return sgd_run(CSIMD_F32, CSIMD_BF16, run, momentum_buffer, k);
     case TRUE_F16:
-        sgd_run(CSIMD_F16, CSIMD_F32, run, momentum_buffer, k);
-        return;
+        return sgd_run(CSIMD_F16, CSIMD_F32, run, momentum_buffer, k);
     case TRUE_BF16:
-        sgd_run(CSIMD_BF16, CSIMD_F32, run, momentum_buffer, k);
-        return;
+        return sgd_run(CSIMD_BF16, CSIMD_F32, run, momentum_buffer, k);
     case ALL_F64:
-        csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
-        return;
+        return csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
     }
+    return 0;
 }
 
-static void adam(const csimd_optimizer_args *run, void *first, void *second, void *largest, const csimd_adam_coefficients *k) {
+static size_t adam(const csimd_optimizer_args *run, void *first, void *second, void *largest,
+                   const csimd_adam_coefficients *k) {
     switch (kind_of(run)) {
     case PLAIN_F32:
-        adam_run(CSIMD_F32, CSIMD_F32, run, first, second, largest, k);
-        return;
+        return adam_run(CSIMD_F32, CSIMD_F32, run, first, second, largest, k);
     case SHADOW_F16:
-        adam_run(CSIMD_F32, CSIMD_F16, run, first, second, largest, k);
-        return;
+        return adam_run(CSIMD_F32, CSIMD_F16, run, first, second, largest, k);
     case SHADOW_BF16:
-        adam_run(CSIMD_F32, CSIMD_BF16, run, first, second, largest, k);
-        return;
+        return adam_run(CSIMD_F32, CSIMD_BF16, run, first, second, largest, k);
     case TRUE_F16:
-        adam_run(CSIMD_F16, CSIMD_F32, run, first, second, largest, k);
-        return;
+        return adam_run(CSIMD_F16, CSIMD_F32, run, first, second, largest, k);
     case TRUE_BF16:
-        adam_run(CSIMD_BF16, CSIMD_F32, run, first, second, largest, k);
-        return;
+        return adam_run(CSIMD_BF16, CSIMD_F32, run, first, second, largest, k);
     case ALL_F64:
-        csimd_optim_kernels_ref.adam(run, first, second, largest, k);
-        return;
+        return csimd_optim_kernels_ref.adam(run, first, second, largest, k);
     }
+    return 0;
 }

@@ -1,8 +1,7 @@
-// The reference row: each element by PyTorch's formula in PyTorch's order, in float32 (float64 for f64, which only this row
-// serves). Coefficients are rounded to float32 where they meet float32 values, as PyTorch rounds its scalars.
+// The reference row: each element by PyTorch's formula, in float32 (float64 for f64, which only this row serves). Coefficients
+// are rounded to float32 where they meet float32 values, as PyTorch rounds its scalars. Products are fused into sums as in the
+// vector rows (fmaf rounds once, with or without an instruction for it), so that all rows give the same bits.
 #include "optim.h"
-
-#include "../support/scalar16.h"
 
 // What the gradient becomes before the optimizer's formula. Comparisons, not fmin: a NaN stays.
 static float gradient_f32(const csimd_optimizer_args *run, size_t i) {
@@ -25,13 +24,28 @@ static double gradient_f64(const csimd_optimizer_args *run, size_t i) {
     return run->maximize ? -g : g;
 }
 
-static void store_parameter(const csimd_optimizer_args *run, size_t i, float p) {
-    csimd_store_f32(run->type, run->parameter, i, p);
-    if (run->shadow != NULL) csimd_store_f32(run->shadow_type, run->shadow, i, p);
+// Stores what becomes of `old` and returns whether the update was lost: `updated` is the new value in float32, `change` the
+// update alone.
+static bool store_parameter(const csimd_optimizer_args *run, size_t i, float old, float updated, float change) {
+    float carried = 0, left = 0;  // Kahan's compensation before and after
+    if (run->rounding == CSIMD_ROUND_STOCHASTIC) {
+        const uint32_t random = csimd_hash_of_counter(run->random_key, (uint32_t)(run->first_index + i));
+        updated = csimd_round_stochastic(run->type, updated, random);
+    } else if (run->rounding == CSIMD_ROUND_KAHAN) {
+        carried = run->compensation[i];
+        const float wanted = change + carried;
+        csimd_store_f32(run->type, run->parameter, i, old + wanted);
+        updated = csimd_load_f32(run->type, run->parameter, i);
+        left = run->compensation[i] = wanted - (updated - old);
+    }
+    csimd_store_f32(run->type, run->parameter, i, updated);
+    if (run->shadow != NULL) csimd_store_f32(run->shadow_type, run->shadow, i, updated);
+    return change != 0 && csimd_load_f32(run->type, run->parameter, i) == old && left == carried;
 }
 
-static void sgd_f64(const csimd_optimizer_args *run, double *buffer, const csimd_sgd_coefficients *k) {
+static size_t sgd_f64(const csimd_optimizer_args *run, double *buffer, const csimd_sgd_coefficients *k) {
     double *parameter = run->parameter;
+    size_t lost = 0;
     for (size_t i = 0; i < run->count; i++) {
         double p = parameter[i], g = gradient_f64(run, i);
         if (k->weight_decay != 0) g += k->weight_decay * p;
@@ -40,71 +54,83 @@ static void sgd_f64(const csimd_optimizer_args *run, double *buffer, const csimd
             g = k->nesterov ? g + k->momentum * buffer[i] : buffer[i];
         }
         parameter[i] = p - k->learning_rate * g;
+        lost += k->learning_rate * g != 0 && parameter[i] == p;
     }
+    return lost;
 }
 
-static void sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
+static size_t sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
     if (run->type == CSIMD_F64) {
-        sgd_f64(run, momentum_buffer, k);
-        return;
+        return sgd_f64(run, momentum_buffer, k);
     }
     float *buffer = momentum_buffer;
     const float learning_rate = (float)k->learning_rate, weight_decay = (float)k->weight_decay;
     const float momentum = (float)k->momentum, undamped = (float)k->undamped;
+    size_t lost = 0;
     for (size_t i = 0; i < run->count; i++) {
         float p = csimd_load_f32(run->type, run->parameter, i), g = gradient_f32(run, i);
-        if (weight_decay != 0) g += weight_decay * p;
+        if (k->weight_decay != 0) g = fmaf(weight_decay, p, g);
         if (k->has_momentum) {
-            buffer[i] = k->first_step ? g : momentum * buffer[i] + undamped * g;
-            g = k->nesterov ? g + momentum * buffer[i] : buffer[i];
+            buffer[i] = k->first_step ? g : fmaf(momentum, buffer[i], undamped * g);
+            g = k->nesterov ? fmaf(momentum, buffer[i], g) : buffer[i];
         }
-        store_parameter(run, i, p - learning_rate * g);
+        lost += store_parameter(run, i, p, fmaf(-learning_rate, g, p), -(learning_rate * g));
     }
+    return lost;
 }
 
 // m += (1 - beta1)(g - m) in PyTorch's two forms (lerp): from whichever end is nearer, so that beta1 = 0 gives exactly g.
-static float lerp_f32(float m, float g, float beta1, float share) {
-    return share < 0.5f ? m + share * (g - m) : g - beta1 * (g - m);
+static float lerp_f32(float m, float g, float beta1, bool from_m, float share) {
+    return from_m ? fmaf(share, g - m, m) : fmaf(-beta1, g - m, g);
 }
 
 static double lerp_f64(double m, double g, double beta1, double share) {
     return share < 0.5 ? m + share * (g - m) : g - beta1 * (g - m);
 }
 
-static void adam_f64(const csimd_optimizer_args *run, double *first, double *second, double *largest,
-                     const csimd_adam_coefficients *k) {
+static size_t adam_f64(const csimd_optimizer_args *run, double *first, double *second, double *largest,
+                       const csimd_adam_coefficients *k) {
     double *parameter = run->parameter;
+    size_t lost = 0;
     for (size_t i = 0; i < run->count; i++) {
-        double p = parameter[i] * k->decay, g = gradient_f64(run, i);
+        const double old = parameter[i], p = old * k->decay;
+        double g = gradient_f64(run, i);
         if (k->weight_decay != 0) g += k->weight_decay * p;
         first[i] = lerp_f64(first[i], g, k->beta1, k->gradient_share_of_first);
         second[i] = k->beta2 * second[i] + k->gradient_share_of_second * g * g;
         double v = second[i];
         if (largest != NULL) v = largest[i] = largest[i] > v ? largest[i] : v;
-        parameter[i] = p - k->step_size * first[i] / (sqrt(v) / k->second_correction + k->epsilon);
+        const double step = k->step_size * first[i] / (sqrt(v) / k->second_correction + k->epsilon);
+        parameter[i] = p - step;
+        lost += k->shrinkage * old + step != 0 && parameter[i] == old;
     }
+    return lost;
 }
 
-static void adam(const csimd_optimizer_args *run, void *first_moment, void *second_moment, void *max_second_moment,
-                 const csimd_adam_coefficients *k) {
+static size_t adam(const csimd_optimizer_args *run, void *first_moment, void *second_moment, void *max_second_moment,
+                   const csimd_adam_coefficients *k) {
     if (run->type == CSIMD_F64) {
-        adam_f64(run, first_moment, second_moment, max_second_moment, k);
-        return;
+        return adam_f64(run, first_moment, second_moment, max_second_moment, k);
     }
     float *first = first_moment, *second = second_moment, *largest = max_second_moment;
-    const float decay = (float)k->decay, weight_decay = (float)k->weight_decay, epsilon = (float)k->epsilon;
+    const float decay = (float)k->decay, shrinkage = (float)k->shrinkage;
+    const float weight_decay = (float)k->weight_decay, epsilon = (float)k->epsilon;
     const float beta1 = (float)k->beta1, share1 = (float)k->gradient_share_of_first;
     const float beta2 = (float)k->beta2, share2 = (float)k->gradient_share_of_second;
-    const float step_size = (float)k->step_size, correction = (float)k->second_correction;
+    const float step_size = (float)k->step_size, correction = (float)(1 / k->second_correction);
+    size_t lost = 0;
     for (size_t i = 0; i < run->count; i++) {
-        float p = csimd_load_f32(run->type, run->parameter, i) * decay, g = gradient_f32(run, i);
-        if (weight_decay != 0) g += weight_decay * p;
-        first[i] = lerp_f32(first[i], g, beta1, share1);
-        second[i] = beta2 * second[i] + share2 * g * g;
+        const float old = csimd_load_f32(run->type, run->parameter, i), p = old * decay;
+        float g = gradient_f32(run, i);
+        if (k->weight_decay != 0) g = fmaf(weight_decay, p, g);
+        first[i] = lerp_f32(first[i], g, beta1, k->gradient_share_of_first < 0.5, share1);
+        second[i] = fmaf(beta2, second[i], share2 * g * g);
         float v = second[i];
         if (largest != NULL) v = largest[i] = largest[i] > v ? largest[i] : v;
-        store_parameter(run, i, p - step_size * first[i] / (sqrtf(v) / correction + epsilon));
+        const float step = step_size * first[i] / fmaf(sqrtf(v), correction, epsilon);
+        lost += store_parameter(run, i, old, p - step, -fmaf(shrinkage, old, step));
     }
+    return lost;
 }
 
 const csimd_optim_kernels csimd_optim_kernels_ref = {.sgd = sgd, .adam = adam};

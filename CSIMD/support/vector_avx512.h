@@ -32,6 +32,7 @@ V_INLINE v_f32 v_fma(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmadd_ps(a, b, c
 V_INLINE v_f32 v_fms(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fmsub_ps(a, b, c); }    // a b - c
 V_INLINE v_f32 v_fnma(v_f32 a, v_f32 b, v_f32 c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b
 V_INLINE v_f32 v_nearest(v_f32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_INLINE v_f32 v_truncate(v_f32 a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC); }
 
 V_INLINE v_i32 v_bits(v_f32 a) { return _mm512_castps_si512(a); }
 V_INLINE v_f32 v_of_bits(v_i32 a) { return _mm512_castsi512_ps(a); }
@@ -40,6 +41,10 @@ V_INLINE v_i32 v_add_i32(v_i32 a, v_i32 b) { return _mm512_add_epi32(a, b); }
 V_INLINE v_i32 v_sub_i32(v_i32 a, v_i32 b) { return _mm512_sub_epi32(a, b); }
 V_INLINE v_i32 v_and_i32(v_i32 a, v_i32 b) { return _mm512_and_si512(a, b); }
 V_INLINE v_i32 v_shift_right_i32(v_i32 a, int count) { return _mm512_srai_epi32(a, (unsigned)count); }
+V_INLINE v_i32 v_shift_right_u32(v_i32 a, int count) { return _mm512_srli_epi32(a, (unsigned)count); }
+V_INLINE v_i32 v_mul_i32(v_i32 a, v_i32 b) { return _mm512_mullo_epi32(a, b); }  // modulo 2^32
+V_INLINE v_i32 v_xor_i32(v_i32 a, v_i32 b) { return _mm512_xor_si512(a, b); }
+V_INLINE v_i32 v_lane_numbers(void) { return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15); }
 V_INLINE v_f32 v_and(v_f32 a, v_f32 b) { return _mm512_and_ps(a, b); }
 V_INLINE v_f32 v_or(v_f32 a, v_f32 b) { return _mm512_or_ps(a, b); }
 V_INLINE v_f32 v_xor(v_f32 a, v_f32 b) { return _mm512_xor_ps(a, b); }

@@ -25,6 +25,20 @@ extension GradientClipping: ExpressibleByArgument {
     }
 }
 
+/// How updates are rounded to parameters that are stored in 16 bits.
+enum UpdateRoundingChoice: String, CaseIterable, ExpressibleByArgument {
+    case nearest, stochastic, kahan
+
+    /// The rounding, stochastic with the run's seed.
+    func rounding(seed: UInt64) -> UpdateRounding {
+        switch self {
+        case .nearest: .nearest
+        case .stochastic: .stochastic(seed: seed)
+        case .kahan: .kahan
+        }
+    }
+}
+
 /// How pixels enter the model.
 enum Scaling: String, CaseIterable, ExpressibleByArgument {
     /// Mean 0 and deviation 1 over the training images.

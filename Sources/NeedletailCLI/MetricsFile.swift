@@ -57,13 +57,15 @@ final class MetricsFile: Callback {
         if result.isApplied { stepsApplied += 1 }
         if result.skipReason != nil { stepsSkipped += 1 }
         guard file != nil else { return }
-        append([
+        let lost = result.lostUpdates.map { [("updates_lost", JSONValue.number($0.share))] } ?? []
+        let step: [(String, JSONValue)] = [
             ("event", "step"), ("epoch", .integer(Int64(trainer.state.epoch))), ("batch", .integer(Int64(index))),
             ("step", .integer(Int64(trainer.state.globalStep))), ("loss", .number(result.loss)),
             ("gradient_norm", .number(result.gradientNorm)), ("scale", .number(result.scale)),
             ("learning_rate", .number(result.learningRates.first ?? .nan)),
             ("applied", .bool(result.isApplied)),
-        ])
+        ]
+        append(step + lost)
     }
 
     override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {

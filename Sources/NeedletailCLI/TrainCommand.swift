@@ -59,13 +59,16 @@ struct TrainCommand: ParsableCommand {
         })
     var keep: [PrecisionPolicy.Override] = []
 
+    @Option(help: "How updates are rounded to the parameters of bf16-true and 16-true.")
+    var updateRounding: UpdateRoundingChoice?
+
     @Option(help: "Batches whose gradients are added up before a step.")
     var accumulate = 1
 
     @Option(help: "Clip gradients: NUMBER their common norm, value:NUMBER each element.")
     var clip: GradientClipping?
 
-    @Option(help: "Seed of initial weights, split and order.")
+    @Option(help: "Seed of initial weights, split, order and stochastic rounding.")
     var seed: UInt64 = 42
 
     @OptionGroup var threads: ThreadOptions
@@ -162,6 +165,7 @@ struct TrainCommand: ParsableCommand {
             $0.precisionOverrides = PrecisionOverrides(keep)
             $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
+            $0.updateRounding = updateRounding?.rounding(seed: seed)
             $0.enableProgressBar = !quiet
             $0.enableModelSummary = !quiet
             $0.callbacks = [metrics]

@@ -38,7 +38,7 @@ public struct AdamOptions: OptimizerOptions, Equatable {
 ///     m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  v' = amsgrad ? max(v', v) : v
 ///     p -= learningRate / (1 - beta1^t) m / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
 ///
-/// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, to nearest.
+/// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, as `updateRounding` says.
 /// Source: Kingma and Ba, arXiv 1412.6980; AMSGrad: Reddi et al., arXiv 1904.09237.
 public class Adam: Optimizer {
     /// What the optimizer can be told.
@@ -75,15 +75,15 @@ public class Adam: Optimizer {
     /// Whether weight decay is taken off the parameter and stays out of the moments.
     var isDecoupled: Bool { false }
 
-    override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, transform: GradientTransform) {
+    override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: Adam.self, as: AdamOptions.self)
-        adamUpdate(
+        return adamUpdate(
             parameter, firstMoment: moment(Self.firstMoment, of: parameter),
             secondMoment: moment(Self.secondMoment, of: parameter),
             maxSecondMoment: options.amsgrad ? moment(Self.maximumSecondMoment, of: parameter) : nil,
             learningRate: options.learningRate, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
             weightDecay: options.weightDecay, decoupled: isDecoupled, maximize: options.maximize, step: step,
-            transform: transform)
+            pass: pass)
     }
 
     public override func momentNames(in group: ParameterGroup) -> [String] {

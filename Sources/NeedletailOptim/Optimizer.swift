@@ -11,6 +11,15 @@ open class Optimizer {
     /// The parameters and their options.
     public let groups: [ParameterGroup]
 
+    /// How updates are rounded to 16-bit parameters. An optimizer of your own that assigns values rounds to nearest.
+    ///
+    /// The trainer sets it where its configuration says; checkpoints keep it.
+    public var updateRounding = UpdateRounding.nearest
+    /// Whether the next steps count the updates that rounding loses.
+    public var countsLostUpdates = false
+    /// What the last step has lost; nil where it was not to count.
+    public private(set) var lostUpdates: LostUpdates?
+
     /// State of one parameter: its applied steps, and its tensors by name.
     private struct State {
         var step = 0
@@ -53,12 +62,32 @@ open class Optimizer {
 
     /// Updates every parameter that has a gradient g from `transform(g)`, in one pass over the memory.
     package func step(transform: GradientTransform) {
+        var pass = UpdatePass(transform)
+        pass.countsLost = countsLostUpdates
+        var counted = LostUpdates()
+        var index = 0
         for group in groups {
-            for parameter in group.parameters where parameter.gradient != nil {
+            for parameter in group.parameters {
+                index += 1
+                guard parameter.gradient != nil else { continue }
                 let step = states[ObjectIdentifier(parameter), default: State()].step + 1
                 states[ObjectIdentifier(parameter), default: State()].step = step
-                update(parameter, in: group, step: step, transform: transform)
+                pass.rounding = rounding(of: parameter, at: index - 1, step: step)
+                counted.lost += update(parameter, in: group, step: step, pass: pass)
+                if countsLostUpdates { counted.elements += parameter.shape.reduce(1, *) }
             }
+        }
+        lostUpdates = countsLostUpdates ? counted : nil
+    }
+
+    /// What `updateRounding` means for the step of one parameter, the `index`th of all.
+    private func rounding(of parameter: Parameter, at index: Int, step: Int) -> StoreRounding {
+        guard parameter.storageType.is16Bit else { return .nearest }
+        switch updateRounding {
+        case .nearest: return .nearest
+        case .stochastic(let seed):
+            return .stochastic(key: randomKey(seed: seed, name: Self.name(of: parameter, at: index), step: step))
+        case .kahan: return .kahan(compensation: moment(Self.compensation, of: parameter))
         }
     }
 
@@ -67,13 +96,22 @@ open class Optimizer {
         for group in groups { for parameter in group.parameters { parameter.zeroGradient() } }
     }
 
-    /// One parameter's update: built-in kinds override this with one fused kernel call.
-    func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, transform: GradientTransform) {
-        guard var gradient = parameter.gradient else { return }
+    /// One parameter's update: built-in kinds override this with one fused kernel call. Returns the number of lost updates.
+    func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
+        guard var gradient = parameter.gradient else { return 0 }
+        let transform = pass.transform
         if transform.gradientScale != 1 { gradient = gradient * transform.gradientScale }
         if transform.clipCoefficient != 1 { gradient = gradient * transform.clipCoefficient }
         if transform.clipValue > 0 { gradient = gradient.clamp(min: -transform.clipValue, max: transform.clipValue) }
+        guard pass.countsLost else {
+            update(parameter, gradient: gradient, in: group, step: step)
+            return 0
+        }
+        // All that can be seen from outside: elements with a gradient that have not moved.
+        let before = parameter.master.scalars(as: Double.self)
         update(parameter, gradient: gradient, in: group, step: step)
+        let after = parameter.master.scalars(as: Double.self)
+        return zip(zip(before, after), gradient.scalars(as: Double.self)).count { $0.0 == $0.1 && $1 != 0 }
     }
 
     /// Overridden by optimizers outside this package: assign the parameter's new value.
@@ -115,6 +153,15 @@ open class Optimizer {
     /// How often `parameter` has been updated.
     public final func stepCount(of parameter: Parameter) -> Int { states[ObjectIdentifier(parameter)]?.step ?? 0 }
 
+    /// The name of Kahan's compensation among a parameter's state.
+    static let compensation = "compensation"
+
+    /// The names of a parameter's state tensors: its moments, and the compensation where the rounding keeps one.
+    package func stateNames(of parameter: Parameter, in group: ParameterGroup) -> [String] {
+        let compensated = updateRounding == .kahan && parameter.storageType.is16Bit
+        return momentNames(in: group) + (compensated ? [Self.compensation] : [])
+    }
+
     /// The names that `moment` is called with for parameters of `group`: what a checkpoint must hold.
     open func momentNames(in group: ParameterGroup) -> [String] { [] }
 }
@@ -131,7 +178,7 @@ extension Optimizer {
         for (name, parameter, group) in namedParameters() {
             guard let state = states[ObjectIdentifier(parameter)] else { continue }
             tensors.append(("\(name).step", Tensor([Int64(state.step)], shape: [])))
-            for moment in momentNames(in: group) {
+            for moment in stateNames(of: parameter, in: group) {
                 tensors.append(("\(name).\(moment)", self.moment(moment, of: parameter)))
             }
         }
@@ -140,13 +187,17 @@ extension Optimizer {
 
     /// Puts back the state that `stateTensors()` gave: parameters without a step count in it start afresh.
     ///
+    /// Compensations are no part of the optimizer's own state: where the rounding keeps them and there are none (a run of
+    /// another precision) they begin at zero, and where it keeps none they are dropped, which is at most half an ulp.
+    ///
     /// - Throws: `OptimizerStateError`, having changed nothing, where a name, shape or type does not fit.
     public func load(stateTensors: [String: Tensor]) throws {
         var loaded: [ObjectIdentifier: State] = [:]
         var used: Set<String> = []
         var problems: [String] = []
         for (name, parameter, group) in namedParameters() {
-            let moments = momentNames(in: group)
+            let moments = stateNames(of: parameter, in: group)
+            used.insert("\(name).\(Self.compensation)")
             guard let count = stateTensors["\(name).step"] else { continue }
             used.insert("\(name).step")
             guard count.dtype == .int64, count.count == 1, count.scalars(as: Int64.self)[0] >= 0 else {
@@ -158,6 +209,7 @@ extension Optimizer {
             for moment in moments {
                 let fullName = "\(name).\(moment)"
                 guard let tensor = stateTensors[fullName] else {
+                    if moment == Self.compensation { continue }
                     problems.append("'\(fullName)' is missing")
                     continue
                 }
@@ -180,13 +232,18 @@ extension Optimizer {
         states = loaded
     }
 
+    /// A parameter's name; by its position where it has none.
+    fileprivate static func name(of parameter: Parameter, at index: Int) -> String {
+        parameter.name.isEmpty ? "parameter\(index)" : parameter.name
+    }
+
     private func namedParameters() -> [(name: String, parameter: Parameter, group: ParameterGroup)] {
         var names: Set<String> = []
         var index = 0
         return groups.flatMap { group in
             group.parameters.map { parameter in
                 defer { index += 1 }
-                let name = parameter.name.isEmpty ? "parameter\(index)" : parameter.name
+                let name = Self.name(of: parameter, at: index)
                 require(
                     names.insert(name).inserted,
                     "two parameters are named '\(name)'; call namedParameters() of the module that holds both")

@@ -7,7 +7,7 @@ public import NeedletailTensor
 ///     b = g at the first step, else momentum b + (1 - dampening) g
 ///     p -= learningRate (momentum == 0 ? g : nesterov ? g + momentum b : b)
 ///
-/// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, to nearest.
+/// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, as `updateRounding` says.
 public final class SGD: Optimizer {
     /// What `SGD` can be told, with PyTorch's defaults.
     public struct Options: OptimizerOptions, Equatable {
@@ -66,13 +66,13 @@ public final class SGD: Optimizer {
         super.init(groups: groups)
     }
 
-    override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, transform: GradientTransform) {
+    override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: SGD.self, as: Options.self)
-        sgdUpdate(
+        return sgdUpdate(
             parameter, momentumBuffer: options.momentum == 0 ? nil : moment(Self.momentumBuffer, of: parameter),
             learningRate: options.learningRate, momentum: options.momentum, dampening: options.dampening,
             nesterov: options.nesterov, weightDecay: options.weightDecay, maximize: options.maximize,
-            firstStep: step == 1, transform: transform)
+            firstStep: step == 1, pass: pass)
     }
 
     public override func momentNames(in group: ParameterGroup) -> [String] {

@@ -64,6 +64,9 @@ final class OptimizerSlot {
         }
     }
 
+    /// Whether any of the optimizer's parameters is stored in 16 bits, so that updates can be lost to rounding.
+    var storesSixteenBit: Bool { parameters.contains { $0.storageType.is16Bit } }
+
     /// Switches gradients off for all parameters but this optimizer's, until ``unfocus()``.
     func focus() {
         guard !others.isEmpty else { return }

@@ -1,4 +1,5 @@
 // What became of a training step, and what may happen where values are not finite.
+public import NeedletailOptim
 
 /// What a training step did, and why.
 public struct StepResult: Sendable, Equatable {
@@ -32,6 +33,9 @@ public struct StepResult: Sendable, Equatable {
     public internal(set) var scale: Double
     /// The learning rate that the step was tried with, for each group of each optimizer.
     public internal(set) var learningRates: [Double] = []
+    /// How many updates rounding has lost, over all optimizers; nil but in steps that are logged, where parameters are stored
+    /// in 16 bits.
+    public internal(set) var lostUpdates: LostUpdates?
 
     /// Whether any optimizer has updated its parameters.
     public var isApplied: Bool { outcomes.contains(.applied) }

@@ -51,6 +51,11 @@ extension Trainer {
         trainingMetrics.restore([])
         evaluationMetrics.restore([])
         if let resume { try restore(module, from: resume) }
+        if let rounding = configuration.updateRounding, rounding != .nearest,
+            !step!.slots.contains(where: \.storesSixteenBit)
+        {
+            notice("updateRounding has no effect: no parameter is stored in 16 bits (bf16-true and 16-true do that)")
+        }
         for logger in configuration.loggers { try logger.logHyperparameters(module.hyperparameters) }
     }
 
@@ -135,7 +140,8 @@ extension Trainer {
         for callback in late { try callback.onTrainBatchEnd(self, module, result, batch, index) }
     }
 
-    /// Writes what was logged by step, with the learning rates, and the loss scale where there is one.
+    /// Writes what was logged by step, with the learning rates, the loss scale where there is one, and the share of updates
+    /// that rounding lost where parameters are stored in 16 bits.
     ///
     /// The rates are those of this step: `lr`, or `lr-0`, `lr-1`, … where there are several groups or optimizers.
     private func logStep(_ result: StepResult) throws {
@@ -149,6 +155,7 @@ extension Trainer {
             values.append(("amp/scale", Double(lossScale)))
             values.append(("amp/skipped_total", Double(state.skippedSteps)))
         }
+        if let lost = result.lostUpdates { values.append(("updates_lost", lost.share)) }
         try log(.step, values)
     }
 

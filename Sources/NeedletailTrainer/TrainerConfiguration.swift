@@ -20,6 +20,8 @@ public struct TrainerConfiguration {
     public var accumulateGradBatches = 1
     /// How gradients are clipped, if at all.
     public var gradientClip: GradientClipping?
+    /// How updates are rounded to parameters that are stored in 16 bits. Where nil: as each optimizer says.
+    public var updateRounding: UpdateRounding?
     /// The loss scale. Where nil: dynamic in 16-mixed and 16-true, none in the other modes.
     public var lossScale: LossScale?
     /// What happens where a loss or gradient is not finite.

@@ -20,6 +20,7 @@ final class TrainingStep {
     private let accumulation: Int
     private let clipping: GradientClipping?
     let nonFinite: NonFinitePolicy
+    private let logEveryNSteps: Int
     let detectAnomaly: Bool
     /// The module's layers that draw random numbers, looked up once.
     let generatorHolders: [any RandomStateHolder]
@@ -39,6 +40,10 @@ final class TrainingStep {
         nonFinite = configuration.nonFinite
         detectAnomaly = configuration.detectAnomaly
         generatorHolders = module.namedModules().compactMap { $0.module as? any RandomStateHolder }
+        logEveryNSteps = configuration.logEveryNSteps
+        if let rounding = configuration.updateRounding {
+            for optimizer in optimizers { optimizer.updateRounding = rounding }
+        }
         slots = try OptimizerSlot.slots(for: optimizers, schedulers, of: module)
     }
 
@@ -89,8 +94,16 @@ final class TrainingStep {
             if endsTraining(slot) { slot.autopsy = autopsy(of: slot, check) }
             return .skipped(reason)
         }
+        slot.optimizer.countsLostUpdates = mayBeLogged && slot.storesSixteenBit
         slot.optimizer.step(transform: check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
+        if let lost = slot.optimizer.lostUpdates { result.lostUpdates = (result.lostUpdates ?? LostUpdates()) + lost }
         return .applied
+    }
+
+    /// Whether the step that is being made can be one that is logged; each optimizer may still move a counter.
+    private var mayBeLogged: Bool {
+        let before = hooks.state.globalStep + hooks.state.skippedSteps
+        return (1...slots.count).contains { (before + $0) % logEveryNSteps == 0 }
     }
 
     /// The scale once a batch, schedules and counters only for what was applied, and the end of training where it diverges.

@@ -26,6 +26,7 @@ import Testing
             "train --keep layer3.*",
             "train --keep layer3.*=int8",
             "train --keep layer9.*=float32",
+            "train --update-rounding up",
             "train --accumulate 0",
             "train --schedule sine",
             "train --warmup-steps -1",

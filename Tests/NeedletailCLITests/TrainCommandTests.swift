@@ -111,6 +111,23 @@ import Testing
         #expect(inspected.contains("by step, count 20"))
     }
 
+    /// The flag reaches the parameters, with the run's seed, and the metrics tell what is lost.
+    @Test func updateRoundingChangesTheParametersAndIsCounted() throws {
+        let scratch = try Scratch()
+        let metrics = scratch.path("metrics.jsonl")
+        var models: [Data] = []
+        for rounding in ["nearest", "stochastic", "kahan"] {
+            _ = try Needletail.succeeds(
+                "train --quiet --epochs 3 --hidden 16 --learning-rate 1e-4 --precision bf16-true "
+                    + "--update-rounding \(rounding) --metrics \(metrics) --checkpoint \(scratch.path(rounding))")
+            models.append(try #require(try scratch.files(below: rounding + "/last")["model.safetensors"]))
+            let shares = try events(metrics).compactMap { $0["updates_lost"] as? Double }
+            #expect(!shares.isEmpty && shares.allSatisfy { $0 >= 0 && $0 <= 1 })
+            #expect((shares.max() ?? 0 > 0.1) == (rounding != "kahan"), "\(rounding): \(shares)")
+        }
+        #expect(models[0] != models[1] && models[1] != models[2] && models[0] != models[2])
+    }
+
     @Test func seedsDiffer() throws {
         let scratch = try Scratch()
         for seed in [1, 2] {

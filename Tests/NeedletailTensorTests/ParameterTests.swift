@@ -49,10 +49,11 @@ import Testing
         let parameter = Parameter(Tensor([1, 2] as [Float]))
         parameter.setTypes(storage: .float32, compute: .float16)
         (parameter.value * Tensor([1, 2] as [Float16])).sum().backward(seed: 8)
-        sgdUpdate(
+        let lost = sgdUpdate(
             parameter, momentumBuffer: nil, learningRate: 0.5, momentum: 0, dampening: 0, nesterov: false,
-            weightDecay: 0,
-            maximize: false, firstStep: true, transform: GradientTransform(gradientScale: 1.0 / 8))
+            weightDecay: 0, maximize: false, firstStep: true,
+            pass: UpdatePass(GradientTransform(gradientScale: 1.0 / 8)))
+        #expect(lost == 0)
         #expect(parameter.master.scalars(as: Float.self) == [0.5, 1])
         #expect(parameter.value.scalars(as: Float.self) == [0.5, 1])
     }

@@ -18,47 +18,93 @@ package struct GradientTransform: Sendable, Equatable {
     }
 }
 
+/// How an update is rounded to a 16-bit parameter; parameters of other types are rounded to nearest.
+package enum StoreRounding {
+    /// To nearest, ties to even.
+    case nearest
+    /// Up with a probability that is the distance from the value below, by random bits of the key and the element's index.
+    case stochastic(key: UInt64)
+    /// To nearest; what that loses is kept in the compensation (float32, of the parameter's shape) for the next update.
+    case kahan(compensation: Tensor)
+}
+
+/// What an optimizer's kernel is told beside its formula: the gradient's transform, the rounding, whether to count.
+package struct UpdatePass {
+    /// What is done to the gradient first.
+    package var transform: GradientTransform
+    /// How the parameter is rounded.
+    package var rounding = StoreRounding.nearest
+    /// Whether updates that were not zero but changed no stored bit are counted.
+    package var countsLost = false
+
+    package init(_ transform: GradientTransform = GradientTransform()) { self.transform = transform }
+}
+
 /// SGD with momentum, as `csimd_sgd_step`. Does nothing for a parameter without a gradient.
+/// Returns the number of lost updates; 0 where they are not counted.
 package func sgdUpdate(
     _ parameter: Parameter, momentumBuffer: Tensor?, learningRate: Double, momentum: Double, dampening: Double,
-    nesterov: Bool, weightDecay: Double, maximize: Bool, firstStep: Bool, transform: GradientTransform
-) {
-    guard var arguments = optimizerArguments(parameter, learningRate, weightDecay, maximize, transform) else { return }
+    nesterov: Bool, weightDecay: Double, maximize: Bool, firstStep: Bool, pass: UpdatePass
+) -> Int {
     checkState(momentumBuffer, of: parameter)
-    let status = csimd_sgd_step(
-        &arguments, momentumBuffer?.pointer, momentum, dampening, nesterov, firstStep)
-    expectSuccess(status, "SGD")
+    return update("SGD", parameter, learningRate, weightDecay, maximize, pass) {
+        csimd_sgd_step($0, momentumBuffer?.pointer, momentum, dampening, nesterov, firstStep)
+    }
 }
 
 /// Adam or (decoupled) AdamW, as `csimd_adam_step`; `step` counts from 1. Does nothing for a parameter without a gradient.
 package func adamUpdate(
     _ parameter: Parameter, firstMoment: Tensor, secondMoment: Tensor, maxSecondMoment: Tensor?, learningRate: Double,
     beta1: Double, beta2: Double, epsilon: Double, weightDecay: Double, decoupled: Bool, maximize: Bool, step: Int,
-    transform: GradientTransform
-) {
-    guard var arguments = optimizerArguments(parameter, learningRate, weightDecay, maximize, transform) else { return }
+    pass: UpdatePass
+) -> Int {
     checkState(firstMoment, of: parameter)
     checkState(secondMoment, of: parameter)
     checkState(maxSecondMoment, of: parameter)
-    let status = csimd_adam_step(
-        &arguments, firstMoment.pointer, secondMoment.pointer, maxSecondMoment?.pointer, beta1, beta2, epsilon,
-        decoupled, UInt64(step))
-    expectSuccess(status, "Adam")
+    return update("Adam", parameter, learningRate, weightDecay, maximize, pass) {
+        csimd_adam_step(
+            $0, firstMoment.pointer, secondMoment.pointer, maxSecondMoment?.pointer, beta1, beta2, epsilon, decoupled,
+            UInt64(step))
+    }
 }
 
-private func optimizerArguments(
-    _ parameter: Parameter, _ learningRate: Double, _ weightDecay: Double, _ maximize: Bool,
-    _ transform: GradientTransform
-) -> csimd_optimizer_args? {
-    guard let gradient = parameter.gradient else { return nil }
+/// Calls an optimizer's kernel for a parameter that has a gradient; returns the number of lost updates.
+private func update(
+    _ optimizer: StaticString, _ parameter: Parameter, _ learningRate: Double, _ weightDecay: Double, _ maximize: Bool,
+    _ pass: UpdatePass, _ kernel: (UnsafePointer<csimd_optimizer_args>) -> csimd_status
+) -> Int {
+    guard let gradient = parameter.gradient else { return 0 }
     let stored = parameter.master
     let shadow = parameter.shadow
-    return csimd_optimizer_args(
+    var arguments = csimd_optimizer_args(
         type: stored.dtype.csimd, count: stored.count, parameter: stored.pointer,
-        gradient: UnsafeRawPointer(gradient.pointer), gradient_scale: transform.gradientScale,
-        clip_coefficient: transform.clipCoefficient, clip_value: transform.clipValue, shadow: shadow?.pointer,
-        shadow_type: (shadow?.dtype ?? .float32).csimd, learning_rate: learningRate, weight_decay: weightDecay,
-        maximize: maximize)
+        gradient: UnsafeRawPointer(gradient.pointer), gradient_scale: pass.transform.gradientScale,
+        clip_coefficient: pass.transform.clipCoefficient, clip_value: pass.transform.clipValue,
+        shadow: shadow?.pointer, shadow_type: (shadow?.dtype ?? .float32).csimd, learning_rate: learningRate,
+        weight_decay: weightDecay, maximize: maximize, rounding: CSIMD_ROUND_NEAREST, random_key: 0, first_index: 0,
+        compensation: nil, updates_lost: nil)
+    if stored.dtype.is16Bit {
+        switch pass.rounding {
+        case .nearest: break
+        case .stochastic(let key):
+            arguments.rounding = CSIMD_ROUND_STOCHASTIC
+            arguments.random_key = key
+        case .kahan(let compensation):
+            checkState(compensation, of: parameter)
+            arguments.rounding = CSIMD_ROUND_KAHAN
+            arguments.compensation = compensation.pointer.assumingMemoryBound(to: Float.self)
+        }
+    }
+    guard pass.countsLost else {
+        expectSuccess(kernel(&arguments), optimizer)
+        return 0
+    }
+    var lost = 0
+    withUnsafeMutablePointer(to: &lost) {
+        arguments.updates_lost = $0
+        expectSuccess(kernel(&arguments), optimizer)
+    }
+    return lost
 }
 
 private func checkState(_ state: Tensor?, of parameter: Parameter) {

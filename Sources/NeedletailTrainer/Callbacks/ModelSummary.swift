@@ -43,8 +43,9 @@ public final class ModelSummary: Callback {
         var counts: [ObjectIdentifier: Int] = [:]
         for optimizer in optimizers {
             for group in optimizer.groups {
-                let count = optimizer.momentNames(in: group).count
-                for parameter in group.parameters { counts[ObjectIdentifier(parameter)] = count }
+                for parameter in group.parameters {
+                    counts[ObjectIdentifier(parameter)] = optimizer.stateNames(of: parameter, in: group).count
+                }
             }
         }
         return counts

@@ -25,10 +25,11 @@ struct CheckpointState: Codable {
         var seed: UInt64?  // nil: not shuffled
     }
 
-    /// An optimizer's kind and its groups' options.
+    /// An optimizer's kind, its groups' options, and how its updates are rounded (absent: as the run says).
     struct OptimizerRecord: Codable, Equatable {
         var kind: String
         var groups: [JSONValue]
+        var updateRounding: UpdateRounding?
     }
 
     /// The schedule of an optimizer: what it is, and where it was.

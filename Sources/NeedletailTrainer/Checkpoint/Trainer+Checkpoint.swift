@@ -80,10 +80,13 @@ extension Trainer {
             for slot in step.slots {
                 let prefix = "\(slot.index)/"
                 let own = checkpoint.optimizer.filter { $0.key.hasPrefix(prefix) }
+                let given = slot.optimizer.updateRounding
+                let rounding = content.optimizers[slot.index].updateRounding ?? given
+                slot.optimizer.updateRounding = rounding  // first: it decides what state there is
                 try slot.optimizer.load(
                     stateTensors: Dictionary(
                         uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
-                if try slot.restoreOptions(content.optimizers[slot.index]) {
+                if try slot.restoreOptions(content.optimizers[slot.index]) || rounding != given {
                     notice(
                         "optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given"
                     )
@@ -162,7 +165,8 @@ extension OptimizerSlot {
         try withOwnOptions {
             .init(
                 kind: String(describing: type(of: optimizer)),
-                groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) })
+                groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) },
+                updateRounding: optimizer.updateRounding)
         }
     }
 
@@ -183,7 +187,7 @@ extension OptimizerSlot {
     /// Takes back what ``savedOptions()`` gave; returns whether anything was different before.
     func restoreOptions(_ saved: CheckpointState.OptimizerRecord) throws -> Bool {
         let current = try savedOptions()
-        guard saved != current else { return false }
+        guard saved.kind != current.kind || saved.groups != current.groups else { return false }
         guard saved.kind == current.kind, saved.groups.count == current.groups.count else {
             throw OptimizerMismatch(
                 found: "\(saved.kind) with \(saved.groups.count) groups",
