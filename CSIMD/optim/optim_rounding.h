@@ -6,19 +6,23 @@
 #include "../support/scalar16.h"
 
 // 32 random bits for a counter: three rounds of xor-shift and multiplication (the constants of Wellons' triple32, a bijection
-// whose output bits flip with probability 1/2 to within 0.02% when an input bit does), with one half of the key before the
-// first round and the other after it, so that no two keys give shifted copies of one sequence.
+// whose output bits flip with probability 1/2 to within 0.02% when an input bit does). The key's lower half shifts the counter;
+// both halves are added after the first round, so that keys that differ little do not give shifted copies of one sequence.
 enum { csimd_hash_shift1 = 17, csimd_hash_shift2 = 11, csimd_hash_shift3 = 15, csimd_hash_shift4 = 14 };
 #define CSIMD_HASH_FACTOR1 0xED5AD4BBu
 #define CSIMD_HASH_FACTOR2 0xAC4C1B51u
 #define CSIMD_HASH_FACTOR3 0x31848BABu
+
+static inline uint32_t csimd_hash_second_key(uint64_t key) {
+    return (uint32_t)(key >> 32) + (uint32_t)key * CSIMD_HASH_FACTOR2;
+}
 
 static inline uint32_t csimd_hash_of_counter(uint64_t key, uint32_t counter) {
     uint32_t x = counter + (uint32_t)key;
     x ^= x >> csimd_hash_shift1;
     x *= CSIMD_HASH_FACTOR1;
     x ^= x >> csimd_hash_shift2;
-    x += (uint32_t)(key >> 32);
+    x += csimd_hash_second_key(key);
     x *= CSIMD_HASH_FACTOR2;
     x ^= x >> csimd_hash_shift3;
     x *= CSIMD_HASH_FACTOR3;

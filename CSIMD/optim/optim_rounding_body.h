@@ -17,7 +17,7 @@ V_INLINE void store_lanes(csimd_type type, void *y, size_t index, size_t lanes, 
 V_INLINE v_i32 hash_of_counters(uint64_t key, uint32_t counter) {
     v_i32 x = v_add_i32(v_lane_numbers(), v_set_i32((int32_t)(counter + (uint32_t)key)));
     x = v_mul_i32(v_xor_i32(x, v_shift_right_u32(x, csimd_hash_shift1)), v_set_i32((int32_t)CSIMD_HASH_FACTOR1));
-    x = v_add_i32(v_xor_i32(x, v_shift_right_u32(x, csimd_hash_shift2)), v_set_i32((int32_t)(key >> 32)));
+    x = v_add_i32(v_xor_i32(x, v_shift_right_u32(x, csimd_hash_shift2)), v_set_i32((int32_t)csimd_hash_second_key(key)));
     x = v_mul_i32(x, v_set_i32((int32_t)CSIMD_HASH_FACTOR2));
     x = v_mul_i32(v_xor_i32(x, v_shift_right_u32(x, csimd_hash_shift3)), v_set_i32((int32_t)CSIMD_HASH_FACTOR3));
     return v_xor_i32(x, v_shift_right_u32(x, csimd_hash_shift4));

@@ -21,7 +21,7 @@ private let roundings = [CSIMD_ROUND_NEAREST, CSIMD_ROUND_STOCHASTIC, CSIMD_ROUN
     /// The next value of the type below and above x > 0, from the least distance of its binade.
     private func neighbours(_ x: Double, _ type: csimd_type) -> (lower: Double, upper: Double) {
         let least = type == CSIMD_F16 ? -24 : -133
-        let exponent = max(Int(x.exponent) - (type == CSIMD_F16 ? 10 : 7), least)
+        let exponent = x == 0 ? least : max(Int(x.exponent) - (type == CSIMD_F16 ? 10 : 7), least)
         let ulp = scalbn(1, exponent)
         return ((x / ulp).rounded(.down) * ulp, (x / ulp).rounded(.up) * ulp)
     }
@@ -220,7 +220,7 @@ private let roundings = [CSIMD_ROUND_NEAREST, CSIMD_ROUND_STOCHASTIC, CSIMD_ROUN
                     var total = 0
                     for step in 1...4 {
                         for i in 0..<203 {
-                            let magnitude = pow(10, Double(3 - (i + step) % 30))
+                            let magnitude = pow(10, Double(3 - (i + 11 * step) % 30))
                             run.gradient[i] = i % 11 == 0 ? 0 : random.normal() * magnitude
                         }
                         let before = run.parameter.values, carried = run.compensation.values
