@@ -225,10 +225,15 @@ csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, siz
 // y[i, k] = the least j with the largest x[i, j, k]; the first NaN counts as largest. count >= 1.
 csimd_status csimd_argmax(csimd_type type, size_t outer, size_t count, size_t inner, const void *x, int64_t *y);
 
-// One read of an array: *sum_of_squares of all elements in float64 (+inf or NaN where they are), *first_non_finite the least
-// index of an infinity or NaN, or `count` where there is none. Decided element by element, never by the sum.
-// Threading: OpenMP over fixed chunks.
-csimd_status csimd_finite_check(csimd_type type, size_t count, const void *x, double *sum_of_squares, size_t *first_non_finite);
+typedef enum { CSIMD_NORM_1, CSIMD_NORM_2, CSIMD_NORM_3, CSIMD_NORM_INFINITY } csimd_norm;
+
+// One read of an array: *power_sum = sum_i |x[i]|^p in float64, p = 1, 2 or 3, or max_i |x[i]| for CSIMD_NORM_INFINITY (0 of
+// nothing): +inf or NaN where an element is, NaN where any is NaN; *first_non_finite the least index of an infinity or NaN, or
+// `count` where there is none. Finiteness is decided element by element, never by the sum. No power of an f32, f16 or bf16
+// element overflows or underflows float64, nor does the sum of 2^60 of them; powers of f64 elements overflow above 1e102.
+// Relative error of a sum: below (count + 4) 2^-53. Threading: OpenMP over fixed chunks.
+csimd_status csimd_finite_check(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum,
+                                size_t *first_non_finite);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Optimizers: unscale + clip + update + 16-bit shadow in one pass.

@@ -1,4 +1,4 @@
-// Driver of csimd_finite_check: chunks of fixed length, their sums of squares added in order.
+// Driver of csimd_finite_check: chunks of fixed length, their power sums added (or their maxima compared) in order.
 #include "reduce.h"
 
 #include "../dispatch/kernel_table.h"
@@ -12,18 +12,19 @@ typedef struct {
     size_t first;
 } chunk_result;
 
-static chunk_result check_chunk(const csimd_reduce_kernels *kernels, csimd_type type, size_t count, const void *x,
-                                size_t chunk) {
+static chunk_result check_chunk(const csimd_reduce_kernels *kernels, csimd_type type, csimd_norm norm, size_t count,
+                                const void *x, size_t chunk) {
     const size_t begin = chunk * csimd_finite_chunk, length = csimd_minimum(csimd_finite_chunk, count - begin);
     chunk_result result;
-    const size_t first = kernels->finite_check(type, length, (const char *)x + begin * csimd_type_size(type), &result.sum);
+    const size_t first =
+        kernels->finite_check(type, norm, length, (const char *)x + begin * csimd_type_size(type), &result.sum);
     result.first = first < length ? begin + first : count;
     return result;
 }
 
-csimd_status csimd_finite_check(csimd_type type, size_t count, const void *x, double *sum_of_squares,
+csimd_status csimd_finite_check(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum,
                                 size_t *first_non_finite) {
-    if (!csimd_type_valid(type)) return CSIMD_INVALID_ARGUMENT;
+    if (!csimd_type_valid(type) || (unsigned)norm > CSIMD_NORM_INFINITY) return CSIMD_INVALID_ARGUMENT;
     const csimd_reduce_kernels *kernels = csimd_kernels()->reduce;
     const size_t chunks = (count + csimd_finite_chunk - 1) / csimd_finite_chunk;
     const int threads = csimd_threads_for((double)count, elements_a_thread);
@@ -33,17 +34,17 @@ csimd_status csimd_finite_check(csimd_type type, size_t count, const void *x, do
         {
             size_t chunk, end;
             csimd_share(chunks, 1, omp_get_thread_num(), omp_get_num_threads(), &chunk, &end);
-            for (; chunk < end; chunk++) results[chunk] = check_chunk(kernels, type, count, x, chunk);
+            for (; chunk < end; chunk++) results[chunk] = check_chunk(kernels, type, norm, count, x, chunk);
         }
     }
     double sum = 0;
     size_t first = count;
     for (size_t chunk = 0; chunk < chunks; chunk++) {
-        const chunk_result result = results != NULL ? results[chunk] : check_chunk(kernels, type, count, x, chunk);
-        sum += result.sum;
+        const chunk_result result = results != NULL ? results[chunk] : check_chunk(kernels, type, norm, count, x, chunk);
+        sum = norm == CSIMD_NORM_INFINITY ? csimd_nan_maximum(sum, result.sum) : sum + result.sum;
         first = csimd_minimum(first, result.first);
     }
-    *sum_of_squares = sum;
+    *power_sum = sum;
     *first_non_finite = first;
     return CSIMD_OK;
 }

@@ -19,8 +19,9 @@ typedef struct {
     void (*max_columns)(csimd_type type, size_t rows, size_t columns, size_t row_stride, const void *x, double *result);
     // The least index of `value`, where that is NaN of a NaN; count where there is none.
     size_t (*find)(csimd_type type, size_t count, const void *x, double value);
-    // The least index of an infinity or NaN, count where there is none; the sum of squares in float64.
-    size_t (*finite_check)(csimd_type type, size_t count, const void *x, double *sum_of_squares);
+    // The least index of an infinity or NaN, count where there is none; the sum of the norm's powers, or the maximum, in
+    // float64.
+    size_t (*finite_check)(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum);
 } csimd_reduce_kernels;
 
 // The larger, NaN where either is.

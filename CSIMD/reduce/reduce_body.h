@@ -88,13 +88,39 @@ V_INLINE size_t find_of(csimd_type type, size_t count, const void *x, float valu
     return count;
 }
 
-V_INLINE size_t finite_check_of(csimd_type type, size_t count, const void *x, double *sum_of_squares) {
-    v_f64_pair even = v_f64_zero(), odd = v_f64_zero();
+// A part of a norm: the float64 sum of powers, or the float32 maximum for the infinity norm; `norm` is a constant, so that only
+// one of the two is kept.
+typedef struct {
+    v_f64_pair sum;
+    v_f32 largest;
+} norm_part;
+
+V_INLINE norm_part add_to_norm(csimd_norm norm, norm_part part, v_f32 x) {
+    if (norm == CSIMD_NORM_1) part.sum = v_f64_add(part.sum, v_f64_widen(v_abs(x)));
+    if (norm == CSIMD_NORM_2) part.sum = v_f64_add_square(part.sum, x);
+    if (norm == CSIMD_NORM_3) part.sum = v_f64_add_cube(part.sum, v_abs(x));
+    if (norm == CSIMD_NORM_INFINITY) part.largest = nan_maximum(v_abs(x), part.largest);
+    return part;
+}
+
+V_INLINE double finish_norm(csimd_norm norm, norm_part even, norm_part odd) {
+    if (norm != CSIMD_NORM_INFINITY) return v_f64_sum(v_f64_add(even.sum, odd.sum));
+    float lane[v_lanes];
+    v_store(CSIMD_F32, lane, 0, nan_maximum(even.largest, odd.largest));
+    double result = 0;
+    for (size_t l = 0; l < v_lanes; l++) result = csimd_nan_maximum(result, (double)lane[l]);
+    return result;
+}
+
+// Two vectors a turn. Each is 16 (or 8) elements widened into two float64 accumulators: bound by the loads where the array is
+// beyond L2, by the widening before.
+V_INLINE size_t finite_check_of(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum) {
+    norm_part even = {.sum = v_f64_zero(), .largest = v_set(0)}, odd = even;
     size_t first = count, i = 0;
     for (; i + 2 * v_lanes <= count; i += 2 * v_lanes) {
         v_f32 left = v_load(type, x, i), right = v_load(type, x, i + v_lanes);
-        even = v_f64_add_square(even, left);
-        odd = v_f64_add_square(odd, right);
+        even = add_to_norm(norm, even, left);
+        odd = add_to_norm(norm, odd, right);
         v_mask bad_left = v_not_finite(left), bad_right = v_not_finite(right);
         if (v_lanes_of_mask(v_either(bad_left, bad_right)) != 0 && first == count) {
             uint32_t bad = v_lanes_of_mask(bad_left);
@@ -104,13 +130,26 @@ V_INLINE size_t finite_check_of(csimd_type type, size_t count, const void *x, do
     while (i < count) {
         const size_t length = csimd_minimum(v_lanes, count - i);
         v_f32 rest = length < v_lanes ? v_load_first(type, x, i, length) : v_load(type, x, i);
-        even = v_f64_add_square(even, rest);
+        even = add_to_norm(norm, even, rest);
         uint32_t bad = v_lanes_of_mask(v_not_finite(rest));
         if (bad != 0 && first == count) first = i + (size_t)__builtin_ctz(bad);
         i += length;
     }
-    *sum_of_squares = v_f64_sum(v_f64_add(even, odd));
+    *power_sum = finish_norm(norm, even, odd);
     return first;
+}
+
+V_INLINE size_t finite_check_by(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum) {
+    switch (norm) {
+    case CSIMD_NORM_1:
+        return finite_check_of(type, CSIMD_NORM_1, count, x, power_sum);
+    case CSIMD_NORM_3:
+        return finite_check_of(type, CSIMD_NORM_3, count, x, power_sum);
+    case CSIMD_NORM_INFINITY:
+        return finite_check_of(type, CSIMD_NORM_INFINITY, count, x, power_sum);
+    default:
+        return finite_check_of(type, CSIMD_NORM_2, count, x, power_sum);
+    }
 }
 
 static double sum_row(csimd_type type, size_t count, const void *x) {
@@ -174,15 +213,15 @@ static size_t find(csimd_type type, size_t count, const void *x, double value) {
     }
 }
 
-static size_t finite_check(csimd_type type, size_t count, const void *x, double *sum_of_squares) {
+static size_t finite_check(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum) {
     switch (type) {
     case CSIMD_F32:
-        return finite_check_of(CSIMD_F32, count, x, sum_of_squares);
+        return finite_check_by(CSIMD_F32, norm, count, x, power_sum);
     case CSIMD_F16:
-        return finite_check_of(CSIMD_F16, count, x, sum_of_squares);
+        return finite_check_by(CSIMD_F16, norm, count, x, power_sum);
     case CSIMD_BF16:
-        return finite_check_of(CSIMD_BF16, count, x, sum_of_squares);
+        return finite_check_by(CSIMD_BF16, norm, count, x, power_sum);
     default:
-        return csimd_reduce_kernels_ref.finite_check(type, count, x, sum_of_squares);
+        return csimd_reduce_kernels_ref.finite_check(type, norm, count, x, power_sum);
     }
 }

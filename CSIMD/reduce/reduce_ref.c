@@ -47,15 +47,31 @@ static size_t find(csimd_type type, size_t count, const void *x, double value) {
     return count;
 }
 
-static size_t finite_check(csimd_type type, size_t count, const void *x, double *sum_of_squares) {
-    double lane[lanes] = {0};
+static double power(csimd_norm norm, double magnitude) {
+    switch (norm) {
+    case CSIMD_NORM_2:
+        return magnitude * magnitude;
+    case CSIMD_NORM_3:
+        return magnitude * magnitude * magnitude;
+    case CSIMD_NORM_1:
+    case CSIMD_NORM_INFINITY:
+        return magnitude;
+    }
+    return NAN;
+}
+
+static size_t finite_check(csimd_type type, csimd_norm norm, size_t count, const void *x, double *power_sum) {
+    double lane[lanes] = {0}, largest = 0;
     size_t first = count;
     for (size_t i = 0; i < count; i++) {
-        double element = csimd_load_f64(type, x, i);
-        lane[i % lanes] += element * element;
-        if (!isfinite(element) && first == count) first = i;
+        double magnitude = fabs(csimd_load_f64(type, x, i));
+        if (norm == CSIMD_NORM_INFINITY)
+            largest = csimd_nan_maximum(largest, magnitude);
+        else
+            lane[i % lanes] += power(norm, magnitude);
+        if (!isfinite(magnitude) && first == count) first = i;
     }
-    *sum_of_squares = sum_of_lanes(lane);
+    *power_sum = norm == CSIMD_NORM_INFINITY ? largest : sum_of_lanes(lane);
     return first;
 }
 

@@ -145,7 +145,7 @@ V_INLINE v_f32 v_load_u8_first(const uint8_t *x, size_t lanes) {
     return v_load_u8(copy);
 }
 
-// Float64 accumulators for as many lanes: sums of values and of squares, each lane on its own; then the lanes pairwise.
+// Float64 accumulators for as many lanes: sums of values, squares and cubes, each lane on its own; then the lanes pairwise.
 typedef struct {
     __m256d low, high;
 } v_f64_pair;
@@ -160,6 +160,11 @@ V_INLINE v_f64_pair v_f64_add(v_f64_pair a, v_f64_pair b) {
 V_INLINE v_f64_pair v_f64_add_square(v_f64_pair sum, v_f32 x) {
     v_f64_pair wide = v_f64_widen(x);
     return (v_f64_pair){_mm256_fmadd_pd(wide.low, wide.low, sum.low), _mm256_fmadd_pd(wide.high, wide.high, sum.high)};
+}
+V_INLINE v_f64_pair v_f64_add_cube(v_f64_pair sum, v_f32 x) {
+    v_f64_pair wide = v_f64_widen(x);
+    return (v_f64_pair){_mm256_fmadd_pd(_mm256_mul_pd(wide.low, wide.low), wide.low, sum.low),
+                        _mm256_fmadd_pd(_mm256_mul_pd(wide.high, wide.high), wide.high, sum.high)};
 }
 V_INLINE double v_f64_sum(v_f64_pair a) {
     __m256d four = _mm256_add_pd(a.low, a.high);

@@ -132,7 +132,7 @@ V_INLINE v_f32 v_load_u8_first(const uint8_t *x, size_t lanes) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 }
 
-// Float64 accumulators for as many lanes: sums of values and of squares, each lane on its own; then the lanes pairwise.
+// Float64 accumulators for as many lanes: sums of values, squares and cubes, each lane on its own; then the lanes pairwise.
 typedef struct {
     __m512d low, high;
 } v_f64_pair;
@@ -147,6 +147,11 @@ V_INLINE v_f64_pair v_f64_add(v_f64_pair a, v_f64_pair b) {
 V_INLINE v_f64_pair v_f64_add_square(v_f64_pair sum, v_f32 x) {
     v_f64_pair wide = v_f64_widen(x);
     return (v_f64_pair){_mm512_fmadd_pd(wide.low, wide.low, sum.low), _mm512_fmadd_pd(wide.high, wide.high, sum.high)};
+}
+V_INLINE v_f64_pair v_f64_add_cube(v_f64_pair sum, v_f32 x) {
+    v_f64_pair wide = v_f64_widen(x);
+    return (v_f64_pair){_mm512_fmadd_pd(_mm512_mul_pd(wide.low, wide.low), wide.low, sum.low),
+                        _mm512_fmadd_pd(_mm512_mul_pd(wide.high, wide.high), wide.high, sum.high)};
 }
 V_INLINE double v_f64_sum(v_f64_pair a) { return _mm512_reduce_add_pd(_mm512_add_pd(a.low, a.high)); }
 

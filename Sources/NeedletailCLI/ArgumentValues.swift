@@ -14,14 +14,18 @@ extension PrecisionChoice: ExpressibleByArgument {
 }
 
 extension GradientClipping: ExpressibleByArgument {
-    /// `NUMBER` clips by norm, `value:NUMBER` by value.
+    /// `NUMBER` clips by the 2-norm, `norm1:NUMBER`, `norm2:`, `norm3:` and `norm-inf:` by that norm, `value:NUMBER` by value.
     public init?(argument: String) {
-        let prefix = "value:"
-        let isByValue = argument.hasPrefix(prefix)
-        guard let limit = Double(isByValue ? String(argument.dropFirst(prefix.count)) : argument), limit > 0 else {
-            return nil
+        let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let limit = Double(parts[parts.count - 1]), limit > 0 else { return nil }
+        switch parts.count == 1 ? "norm2" : parts[0] {
+        case "norm1": self = .norm(limit, order: .one)
+        case "norm2": self = .norm(limit)
+        case "norm3": self = .norm(limit, order: .three)
+        case "norm-inf": self = .norm(limit, order: .infinity)
+        case "value": self = .value(limit)
+        default: return nil
         }
-        self = isByValue ? .value(limit) : .norm(limit)
     }
 }
 

@@ -65,7 +65,11 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Batches whose gradients are added up before a step.")
     var accumulate = 1
 
-    @Option(help: "Clip gradients: NUMBER their common norm, value:NUMBER each element.")
+    @Option(
+        help: ArgumentHelp(
+            "Clip gradients: NUMBER their common 2-norm; norm1:NUMBER, norm3:NUMBER and norm-inf:NUMBER another norm; "
+                + "value:NUMBER each element.",
+            valueName: "[NORM:]NUMBER"))
     var clip: GradientClipping?
 
     @Option(help: "Seed of initial weights, split, order and stochastic rounding.")

@@ -1,5 +1,5 @@
 // What one read of all gradients tells: their norm, and whether they are finite.
-package import NeedletailTensor
+public import NeedletailTensor
 
 /// The norm of an optimizer's gradients and the first value among them that is infinite or NaN, from one read of the
 /// memory.
@@ -12,8 +12,10 @@ public struct GradientCheck: Sendable, CustomStringConvertible {
         public let index: Int
     }
 
-    /// The 2-norm of all unscaled gradients together, in float64; infinite or NaN where they are.
+    /// The norm of all unscaled gradients together, in float64; infinite or NaN where they are.
     public let norm: Double
+    /// Which norm it is.
+    public let order: NormOrder
     /// The first value that is not finite, in the order of parameters; decided on the scaled values, element by
     /// element.
     public let firstNonFinite: NonFinite?
@@ -38,22 +40,23 @@ public struct GradientCheck: Sendable, CustomStringConvertible {
 extension Optimizer {
     /// Reads all gradients once. Parameters without a gradient, and such without elements, add nothing.
     ///
-    /// - Parameter gradientScale: `LossScaler.unscaleFactor` where the loss was scaled: the norm is that of g
-    ///   gradientScale.
-    public func checkGradients(gradientScale: Double = 1) -> GradientCheck {
-        var sumOfSquares = 0.0
+    /// - Parameters:
+    ///   - gradientScale: `LossScaler.unscaleFactor` where the loss was scaled: the norm is that of g gradientScale.
+    ///   - order: which norm; that of the clipping that is to follow.
+    public func checkGradients(gradientScale: Double = 1, order: NormOrder = .two) -> GradientCheck {
+        var sum = 0.0
         var firstNonFinite: GradientCheck.NonFinite?
         for (position, parameter) in parameters.enumerated() {
             guard let gradient = parameter.gradient else { continue }
-            let check = finiteCheck(gradient)
-            sumOfSquares += check.sumOfSquares
+            let check = powerSum(of: gradient, order: order)
+            sum = order.combine(sum, check.powerSum)
             if firstNonFinite == nil, let index = check.firstNonFinite {
                 let name = parameter.name.isEmpty ? "parameter\(position)" : parameter.name
                 firstNonFinite = .init(parameter: name, index: index)
             }
         }
         return GradientCheck(
-            norm: sumOfSquares.squareRoot() * gradientScale, firstNonFinite: firstNonFinite,
+            norm: order.norm(ofPowerSum: sum) * gradientScale, order: order, firstNonFinite: firstNonFinite,
             gradientScale: gradientScale)
     }
 }

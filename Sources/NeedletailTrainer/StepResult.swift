@@ -27,7 +27,8 @@ public struct StepResult: Sendable, Equatable {
     public internal(set) var outcomes: [Outcome]
     /// The batch's loss (the last optimizer's where there are several), unscaled; NaN where the batch had no weight.
     public internal(set) var loss: Double
-    /// The norm of the unscaled, unclipped gradients (the last optimizer's); NaN where none were formed.
+    /// The norm of the unscaled, unclipped gradients (the last optimizer's), of the order that clipping uses, else the
+    /// 2-norm; NaN where none were formed.
     public internal(set) var gradientNorm: Double
     /// The loss scale that the gradients carried, 1 in modes without one.
     public internal(set) var scale: Double

@@ -74,7 +74,7 @@ public struct TrainerConfiguration {
             throw TrainerError.badOption(name: name, found: "\(value)", expected: "at least \(minimum)")
         }
         switch gradientClip {
-        case .norm(let limit), .value(let limit):
+        case .norm(let limit, _), .value(let limit):
             guard limit > 0 else {
                 throw TrainerError.badOption(name: "gradientClip", found: "\(limit)", expected: "a number above 0")
             }

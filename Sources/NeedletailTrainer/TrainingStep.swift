@@ -87,7 +87,8 @@ final class TrainingStep {
         defer { slot.window = AccumulationWindow() }
         guard !slot.window.isEmpty else { return .skipped(.noWeight) }
         let unscale = Double(scaler?.unscaleFactor ?? 1) * slot.window.correction
-        let check = slot.optimizer.checkGradients(gradientScale: unscale)  // one read, of the scaled values
+        // One read, of the scaled values.
+        let check = slot.optimizer.checkGradients(gradientScale: unscale, order: clipping?.order ?? .two)
         result.gradientNorm = check.norm
         try hooks.beforeOptimizerStep(slot.optimizer, UnscaledGradients(check: check, loss: result.loss))
         if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil || detectAnomaly {

@@ -136,7 +136,7 @@ import Testing
     func finiteCheck(_ type: csimd_type, _ count: Int, _ x: UnsafeRawPointer) -> (sum: Double, first: Int) {
         var sum = -1.0
         var first = -1
-        #expect(csimd_finite_check(type, count, x, &sum, &first) == CSIMD_OK)
+        #expect(csimd_finite_check(type, CSIMD_NORM_2, count, x, &sum, &first) == CSIMD_OK)
         return (sum, first)
     }
 

@@ -34,6 +34,8 @@ import Testing
             "train --quiet --schedule cosine --warmup-steps 30 --schedule-steps 30",
             "train --clip -1",
             "train --clip value:",
+            "train --clip norm4:1",
+            "train --clip norm1:0",
             "train --seed -1",
             "train --threads 0",
             "train --validation -1",

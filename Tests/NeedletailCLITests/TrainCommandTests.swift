@@ -39,6 +39,24 @@ import Testing
         }
     }
 
+    /// Of one gradient, the norms 1, 2, 3 and inf fall in this order; and a limit far below them changes the weights.
+    @Test func clippingTakesTheNormItIsTold() throws {
+        let scratch = try Scratch()
+        var norms: [Double] = []
+        var weights: Set<[UInt8]> = []
+        for clip in ["norm1:1e-3", "1e-3", "norm2:1e-3", "norm3:1e-3", "norm-inf:1e-3", "value:1e-3"] {
+            let metrics = scratch.path("metrics.jsonl")
+            let run = scratch.path(clip)
+            _ = try Needletail.succeeds(
+                "train --quiet --optimizer sgd --max-steps 2 --clip \(clip) --metrics \(metrics) --checkpoint \(run)")
+            norms.append(try #require(try events(metrics)[0]["gradient_norm"] as? Double))
+            weights.insert(Array(try Data(contentsOf: URL(fileURLWithPath: "\(run)/last/model.safetensors"))))
+        }
+        #expect(norms[0] > norms[1] && norms[1] == norms[2] && norms[2] > norms[3] && norms[3] > norms[4])
+        #expect(norms[5] == norms[1])
+        #expect(weights.count == 5, "all but 1e-3 and norm2:1e-3 differ")
+    }
+
     @Test(arguments: ["32-true", "bf16-mixed", "16-mixed"])
     func threadsDoNotChangeTheCheckpoint(precision: String) throws {
         let scratch = try Scratch()

@@ -16,7 +16,8 @@ private func handWritten(
             let loss = try crossEntropy(module.logits(batch), batch.targets)
             optimizer.zeroGradients()
             loss.backward(seed: Double(scaler?.scale ?? 1))
-            let check = optimizer.checkGradients(gradientScale: Double(scaler?.unscaleFactor ?? 1))
+            let check = optimizer.checkGradients(
+                gradientScale: Double(scaler?.unscaleFactor ?? 1), order: clipping?.order ?? .two)
             if check.isFinite { optimizer.step(check: check, clipping: clipping) }
             try scaler?.update(overflowed: !check.isFinite)
         }
@@ -34,7 +35,7 @@ final class AfterBatch: Callback {
 
 @Suite struct TrainingStepTests {
     @Test(arguments: Precision.allCases) func trainerEqualsAHandWrittenLoop(_ precision: Precision) throws {
-        for clipping in [nil, GradientClipping.norm(0.5), .value(0.01)] {
+        for clipping in [nil, GradientClipping.norm(0.5), .norm(0.1, order: .infinity), .value(0.01)] {
             let byHand = SmallClassifier(), byTrainer = SmallClassifier()
             let data = Points(50)
             func loader() -> DataLoader { DataLoader(data, batchSize: 8, shuffle: true, seed: 5) }

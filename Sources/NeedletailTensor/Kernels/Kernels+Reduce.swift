@@ -1,4 +1,4 @@
-// Sums, maxima, argmax, and the one-read finite check.
+// Sums, maxima, argmax, and the one-read finite check with its norms.
 internal import CSIMD
 
 extension Kernels {
@@ -23,9 +23,27 @@ extension Kernels {
 /// One read of a floating-point tensor: the sum of its squares in float64, and the row-major index of its first infinity or
 /// NaN, if any. Finiteness is decided element by element, never by the sum.
 package func finiteCheck(_ x: Tensor) -> (sumOfSquares: Double, firstNonFinite: Int?) {
+    let (sum, first) = powerSum(of: x, order: .two)
+    return (sum, first)
+}
+
+/// One read of a floating-point tensor: Σ |x|^p (max |x| for the infinity norm) in float64, NaN where an element is, and the
+/// row-major index of its first infinity or NaN, if any.
+package func powerSum(of x: Tensor, order: NormOrder) -> (powerSum: Double, firstNonFinite: Int?) {
     let x = x.contiguous()
     var sum = 0.0
     var first = 0
-    expectSuccess(csimd_finite_check(x.dtype.csimd, x.count, x.pointer, &sum, &first), "finiteCheck")
+    expectSuccess(csimd_finite_check(x.dtype.csimd, order.csimd, x.count, x.pointer, &sum, &first), "powerSum")
     return (sum, first < x.count ? first : nil)
+}
+
+extension NormOrder {
+    fileprivate var csimd: csimd_norm {
+        switch self {
+        case .one: CSIMD_NORM_1
+        case .two: CSIMD_NORM_2
+        case .three: CSIMD_NORM_3
+        case .infinity: CSIMD_NORM_INFINITY
+        }
+    }
 }

@@ -1,9 +1,12 @@
-"""Writes trajectories, scaler and schedules .safetensors: what PyTorch's optimizers, GradScaler and lr_scheduler do.
+"""Writes trajectories, clipping, scaler and schedules .safetensors: what PyTorch's optimizers, clip_grad_norm_, GradScaler and
+lr_scheduler do.
 
 Made with Python 3.11, torch 2.13.0 (CPU), safetensors 0.8.0, seed 20260801:  python generate.py
 Single-tensor implementations (foreach=False, fused=False). Every case starts from the same parameters "a" [12] and "b" [3]
 and sees the same gradients; "b" has none in steps where (t % 3) == 1. Recorded are the parameters after the steps RECORDED, as
 float32 run ("<case>.<parameter>.f32") and as float64 run ("<case>.<parameter>.f64") on the same float32 inputs.
+Clipping: gradients "<gradients>.a" [700], "<gradients>.b" [3, 5] and, for the norms 1, 2, 3 and inf and limits of half and of
+twice the norm: "<gradients>.<norm>.<half or twice>.limit", and in float64 "….norm" and the first 40 elements of each after clip_grad_norm_, "….a", "….b".
 Schedules: "<case>.rate" [n + 1, 2], the learning rates of two groups with 0.1 and 0.003 after 0 to n steps, and where momentum is
 cycled "<case>.momentum" alike; of reduce-on-plateau also the metric that each step was given, "<case>.metric" [n].
 """
@@ -71,6 +74,29 @@ def trajectories():
                     seen["b"].append(b.detach().clone())
             for key, rows in seen.items():
                 tensors[f"{name}.{key}.{label}"] = torch.stack(rows)
+    return tensors
+
+
+def clipping():
+    generator = torch.Generator().manual_seed(SEED)
+    a, b = torch.randn(700, generator=generator), torch.randn(3, 5, generator=generator)
+    spread = 10 ** (12 * torch.rand(700, generator=generator) - 6)
+    sets = {"tame": (a, b), "spread": (a * spread, b * 1e3), "large": (a * 1e20, b * 1e20), "small": (a * 1e-30, b * 1e-25)}
+    tensors = {}
+    for name, gradients in sets.items():
+        tensors.update({f"{name}.a": gradients[0], f"{name}.b": gradients[1]})
+        for label, order in (("one", 1.0), ("two", 2.0), ("three", 3.0), ("infinity", math.inf)):
+            for place, factor in (("half", 0.5), ("twice", 2.0)):
+                parameters = [torch.nn.Parameter(torch.zeros_like(g, dtype=torch.float64)) for g in gradients]
+                for parameter, gradient in zip(parameters, gradients):
+                    parameter.grad = gradient.double()
+                limit = factor * torch.nn.utils.get_total_norm([p.grad for p in parameters], order).item()
+                norm = torch.nn.utils.clip_grad_norm_(parameters, limit, norm_type=order)
+                case = f"{name}.{label}.{place}"
+                tensors[f"{case}.limit"] = torch.tensor(limit, dtype=torch.float64)
+                tensors[f"{case}.norm"] = norm
+                for key, parameter in zip("ab", parameters):
+                    tensors[f"{case}.{key}"] = parameter.grad.flatten()[:40].clone()
     return tensors
 
 
@@ -208,5 +234,6 @@ def schedules():
 
 made_with = {"generator": f"Python {platform.python_version()}, torch {torch.__version__}, seed {SEED}"}
 save_file(trajectories(), os.path.join(HERE, "trajectories.safetensors"), metadata=made_with)
+save_file(clipping(), os.path.join(HERE, "clipping.safetensors"), metadata=made_with)
 save_file(scaler_sequences(), os.path.join(HERE, "scaler.safetensors"), metadata=made_with)
 save_file(schedules(), os.path.join(HERE, "schedules.safetensors"), metadata=made_with)
