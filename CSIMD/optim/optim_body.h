@@ -30,6 +30,11 @@ V_INLINE v_f32 load_gradient(csimd_optimizer_args run, gradient_transform t, siz
     return v_xor(g, t.sign);
 }
 
+// An optimizer's state, as many arrays as it has.
+typedef struct {
+    float *first, *second, *third;
+} run_state;
+
 // The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers. A
 // step stores the parameter and returns it for the shadow; it adds the updates that it lost to *lost.
 typedef struct {
@@ -37,22 +42,23 @@ typedef struct {
     bool decays, has_momentum, nesterov, first_step;
 } sgd_vectors;
 
-V_INLINE v_f32 sgd_lanes(csimd_type type, csimd_optimizer_args run, float *buffer, gradient_transform transform, sgd_vectors k,
-                         size_t i, size_t lanes, size_t *lost) {
+V_INLINE v_f32 sgd_lanes(csimd_type type, run_end end, csimd_optimizer_args run, run_state state, gradient_transform transform,
+                         sgd_vectors k, size_t i, size_t lanes, size_t *lost) {
     v_f32 p = load_lanes(type, run.parameter, i, lanes), g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
     if (k.has_momentum) {
-        v_f32 b = k.first_step ? g : v_fma(k.momentum, load_lanes(CSIMD_F32, buffer, i, lanes), v_mul(k.undamped, g));
-        store_lanes(CSIMD_F32, buffer, i, lanes, b);
+        v_f32 b = k.first_step ? g : v_fma(k.momentum, load_lanes(CSIMD_F32, state.first, i, lanes), v_mul(k.undamped, g));
+        store_lanes(CSIMD_F32, state.first, i, lanes, b);
         g = k.nesterov ? v_fma(k.momentum, b, g) : b;
     }
     const v_f32 change = v_negate(v_mul(k.learning_rate, g));
-    return store_parameter(type, run, i, lanes, p, v_fnma(k.learning_rate, g, p), change, lost);
+    return store_parameter(type, end, run, i, lanes, p, v_fnma(k.learning_rate, g, p), change, lost);
 }
 
-// `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` is.
-V_INLINE size_t sgd_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *buffer,
-                        const csimd_sgd_coefficients *coefficients) {
+// `shadow` is CSIMD_F32 where there is none: a compile-time constant, as `type` and `end` are.
+V_INLINE size_t sgd_run(csimd_type type, csimd_type shadow, run_end end, const csimd_optimizer_args *args, run_state state,
+                        const void *sgd_coefficients) {
+    const csimd_sgd_coefficients *coefficients = sgd_coefficients;
     const csimd_optimizer_args run = *args;
     const gradient_transform transform = transform_of(run);
     const sgd_vectors k = {
@@ -67,13 +73,13 @@ V_INLINE size_t sgd_run(csimd_type type, csimd_type shadow, const csimd_optimize
     };
     size_t i = 0, lost = 0;
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
-        v_f32 low = sgd_lanes(type, run, buffer, transform, k, i, v_lanes, &lost);
-        v_f32 high = sgd_lanes(type, run, buffer, transform, k, i + v_lanes, v_lanes, &lost);
+        v_f32 low = sgd_lanes(type, end, run, state, transform, k, i, v_lanes, &lost);
+        v_f32 high = sgd_lanes(type, end, run, state, transform, k, i + v_lanes, v_lanes, &lost);
         if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
-        v_f32 p = sgd_lanes(type, run, buffer, transform, k, i, lanes, &lost);
+        v_f32 p = sgd_lanes(type, end, run, state, transform, k, i, lanes, &lost);
         if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
     }
     return lost;
@@ -84,8 +90,9 @@ typedef struct {
     bool decays, from_gradient;
 } adam_vectors;
 
-V_INLINE v_f32 adam_lanes(csimd_type type, csimd_optimizer_args run, float *first, float *second, float *largest,
-                          gradient_transform transform, adam_vectors k, size_t i, size_t lanes, size_t *lost) {
+V_INLINE v_f32 adam_lanes(csimd_type type, run_end end, csimd_optimizer_args run, run_state state, gradient_transform transform,
+                          adam_vectors k, size_t i, size_t lanes, size_t *lost) {
+    float *const first = state.first, *const second = state.second, *const largest = state.third;
     const v_f32 old = load_lanes(type, run.parameter, i, lanes), p = v_mul(old, k.decay);
     v_f32 g = load_gradient(run, transform, i, lanes);
     if (k.decays) g = v_fma(k.weight_decay, p, g);
@@ -100,11 +107,12 @@ V_INLINE v_f32 adam_lanes(csimd_type type, csimd_optimizer_args run, float *firs
     }
     v_f32 denominator = v_fma(v_sqrt(v), k.correction, k.epsilon);
     const v_f32 step = v_div(v_mul(k.step_size, m), denominator);
-    return store_parameter(type, run, i, lanes, old, v_sub(p, step), v_negate(v_fma(k.shrinkage, old, step)), lost);
+    return store_parameter(type, end, run, i, lanes, old, v_sub(p, step), v_negate(v_fma(k.shrinkage, old, step)), lost);
 }
 
-V_INLINE size_t adam_run(csimd_type type, csimd_type shadow, const csimd_optimizer_args *args, float *first, float *second,
-                         float *largest, const csimd_adam_coefficients *coefficients) {
+V_INLINE size_t adam_run(csimd_type type, csimd_type shadow, run_end end, const csimd_optimizer_args *args, run_state state,
+                         const void *adam_coefficients) {
+    const csimd_adam_coefficients *coefficients = adam_coefficients;
     const csimd_optimizer_args run = *args;
     const gradient_transform transform = transform_of(run);
     const adam_vectors k = {
@@ -123,62 +131,63 @@ V_INLINE size_t adam_run(csimd_type type, csimd_type shadow, const csimd_optimiz
     };
     size_t i = 0, lost = 0;
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
-        v_f32 low = adam_lanes(type, run, first, second, largest, transform, k, i, v_lanes, &lost);
-        v_f32 high = adam_lanes(type, run, first, second, largest, transform, k, i + v_lanes, v_lanes, &lost);
+        v_f32 low = adam_lanes(type, end, run, state, transform, k, i, v_lanes, &lost);
+        v_f32 high = adam_lanes(type, end, run, state, transform, k, i + v_lanes, v_lanes, &lost);
         if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
-        v_f32 p = adam_lanes(type, run, first, second, largest, transform, k, i, lanes, &lost);
+        v_f32 p = adam_lanes(type, end, run, state, transform, k, i, lanes, &lost);
         if (shadow != CSIMD_F32) store_lanes(shadow, run.shadow, i, lanes, p);
     }
     return lost;
 }
 
-// Which specialisation a run needs: the parameter's type, and for float32 the shadow's.
-typedef enum { PLAIN_F32, SHADOW_F16, SHADOW_BF16, TRUE_F16, TRUE_BF16, ALL_F64 } run_kind;
+// An optimizer's loop over a run: type, shadow and end are constants in it, because it is inlined into each of the calls below.
+typedef size_t (*run_loop)(csimd_type type, csimd_type shadow, run_end end, const csimd_optimizer_args *run, run_state state,
+                           const void *coefficients);
 
-V_INLINE run_kind kind_of(const csimd_optimizer_args *run) {
-    if (run->type == CSIMD_F64) return ALL_F64;
-    if (run->type == CSIMD_F16) return TRUE_F16;
-    if (run->type == CSIMD_BF16) return TRUE_BF16;
-    if (run->shadow == NULL) return PLAIN_F32;
-    return run->shadow_type == CSIMD_F16 ? SHADOW_F16 : SHADOW_BF16;
+V_INLINE size_t run_in_16(run_loop loop, run_end end, const csimd_optimizer_args *run, run_state state, const void *k) {
+    return run->type == CSIMD_F16 ? loop(CSIMD_F16, CSIMD_F32, end, run, state, k)
+                                  : loop(CSIMD_BF16, CSIMD_F32, end, run, state, k);
+}
+
+V_INLINE size_t run_in_any(run_loop loop, run_end end, const csimd_optimizer_args *run, run_state state, const void *k) {
+    if (run->type != CSIMD_F32) return run_in_16(loop, end, run, state, k);
+    if (run->shadow == NULL) return loop(CSIMD_F32, CSIMD_F32, end, run, state, k);
+    return run->shadow_type == CSIMD_F16 ? loop(CSIMD_F32, CSIMD_F16, end, run, state, k)
+                                         : loop(CSIMD_F32, CSIMD_BF16, end, run, state, k);
+}
+
+// An optimizer that rounds to nearest without counting calls run_in_any with END_NEAREST; for all else it has a function of its
+// own that is not inlined, so that the usual loops pay nothing for the others, registers included.
+V_INLINE bool is_to_nearest(const csimd_optimizer_args *run) {
+    return run->rounding == CSIMD_ROUND_NEAREST && run->updates_lost == NULL;
+}
+
+V_INLINE size_t run_otherwise(run_loop loop, const csimd_optimizer_args *run, run_state state, const void *k) {
+    if (run->updates_lost != NULL) return run_in_any(loop, END_COUNTED, run, state, k);
+    if (run->rounding == CSIMD_ROUND_STOCHASTIC) return run_in_16(loop, END_STOCHASTIC, run, state, k);
+    return run_in_16(loop, END_KAHAN, run, state, k);
+}
+
+static __attribute__((noinline)) size_t sgd_otherwise(const csimd_optimizer_args *run, run_state state, const void *k) {
+    return run_otherwise(sgd_run, run, state, k);
 }
 
 static size_t sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
-    switch (kind_of(run)) {
-    case PLAIN_F32:
-        return sgd_run(CSIMD_F32, CSIMD_F32, run, momentum_buffer, k);
-    case SHADOW_F16:
-        return sgd_run(CSIMD_F32, CSIMD_F16, run, momentum_buffer, k);
-    case SHADOW_BF16:
-        return sgd_run(CSIMD_F32, CSIMD_BF16, run, momentum_buffer, k);
-    case TRUE_F16:
-        return sgd_run(CSIMD_F16, CSIMD_F32, run, momentum_buffer, k);
-    case TRUE_BF16:
-        return sgd_run(CSIMD_BF16, CSIMD_F32, run, momentum_buffer, k);
-    case ALL_F64:
-        return csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
-    }
-    return 0;
+    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
+    const run_state state = {.first = momentum_buffer};
+    return is_to_nearest(run) ? run_in_any(sgd_run, END_NEAREST, run, state, k) : sgd_otherwise(run, state, k);
+}
+
+static __attribute__((noinline)) size_t adam_otherwise(const csimd_optimizer_args *run, run_state state, const void *k) {
+    return run_otherwise(adam_run, run, state, k);
 }
 
 static size_t adam(const csimd_optimizer_args *run, void *first, void *second, void *largest,
                    const csimd_adam_coefficients *k) {
-    switch (kind_of(run)) {
-    case PLAIN_F32:
-        return adam_run(CSIMD_F32, CSIMD_F32, run, first, second, largest, k);
-    case SHADOW_F16:
-        return adam_run(CSIMD_F32, CSIMD_F16, run, first, second, largest, k);
-    case SHADOW_BF16:
-        return adam_run(CSIMD_F32, CSIMD_BF16, run, first, second, largest, k);
-    case TRUE_F16:
-        return adam_run(CSIMD_F16, CSIMD_F32, run, first, second, largest, k);
-    case TRUE_BF16:
-        return adam_run(CSIMD_BF16, CSIMD_F32, run, first, second, largest, k);
-    case ALL_F64:
-        return csimd_optim_kernels_ref.adam(run, first, second, largest, k);
-    }
-    return 0;
+    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.adam(run, first, second, largest, k);
+    const run_state state = {.first = first, .second = second, .third = largest};
+    return is_to_nearest(run) ? run_in_any(adam_run, END_NEAREST, run, state, k) : adam_otherwise(run, state, k);
 }

@@ -1,6 +1,8 @@
 // The end of every optimizer's update, over the vocabulary of vector_avx2.h or vector_avx512.h: the parameter is rounded and
-// stored, lost updates are counted. The element-wise formulas stand in optim_rounding.h; rounding to nearest without counting,
-// the usual case, costs two predicted branches a vector.
+// stored, lost updates are counted. The element-wise formulas stand in optim_rounding.h.
+
+// How the updates of a run end, a constant in its loop. COUNTED: as run.rounding says, and lost updates are counted.
+typedef enum { END_NEAREST, END_STOCHASTIC, END_KAHAN, END_COUNTED } run_end;
 
 V_INLINE v_f32 load_lanes(csimd_type type, const void *x, size_t index, size_t lanes) {
     return lanes == v_lanes ? v_load(type, x, index) : v_load_first(type, x, index, lanes);
@@ -47,22 +49,21 @@ V_INLINE v_f32 round_nearest(csimd_type type, v_f32 x) {
 
 // Stores what becomes of `old` and returns it in float32; adds the number of lost updates to *lost. `updated` is the new value
 // in float32, `change` the update alone.
-V_INLINE v_f32 store_parameter(csimd_type type, csimd_optimizer_args run, size_t i, size_t lanes, v_f32 old, v_f32 updated,
-                               v_f32 change, size_t *lost) {
+V_INLINE v_f32 store_parameter(csimd_type type, run_end end, csimd_optimizer_args run, size_t i, size_t lanes, v_f32 old,
+                               v_f32 updated, v_f32 change, size_t *lost) {
     v_f32 carried = v_set(0), left = carried;  // Kahan's compensation before and after
-    if (type != CSIMD_F32 && run.rounding != CSIMD_ROUND_NEAREST) {
-        if (run.rounding == CSIMD_ROUND_STOCHASTIC) {
-            updated = round_stochastic(type, updated, hash_of_counters(run.random_key, (uint32_t)(run.first_index + i)));
-        } else {
-            carried = load_lanes(CSIMD_F32, run.compensation, i, lanes);
-            const v_f32 wanted = v_add(change, carried);
-            updated = round_nearest(type, v_add(old, wanted));
-            left = v_sub(wanted, v_sub(updated, old));
-            store_lanes(CSIMD_F32, run.compensation, i, lanes, left);
-        }
+    const bool told = end == END_COUNTED && type != CSIMD_F32;
+    if (end == END_STOCHASTIC || (told && run.rounding == CSIMD_ROUND_STOCHASTIC)) {
+        updated = round_stochastic(type, updated, hash_of_counters(run.random_key, (uint32_t)(run.first_index + i)));
+    } else if (end == END_KAHAN || (told && run.rounding == CSIMD_ROUND_KAHAN)) {
+        carried = load_lanes(CSIMD_F32, run.compensation, i, lanes);
+        const v_f32 wanted = v_add(change, carried);
+        updated = round_nearest(type, v_add(old, wanted));
+        left = v_sub(wanted, v_sub(updated, old));
+        store_lanes(CSIMD_F32, run.compensation, i, lanes, left);
     }
     store_lanes(type, run.parameter, i, lanes, updated);
-    if (run.updates_lost != NULL) {
+    if (end == END_COUNTED) {
         const uint32_t moved = v_lanes_of_mask(v_less(v_set(0), v_abs(change)));
         const uint32_t same =
             v_lanes_of_mask(v_equal(round_nearest(type, updated), old)) & v_lanes_of_mask(v_equal(carried, left));
