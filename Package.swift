@@ -30,6 +30,7 @@ let package = Package(
         .target(name: "NeedletailNN", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         .target(name: "NeedletailOptim", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         .target(name: "NeedletailData", dependencies: ["NeedletailTensor", "CZlib"], swiftSettings: strict),
+        .target(name: "NeedletailPNG", dependencies: ["NeedletailData", "CPNG"], swiftSettings: strict),
         .target(
             name: "NeedletailTrainer",
             dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData"],
@@ -43,7 +44,7 @@ let package = Package(
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
-                "Needletail", "CPNG", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Needletail", "NeedletailPNG", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
@@ -62,5 +63,13 @@ let package = Package(
         .testTarget(
             name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
+        // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
+        .target(
+            name: "UntrustedInputs", dependencies: ["Needletail", "NeedletailPNG"], path: "Tests/UntrustedInputs",
+            swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailTrustTests",
+            dependencies: ["Needletail", "NeedletailPNG", "NeedletailCLI", "UntrustedInputs", "CZlib"],
+            swiftSettings: strict),
     ]
 )

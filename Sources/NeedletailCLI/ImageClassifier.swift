@@ -32,6 +32,24 @@ struct ClassifierConfiguration: Codable, Equatable {
     /// Lengths of the rows that enter each layer, and of the one that leaves the last.
     var sizes: [Int] { [images.height * images.width] + hidden + [images.classes] }
 
+    /// What is wrong with values that come from a file; nil where a model can be built from them.
+    var problem: String? {
+        let sides = [("height", images.height), ("width", images.width), ("classes", images.classes)]
+        let most = Int(Int32.max)
+        for (name, value) in sides + hidden.map({ ("a hidden layer", $0) }) where !(1...most).contains(value) {
+            return "the hyper-parameters give \(name) the size \(value), expected 1 to \(most)"
+        }
+        guard images.height * images.width <= most, parameterCount <= Double(most) else {
+            return "the hyper-parameters describe more than \(most) pixels or parameters"
+        }
+        guard images.maximum > 0, images.deviation > 0, (images.maximum + images.deviation + images.mean).isFinite
+        else {
+            return "the hyper-parameters scale pixels by (\(images.maximum), \(images.mean), \(images.deviation)), "
+                + "expected finite numbers, the first and the last above zero"
+        }
+        return nil
+    }
+
     /// Weights and biases, as a number that cannot overflow.
     var parameterCount: Double {
         zip(sizes, sizes.dropFirst()).reduce(0) { $0 + (Double($1.0) + 1) * Double($1.1) }

@@ -1,6 +1,7 @@
 // An image given to `needletail predict`: PNG, raw bytes or IDX, told apart by content.
 import Foundation
 import Needletail
+import NeedletailPNG
 
 struct InputImage {
     let path: String
@@ -14,6 +15,10 @@ struct InputImage {
     static func read(_ path: String, height: Int, width: Int) throws -> [InputImage] {
         let start: [UInt8]
         let size: Int
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {  // a pipe would wait for a writer
+            throw CommandError.data("\(path): cannot be read: is it there, is it a file?")
+        }
         do {
             let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
             defer { try? file.close() }
@@ -45,12 +50,7 @@ struct InputImage {
     }
 
     private static func readPNG(_ path: String, _ height: Int, _ width: Int) throws -> InputImage {
-        let image = try PNGImage(path: path)
-        guard image.height == height, image.width == width else {
-            throw CommandError.data(
-                "\(path): found \(image.height) x \(image.width) pixels, expected \(height) x \(width); scale the image first"
-            )
-        }
+        let image = try PNGImage(path: path, height: height, width: width)
         return InputImage(path: path, index: 0, isOneOfMany: false, pixels: image.pixels)
     }
 

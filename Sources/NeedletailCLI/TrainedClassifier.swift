@@ -14,11 +14,31 @@ struct TrainedClassifier {
             throw CommandError.data(
                 "\(path): not a checkpoint of this command: its hyper-parameters describe no classifier")
         }
+        try Self.check(configuration, against: checkpoint.model, path)
         var generator = SeededGenerator(seed: 0)
         model = try ImageClassifier(configuration, using: &generator)
         // First the types: a float64 run's parameters would else be rounded to float32 on the way in.
         try checkpoint.policy.apply(to: model)
         try model.load(stateDictionary: checkpoint.model)
+    }
+
+    /// Hyper-parameters are what someone wrote: no model is built, and no memory taken, that its tensors do not fill.
+    private static func check(
+        _ configuration: ClassifierConfiguration, against tensors: [String: Tensor], _ path: String
+    ) throws {
+        if let problem = configuration.problem {
+            throw CommandError.data("\(path): \(problem); use an older checkpoint")
+        }
+        let sizes = configuration.sizes
+        for (index, size) in zip(1..., zip(sizes, sizes.dropFirst())) {
+            let expected = [size.1, size.0]
+            guard let found = tensors["layer\(index).weight"]?.shape, found == expected else {
+                let found = tensors["layer\(index).weight"].map { "\($0.shape)" } ?? "nothing"
+                throw CommandError.data(
+                    "\(path): found \(found) as layer\(index).weight, expected \(expected) from the hyper-parameters; "
+                        + "use an older checkpoint")
+            }
+        }
     }
 
     /// `path`, or its sub-folder `last` where only that one is a checkpoint.

@@ -10,8 +10,11 @@ package enum CRC32 {
     }
 
     /// The checksum as eight lower-case hexadecimal digits.
-    package static func text(_ bytes: [UInt8]) -> String {
-        let digits = String(checksum(bytes), radix: 16)
+    package static func text(_ bytes: [UInt8]) -> String { text(Int(checksum(bytes))) }
+
+    /// A checksum, a number of 32 bits, as eight lower-case hexadecimal digits.
+    package static func text(_ checksum: Int) -> String {
+        let digits = String(checksum, radix: 16)
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
 }

@@ -22,6 +22,8 @@ public struct DataFileError: Error, Equatable, Sendable, CustomStringConvertible
         case trailing
         /// The gzip data contradict themselves: header, codes, checksum or length.
         case gzip
+        /// The content contradicts itself or the format, other than in one of the ways above.
+        case content
         /// The bytes are not the published ones: their number or their checksum differs.
         case checksum
         /// The numbers of images and labels, or the shapes of images, differ.

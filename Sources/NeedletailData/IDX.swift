@@ -79,14 +79,15 @@ package struct IDXArray: Sendable {
 
     private static func elements(_ shape: [Int], _ type: ElementType, _ stream: ByteStream) throws -> [UInt8] {
         let (file, start) = (stream.name, stream.offset)
+        // The sizes other than zero, since a tensor's strides are their products.
         var size = type.byteCount
         var wraps = false
-        for length in shape {
+        for length in shape where length != 0 {
             let (product, overflow) = size.multipliedReportingOverflow(by: length)
             size = product
             wraps = wraps || overflow
         }
-        if shape.contains(0) { (size, wraps) = (0, false) }
+        if shape.contains(0) { size = 0 }
         guard !wraps else {
             throw DataFileError(
                 .size, file: file, offset: 4, found: "shape \(shape) of \(type)",

@@ -17,7 +17,7 @@ final class StoredBytes {
     init(path: String) throws {
         name = path
         memory = []
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // a pipe would else wait for a writer
         guard descriptor >= 0 else { throw StoredBytes.unreadable(path, errno) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {

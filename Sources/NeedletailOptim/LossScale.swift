@@ -99,7 +99,7 @@ public enum LossScaleError: Error, Equatable, CustomStringConvertible {
                 + "use bf16-mixed"
         case .invalidState(let scale, let growthTracker):
             "loss scale: found the saved state (\(scale), \(growthTracker)), expected a scale above zero whose "
-                + "reciprocal is finite and a tracker of zero or more; the checkpoint is damaged"
+                + "reciprocal is finite and a tracker from zero to below the interval; the checkpoint is damaged"
         }
     }
 }

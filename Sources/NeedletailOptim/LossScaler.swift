@@ -68,7 +68,8 @@ extension LossScaler: Codable {
         try self.init(container.decode(LossScale.self, forKey: .rule))
         scale = try container.decode(Float.self, forKey: .scale)
         growthTracker = try container.decode(Int.self, forKey: .growthTracker)
-        guard LossScale.isUsable(scale) && growthTracker >= 0 else {
+        let limit = if case .dynamic(_, _, _, let interval, _, _) = rule { interval } else { 1 }
+        guard LossScale.isUsable(scale) && (0..<limit).contains(growthTracker) else {
             throw LossScaleError.invalidState(scale: scale, growthTracker: growthTracker)
         }
     }

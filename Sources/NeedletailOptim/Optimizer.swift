@@ -200,9 +200,10 @@ extension Optimizer {
             used.insert("\(name).\(Self.compensation)")
             guard let count = stateTensors["\(name).step"] else { continue }
             used.insert("\(name).step")
-            guard count.dtype == .int64, count.count == 1, count.scalars(as: Int64.self)[0] >= 0 else {
+            guard count.dtype == .int64, count.count == 1, (0...(1 << 53)).contains(count.scalars(as: Int64.self)[0])
+            else {
                 problems.append(
-                    "'\(name).step': found \(count.dtype) \(count.shape), expected an int64 scalar, zero or more")
+                    "'\(name).step': found \(count.dtype) \(count.shape), expected an int64 scalar from 0 to 2^53")
                 continue
             }
             var state = State(step: Int(count.scalars(as: Int64.self)[0]))

@@ -120,6 +120,25 @@ public enum JSONValue: Sendable, Hashable, Codable {
         return encoder
     }
 
+    /// What a decoder's error says, in one line: the place, and what is wrong there.
+    static func reason(_ error: any Error) -> String {
+        let context: DecodingError.Context
+        switch error as? DecodingError {
+        case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),
+            .dataCorrupted(let found):
+            context = found
+        default: return "\(error)"
+        }
+        // Foundation says "not valid JSON", without a place, of a number that its type cannot hold.
+        let isNumber = context.codingPath.isEmpty && context.debugDescription.contains("not valid JSON")
+        let text =
+            isNumber ? "found a number that does not fit its field, or text that is no JSON" : context.debugDescription
+        // A hostile file's keys may be long.
+        let place = context.codingPath.map(\.stringValue).joined(separator: ".").unicodeScalars.prefix(200)
+        let what = text.unicodeScalars.prefix(200)
+        return (place.isEmpty ? "" : "\(String(place)): ") + String(what)
+    }
+
     /// Decodes what ``encoder`` writes.
     static var decoder: JSONDecoder {
         let decoder = JSONDecoder()

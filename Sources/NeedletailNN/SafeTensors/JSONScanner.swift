@@ -1,11 +1,11 @@
 // The part of JSON that safetensors headers use: objects, strings, arrays of non-negative integers. Strict, and not
-// recursive.
+// recursive. StrictJSON.swift reads the rest of JSON with it.
 
 /// Reads a header's text from front to back; every error names the byte at which it was found.
 struct JSONScanner {
     typealias Problem = SafeTensorsError.Problem
-    private let bytes: [UInt8]
-    private var position = 0
+    let bytes: [UInt8]
+    var position = 0
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -165,7 +165,7 @@ struct JSONScanner {
         return value
     }
 
-    private mutating func skipSpace() {
+    mutating func skipSpace() {
         while position < bytes.count {
             switch bytes[position] {
             case 0x20, 0x09, 0x0A, 0x0D: position += 1
@@ -174,24 +174,24 @@ struct JSONScanner {
         }
     }
 
-    private mutating func accept(_ byte: UInt8) -> Bool {
+    mutating func accept(_ byte: UInt8) -> Bool {
         guard position < bytes.count, bytes[position] == byte else { return false }
         position += 1
         return true
     }
 
-    private mutating func expect(_ byte: UInt8, _ expected: String) throws {
+    mutating func expect(_ byte: UInt8, _ expected: String) throws {
         guard accept(byte) else { throw unexpected(found, expected: expected) }
     }
 
     // What stands at the present byte, for an error.
-    private var found: String {
+    var found: String {
         guard position < bytes.count else { return "the header's end" }
         let byte = bytes[position]
         return byte >= 0x20 && byte < 0x7F ? "'\(Character(Unicode.Scalar(byte)))'" : "the byte \(byte)"
     }
 
-    private static func digit(_ byte: UInt8) -> Int? {
+    static func digit(_ byte: UInt8) -> Int? {
         byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") ? Int(byte - UInt8(ascii: "0")) : nil
     }
 

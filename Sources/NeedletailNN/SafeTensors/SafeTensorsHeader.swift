@@ -35,15 +35,20 @@ struct SafeTensorsHeader {
         try arrange(dataByteCount)
     }
 
-    /// Bounds what comparing and hashing names costs: Swift does both on the normalised form, whose making takes a time
-    /// quadratic in the number of combining marks in a row. Unicode's stream-safe text has at most 30 (UAX 15).
+    /// Bounds what comparing and hashing names costs.
     private static func check(_ name: String, _ totalByteCount: inout Int) throws {
         totalByteCount += name.utf8.count
         guard totalByteCount <= SafeTensorsFile.maximumNameByteCount else {
             throw Problem.tooLarge(what: "bytes of names", limit: SafeTensorsFile.maximumNameByteCount)
         }
+        try checkMarks(of: name)
+    }
+
+    /// Swift compares and hashes strings in their normalised form, whose making takes a time quadratic in the number of
+    /// combining marks in a row. Unicode's stream-safe text has at most 30 (UAX 15).
+    static func checkMarks(of text: String) throws {
         var marks = 0
-        for scalar in name.unicodeScalars {
+        for scalar in text.unicodeScalars {
             marks = scalar.isASCII || scalar.properties.canonicalCombiningClass == .notReordered ? 0 : marks + 1
             guard marks <= 30 else { throw Problem.tooLarge(what: "combining marks in a row in a name", limit: 30) }
         }

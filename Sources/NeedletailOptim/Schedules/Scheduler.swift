@@ -94,7 +94,8 @@ public final class Scheduler {
 
     /// Goes on from `state`, which another scheduler of the same schedule has had.
     public func restore(_ state: ScheduleState) throws(ScheduleError) {
-        try schedule.check(state.count >= 0, "saved count", state.count, "0 or more; the checkpoint is damaged")
+        try schedule.check(
+            (0...(1 << 53)).contains(state.count), "saved count", state.count, "0 to 2^53; the checkpoint is damaged")
         self.state = state
         apply()
     }

@@ -65,6 +65,13 @@ public final class ModelCheckpoint: Callback {
 
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
+        // What falls out of the top k is removed: a name from a file must not lead elsewhere.
+        if let kept = saved.top.first(where: { $0.name.wholeMatch(of: /epoch=[0-9]+-step=[0-9]+/) == nil }) {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: [],
+                    debugDescription: "found the name '\(kept.name)' of a kept checkpoint, expected epoch=E-step=S"))
+        }
         bestValue = saved.best
         top = saved.top
     }

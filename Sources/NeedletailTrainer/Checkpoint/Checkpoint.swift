@@ -49,13 +49,14 @@ public struct Checkpoint {
 
     private init(folder: String) throws {
         let content = try CheckpointState(
-            parsing: CheckpointFolder.read(CheckpointState.fileName, of: folder), path: folder)
+            parsing: CheckpointFolder.read(
+                CheckpointState.fileName, of: folder, sizes: 0...CheckpointState.maximumByteCount), path: folder)
         func tensors(_ file: String) throws -> [String: Tensor] {
-            let bytes = try CheckpointFolder.read(file, of: folder)
             guard let record = content.files[file] else {
                 throw CheckpointError(path: folder, problem: .foreign(file: file, why: "state.json does not list it"))
             }
-            guard bytes.count == record.bytes else {
+            let bytes = try CheckpointFolder.read(file, of: folder, sizes: record.bytes...record.bytes)
+            guard bytes.count == record.bytes else {  // it became shorter meanwhile
                 throw CheckpointError(
                     path: folder,
                     problem: .damaged(file: file, found: "\(bytes.count) bytes", expected: "\(record.bytes)"))
@@ -73,6 +74,11 @@ public struct Checkpoint {
         self.content = content
         model = try tensors(Checkpoint.modelFile)
         optimizer = try tensors(Checkpoint.optimizerFile)
+    }
+
+    /// Checks the bytes of a state.json by themselves; throws ``CheckpointError``.
+    package static func check(stateFile bytes: [UInt8]) throws {
+        _ = try CheckpointState(parsing: bytes, path: "")
     }
 
     /// The version of the format.

@@ -52,14 +52,31 @@ enum CheckpointFolder {
         }
     }
 
-    /// The bytes of a file of the checkpoint at `path`.
-    static func read(_ file: String, of path: String) throws -> [UInt8] {
+    /// The bytes of a file of the checkpoint at `path`, whose size must be within `sizes`: looked at before memory is taken.
+    static func read(_ file: String, of path: String, sizes: ClosedRange<Int>) throws -> [UInt8] {
         let full = path + "/" + file
+        func error(_ why: String) -> CheckpointError {
+            CheckpointError(path: path, problem: .unreadable(file: file, why: why))
+        }
         guard FileManager.default.fileExists(atPath: full) else {
             throw CheckpointError(path: path, problem: .incomplete("there is no \(file)"))
         }
-        do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: full))) } catch {
-            throw CheckpointError(path: path, problem: .unreadable(file: file, why: "\(error.localizedDescription)"))
+        let descriptor = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // a pipe would else wait for a writer
+        guard descriptor >= 0 else { throw error(String(cString: strerror(errno))) }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw error("found a folder, pipe or device, expected a file")
+        }
+        let count = Int(status.st_size)
+        guard sizes.contains(count) else {
+            let expected = sizes.lowerBound == sizes.upperBound ? "" : "at most "
+            throw CheckpointError(
+                path: path,
+                problem: .damaged(file: file, found: "\(count) bytes", expected: expected + "\(sizes.upperBound)"))
+        }
+        do { return [UInt8](try handle.read(upToCount: count) ?? Data()) } catch let failure {
+            throw error(failure.localizedDescription)
         }
     }
 

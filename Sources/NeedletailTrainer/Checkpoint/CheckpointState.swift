@@ -1,6 +1,7 @@
 // state.json: everything of a checkpoint that is not a tensor, and the checksums of the tensors' files.
 import Foundation
 import NeedletailData
+import NeedletailNN
 import NeedletailOptim
 import NeedletailTensor
 
@@ -11,6 +12,10 @@ struct CheckpointState: Codable {
     /// The version that this program writes, and the newest that it reads.
     static let currentVersion = 1
     static let fileName = "state.json"
+    /// The size of the largest state.json.
+    static let maximumByteCount = 16 << 20
+    /// What state.json may hold: bounds the memory and the time that a hostile one takes.
+    private static let limits = StrictJSON(byteCount: maximumByteCount, valueCount: 1 << 18, depth: 128)
 
     /// What identifies a file's content.
     struct FileRecord: Codable, Equatable {
@@ -65,7 +70,13 @@ struct CheckpointState: Codable {
     func encoded() throws -> [UInt8] {
         let encoder = JSONValue.encoder
         encoder.outputFormatting.insert(.prettyPrinted)
-        let rest = [UInt8](try encoder.encode(self).dropFirst())  // without the opening brace
+        let text = [UInt8](try encoder.encode(self))
+        if let why = CheckpointState.limits.problem(in: text) {
+            throw CheckpointError(
+                path: "",
+                problem: .notWritten("state.json would not be readable: \(why); keep less in its dictionaries"))
+        }
+        let rest = [UInt8](text.dropFirst())  // without the opening brace
         return CheckpointState.prefix + Array(CRC32.text(rest).utf8) + CheckpointState.infix + rest
     }
 
@@ -87,18 +98,36 @@ struct CheckpointState: Codable {
             throw CheckpointError(
                 path: path, problem: .damaged(file: file, found: "checksum \(found)", expected: expected))
         }
-        let data = Data([UInt8(ascii: "{")] + rest)
+        let text = [UInt8(ascii: "{")] + rest
+        func foreign(_ why: String) -> CheckpointError {
+            CheckpointError(path: path, problem: .foreign(file: file, why: why))
+        }
+        if let why = CheckpointState.limits.problem(in: text) { throw foreign(why) }
         struct Version: Decodable { let formatVersion: Int }
         do {
-            let version = try JSONValue.decoder.decode(Version.self, from: data).formatVersion
+            let version = try JSONValue.decoder.decode(Version.self, from: Data(text)).formatVersion
             guard version <= CheckpointState.currentVersion else {
                 throw CheckpointError(
                     path: path, problem: .newerFormat(found: version, supported: CheckpointState.currentVersion))
             }
-            self = try JSONValue.decoder.decode(CheckpointState.self, from: data)
-        } catch let error as DecodingError {
-            throw CheckpointError(path: path, problem: .foreign(file: file, why: "\(error)"))
-        }
+            self = try JSONValue.decoder.decode(CheckpointState.self, from: Data(text))
+        } catch let error as CheckpointError { throw error } catch { throw foreign(JSONValue.reason(error)) }
+        if let why = impossibleCount { throw foreign(why) }
+    }
+
+    /// A counter that no run can have reached, and that sums would stop the program with; nil where there is none.
+    private var impossibleCount: String? {
+        let steps = schedules ?? []
+        let counts =
+            [
+                ("epoch", trainer.epoch), ("batchInEpoch", trainer.batchInEpoch), ("globalStep", trainer.globalStep),
+                ("skippedSteps", trainer.skippedSteps), ("emptyWindows", trainer.emptyWindows),
+                ("formatVersion", formatVersion),
+            ] + trainer.consecutiveSkips.map { ("consecutiveSkips", $0) }
+            + steps.map { ("a schedule's count", $0.state.count) }
+            + files.map { ("the size of \($0.key)", $0.value.bytes) }
+        return counts.first { !(0...(1 << 53)).contains($0.1) }
+            .map { "\($0.0) is \($0.1), expected 0 to 2^53" }
     }
 
     init(

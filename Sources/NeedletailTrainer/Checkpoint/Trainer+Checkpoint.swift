@@ -57,6 +57,9 @@ extension Trainer {
         }
         guard let step, let loader else { return }
         let position = content.trainer
+        guard position.batchInEpoch <= loader.batchCount else {
+            throw mismatch("it stands after batch \(position.batchInEpoch) of an epoch of \(loader.batchCount)")
+        }
         if position.batchInEpoch > 0 {
             let current = CheckpointState.LoaderRecord(loader)
             guard content.loader == current else {
@@ -73,6 +76,11 @@ extension Trainer {
                 records.isEmpty ? "none" : records.map(\.identity).joined(separator: ", ")
             }
             throw mismatch("found the schedules \(list(saved)), the module has \(list(schedules))")
+        }
+        let prefixes = step.slots.map { "\($0.index)/" }
+        let foreign = checkpoint.optimizer.keys.filter { key in !prefixes.contains { key.hasPrefix($0) } }
+        guard foreign.isEmpty else {
+            throw mismatch("the state of no optimizer, unexpected: \(foreign.sorted().joined(separator: ", "))")
         }
         do {
             try module.load(stateDictionary: checkpoint.model)
@@ -101,14 +109,17 @@ extension Trainer {
                         + "tensors are converted")
             }
             restoreScaler(content, checkpoint.path, here: policy.precision)
-        } catch let error as CheckpointError { throw error } catch { throw mismatch("\(error)") }
+        } catch let error as CheckpointError { throw error } catch { throw mismatch(JSONValue.reason(error)) }
         state = position
         metrics = content.metrics
         trainingMetrics.restore(content.epochSums)
         module.hyperparameters.merge(content.hyperparameters) { given, _ in given }
         try module.onLoadCheckpoint(content.module)
         for callback in callbacks {
-            if let saved = content.callbacks[callback.stateKey] { try callback.loadState(saved) }
+            guard let saved = content.callbacks[callback.stateKey] else { continue }
+            do { try callback.loadState(saved) } catch let error as DecodingError {
+                throw mismatch("the state of \(callback.stateKey): \(JSONValue.reason(error))")
+            }
         }
         if content.kernelRow != KernelInfo.activeRow {
             notice(
