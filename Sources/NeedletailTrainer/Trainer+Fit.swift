@@ -155,7 +155,7 @@ extension Trainer {
             values.append(("amp/scale", Double(lossScale)))
             values.append(("amp/skipped_total", Double(state.skippedSteps)))
         }
-        if let lost = result.lostUpdates { values.append(("updates_lost", lost.share)) }
+        if let lost = result.lostUpdates { values.append((Trainer.lostUpdatesMetric, lost.share)) }
         try log(.step, values)
     }
 

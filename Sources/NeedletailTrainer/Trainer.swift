@@ -49,6 +49,12 @@ public final class Trainer {
     public var scaler: LossScaler? { step?.scaler ?? lastScaler }
     /// The current loss scale; nil in modes without one.
     public var lossScale: Float? { scaler?.scale }
+    /// The share of updates that rounding lost when the running fit last logged it; nil where no parameter is stored in 16 bits.
+    var lostUpdateShare: Double? {
+        step?.slots.contains(where: \.storesSixteenBit) == true ? metrics[Trainer.lostUpdatesMetric] : nil
+    }
+    /// The name under which the share of updates that are lost to rounding is logged.
+    static let lostUpdatesMetric = "updates_lost"
     /// Every callback in the order of its calls: before the module's hooks, and after them.
     let early: [Callback], late: [Callback]
     let trainingMetrics = MetricStore(phase: .trainingStep)

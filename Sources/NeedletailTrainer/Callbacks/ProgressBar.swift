@@ -2,7 +2,8 @@
 import Foundation
 public import NeedletailData
 
-/// Shows epoch, bar, batches, elapsed and remaining time, rate, logged values, loss scale and skipped steps.
+/// Shows epoch, bar, batches, elapsed and remaining time, rate, logged values, loss scale, skipped steps, and the share of
+/// updates that were lost to rounding when that was last logged.
 ///
 /// On a terminal the line is drawn over in place, at most ten times a second, so that it costs nothing; elsewhere each
 /// epoch leaves one plain line, and so does each test.
@@ -92,6 +93,7 @@ public final class ProgressBar: Callback {
         for (name, value) in values { tail += String(format: " %@ %.4g", name, value) }
         if let scale = trainer.lossScale { tail += String(format: " scale %g", scale) }
         if trainer.state.skippedSteps > 0 { tail += " skipped \(trainer.state.skippedSteps)" }
+        if let share = trainer.lostUpdateShare { tail += String(format: " updates lost %.1f%%", 100 * share) }
         let room = max(10, min(30, console.width - head.count - tail.count - 3))
         return head + ProgressBar.bar(Double(done) / Double(max(total, 1)), width: room) + tail
     }

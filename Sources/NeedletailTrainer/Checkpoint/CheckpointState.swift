@@ -30,7 +30,8 @@ struct CheckpointState: Codable {
         var seed: UInt64?  // nil: not shuffled
     }
 
-    /// An optimizer's kind, its groups' options, and how its updates are rounded (absent: as the run says).
+    /// An optimizer's kind, its groups' options, and how its updates are rounded (nil: no parameter is
+    /// stored in 16 bits).
     struct OptimizerRecord: Codable, Equatable {
         var kind: String
         var groups: [JSONValue]

@@ -88,13 +88,11 @@ extension Trainer {
             for slot in step.slots {
                 let prefix = "\(slot.index)/"
                 let own = checkpoint.optimizer.filter { $0.key.hasPrefix(prefix) }
-                let given = slot.optimizer.updateRounding
-                let rounding = content.optimizers[slot.index].updateRounding ?? given
-                slot.optimizer.updateRounding = rounding  // first: it decides what state there is
+                restoreRounding(of: slot, content, checkpoint.path)  // first: it decides what state there is
                 try slot.optimizer.load(
                     stateTensors: Dictionary(
                         uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
-                if try slot.restoreOptions(content.optimizers[slot.index]) || rounding != given {
+                if try slot.restoreOptions(content.optimizers[slot.index]) {
                     notice(
                         "optimizer \(slot.index) goes on with the options of checkpoint \(checkpoint.path), not with those given"
                     )
@@ -126,6 +124,18 @@ extension Trainer {
                 "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "
                     + "\(KernelInfo.activeRow): it goes on, but not with the bits of the uninterrupted run")
         }
+    }
+
+    /// The checkpoint's rounding of updates goes on, where updates were rounded to 16 bits and still are.
+    private func restoreRounding(of slot: OptimizerSlot, _ content: CheckpointState, _ path: String) {
+        let given = slot.optimizer.updateRounding
+        guard let saved = content.optimizers[slot.index].updateRounding, slot.storesSixteenBit, saved != given else {
+            return
+        }
+        slot.optimizer.updateRounding = saved
+        notice(
+            "optimizer \(slot.index) goes on with the update rounding of checkpoint \(path), \(saved), not with the one "
+                + "given, \(given)")
     }
 
     private func restoreSchedule(of slot: OptimizerSlot, _ content: CheckpointState, _ path: String) throws {
@@ -171,13 +181,14 @@ extension Trainer {
 }
 
 extension OptimizerSlot {
-    /// The optimizer's kind and each group's own options: learning rates as they would be without a schedule.
+    /// The optimizer's kind, each group's own options (learning rates as they would be without a schedule), and the rounding
+    /// of its updates where parameters are stored in 16 bits.
     func savedOptions() throws -> CheckpointState.OptimizerRecord {
         try withOwnOptions {
             .init(
                 kind: String(describing: type(of: optimizer)),
                 groups: try optimizer.groups.map { try JSONValue(encoding: $0.options) },
-                updateRounding: optimizer.updateRounding)
+                updateRounding: storesSixteenBit ? optimizer.updateRounding : nil)
         }
     }
 

@@ -35,18 +35,18 @@ struct Points: Dataset {
     }
 }
 
-/// 6 -> 8 -> 3 with ReLU and dropout.
+/// 6 -> 8 -> 3, unless told otherwise, with ReLU and dropout.
 class SmallClassifier: TrainingModule {
     let hidden: Linear
     let drop: Dropout
     let head: Linear
     var makeOptimizers: (SmallClassifier) -> [Optimizer] = { [Adam($0.parameters(), learningRate: 1e-2)] }
 
-    init(seed: UInt64 = 1, features: Int = 6, width: Int = 8, dropout: Double = 0.25) {
+    init(seed: UInt64 = 1, features: Int = 6, width: Int = 8, dropout: Double = 0.25, classes: Int = 3) {
         var generator = SeededGenerator(seed: seed)
         hidden = Linear(features, width, activation: .relu, using: &generator)
         drop = Dropout(dropout, using: &generator)
-        head = Linear(width, 3, using: &generator)
+        head = Linear(width, classes, using: &generator)
         super.init()
         hyperparameters = ["width": .integer(Int64(width))]
     }
