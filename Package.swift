@@ -41,10 +41,15 @@ let package = Package(
                 "NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData", "NeedletailTrainer",
             ],
             swiftSettings: strict),
+        .target(
+            name: "NeedletailBench",
+            dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
+            swiftSettings: strict),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
-                "Needletail", "NeedletailPNG", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Needletail", "NeedletailBench", "NeedletailPNG",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
@@ -61,7 +66,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
         .testTarget(
-            name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN"],
+            name: "NeedletailBenchTests", dependencies: ["NeedletailTensor", "NeedletailBench"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN", "NeedletailBench"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
         // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
         .target(

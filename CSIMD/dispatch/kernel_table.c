@@ -2,6 +2,7 @@
 #include "kernel_table.h"
 
 #include "fma_probe.h"
+#include "memory_probe.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static const csimd_row rows[] = {
         .name = "avx512",
         .supported = has_avx512,
         .fma_probe = csimd_fma_probe_avx512,
+        .memory_probe = csimd_memory_probe_avx512,
         .reduce = &csimd_reduce_kernels_avx512,
         .elementwise = &csimd_elementwise_kernels_avx512,
         .convert = &csimd_convert_kernels_avx512,
@@ -34,6 +36,7 @@ static const csimd_row rows[] = {
         .name = "avx2",
         .supported = has_avx2,
         .fma_probe = csimd_fma_probe_avx2,
+        .memory_probe = csimd_memory_probe_avx2,
         .reduce = &csimd_reduce_kernels_avx2,
         .elementwise = &csimd_elementwise_kernels_avx2,
         .convert = &csimd_convert_kernels_avx2,
@@ -46,6 +49,7 @@ static const csimd_row rows[] = {
         .name = "ref",
         .supported = always,
         .fma_probe = csimd_fma_probe_ref,
+        .memory_probe = csimd_memory_probe_ref,
         .reduce = &csimd_reduce_kernels_ref,
         .elementwise = &csimd_elementwise_kernels_ref,
         .convert = &csimd_convert_kernels_ref,
@@ -143,4 +147,22 @@ double csimd_measure_fma_peak(double seconds) {
     } while (seconds_now() < end);
     (void)sink;
     return best;
+}
+
+csimd_status csimd_measure_bandwidth(csimd_memory_pattern pattern, size_t bytes, void *block, double seconds,
+                                     double *bytes_per_second) {
+    bool aligned = (uintptr_t)block % CSIMD_ALIGNMENT == 0;
+    if ((unsigned)pattern > CSIMD_MEMORY_STREAM || bytes == 0 || bytes % (2 * csimd_memory_probe_step) != 0 || !aligned)
+        return CSIMD_INVALID_ARGUMENT;
+    float (*probe)(csimd_memory_pattern, size_t, float *) = csimd_kernels()->memory_probe;
+    volatile float sink = probe(pattern, bytes, block);  // not timed: brings the block into its cache
+    double passes = 0, start = seconds_now(), elapsed;
+    do {
+        // Short passes share one reading of the clock.
+        for (size_t moved = 0; moved < 1 << 20; moved += bytes, passes++) sink = probe(pattern, bytes, block);
+        elapsed = seconds_now() - start;
+    } while (elapsed < seconds);
+    (void)sink;
+    *bytes_per_second = passes * (double)bytes / elapsed;
+    return CSIMD_OK;
 }

@@ -17,6 +17,7 @@ typedef struct {
     bool (*supported)(const csimd_cpu *cpu);
     double (*fma_probe)(size_t iterations,
                         double *flops);  // runs multiply-adds, reports how many FLOPs; result defeats removal
+    float (*memory_probe)(csimd_memory_pattern pattern, size_t bytes, float *block);  // one pass, see memory_probe.h
     const csimd_softmax_kernels *softmax;
     const csimd_optim_kernels *optim;
     const csimd_gemm_kernels *gemm;

@@ -64,6 +64,18 @@ const char *csimd_cpu_model(void);
 // Multiply-add rate of one thread in the active row's widest float32 registers: runs for about `seconds`, returns FLOP/s.
 double csimd_measure_fma_peak(double seconds);
 
+typedef enum {
+    CSIMD_MEMORY_READ,   // read the block
+    CSIMD_MEMORY_COPY,   // copy its first half to its second: half of the bytes are read, half written
+    CSIMD_MEMORY_STREAM  // the same with stores past the caches
+} csimd_memory_pattern;
+
+// *bytes_per_second = the bytes that one thread reads and writes a second, going over `block` again and again for about
+// `seconds` after one pass that does not count. bytes: a multiple of 1024, at least one; block: on a boundary of 64 bytes, of
+// readable and writable memory. Copying changes its second half.
+csimd_status csimd_measure_bandwidth(csimd_memory_pattern pattern, size_t bytes, void *block, double seconds,
+                                     double *bytes_per_second);
+
 // OpenMP runtime's version as yyyymm of the specification it implements (libomp: _OPENMP), and its name.
 const char *csimd_openmp_version(void);
 

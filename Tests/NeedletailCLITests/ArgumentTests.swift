@@ -48,6 +48,22 @@ import Testing
             "predict checkpoint",
             "inspect",
             "doctor --threads many",
+            "bench warp",
+            "bench gemm --types fp8",
+            "bench gemm --types f32,f32",
+            "bench gemm --threads 0",
+            "bench gemm --threads 1,,2",
+            "bench gemm --shapes 64x64",
+            "bench gemm --shapes 64x0x64",
+            "bench gemm --shapes nowhere.txt",
+            "bench gemm --shapes 8x8x8/XX",
+            "bench nll --shapes 8x8x8",
+            "bench convert --types f32",
+            "bench gemm --kernel avx1024",
+            "bench gemm --min-time 0",
+            "bench gemm --min-time soon",
+            "bench compare one.jsonl",
+            "bench compare a b --tolerance -1",
         ])
     func wrongArgumentsAreOneLineAndExitCode64(arguments: String) throws {
         let run = try Needletail(arguments.split(separator: " ").map(String.init))
@@ -70,7 +86,7 @@ import Testing
         for name in ["layer9.*", "layer1", "layer2", "layer3"] { #expect(layer.complaint.contains(name)) }
     }
 
-    @Test(arguments: ["", "train", "evaluate", "predict", "inspect", "doctor"])
+    @Test(arguments: ["", "train", "evaluate", "predict", "inspect", "doctor", "bench", "bench compare"])
     func helpGoesToStandardOutput(command: String) throws {
         let run = try Needletail(command.split(separator: " ").map(String.init) + ["--help"])
         #expect(run.status == 0)
