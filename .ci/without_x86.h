@@ -1,4 +1,5 @@
 // Read before each C file by check-c: the system headers in use, as the x86 host has them, then no x86 any more.
+#define _GNU_SOURCE
 #include <assert.h>
 #include <math.h>
 #include <pthread.h>

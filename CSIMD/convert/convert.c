@@ -11,6 +11,27 @@ static const double elements_a_thread = 131072;
 // costs a third of the traffic.
 static const size_t stream_bytes = (size_t)32 << 20;
 
+// Cuts fall on whole cache lines of every type.
+enum { share_multiple = 1024, parts_a_thread = 4 };
+
+typedef struct {
+    const csimd_convert_kernels *kernels;
+    csimd_type from, to;
+    const void *x;
+    void *y;
+    size_t count, parts;
+    bool stream;
+} conversion;
+
+static void convert_part(void *context, size_t part, size_t worker) {
+    (void)worker;
+    const conversion *c = context;
+    size_t begin, end;
+    csimd_share(c->count, share_multiple, part, c->parts, &begin, &end);
+    c->kernels->convert(c->from, (const char *)c->x + begin * csimd_type_size(c->from), c->to,
+                        (char *)c->y + begin * csimd_type_size(c->to), end - begin, c->stream);
+}
+
 csimd_status csimd_convert(csimd_type from, const void *x, csimd_type to, void *y, size_t count) {
     if (!csimd_type_valid(from) || !csimd_type_valid(to)) return CSIMD_INVALID_ARGUMENT;
     if (count == 0) return CSIMD_OK;
@@ -19,16 +40,9 @@ csimd_status csimd_convert(csimd_type from, const void *x, csimd_type to, void *
     const csimd_convert_kernels *kernels = csimd_kernels()->convert;
     const bool stream = x != y && count >= stream_bytes / (from_size + to_size);
     const int threads = csimd_threads_for((double)count, elements_a_thread);
-    if (threads == 1) {
-        kernels->convert(from, x, to, y, count, stream);
-        return CSIMD_OK;
-    }
-#pragma omp parallel num_threads(threads)
-    {
-        size_t begin, end;
-        csimd_share(count, 1024, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
-        kernels->convert(from, (const char *)x + begin * from_size, to, (char *)y + begin * to_size, end - begin, stream);
-    }
+    const size_t parts = threads == 1 ? 1 : (size_t)threads * parts_a_thread;
+    conversion all = {kernels, from, to, x, y, count, parts, stream};
+    csimd_run_tasks(parts, threads, convert_part, &all);
     return CSIMD_OK;
 }
 

@@ -9,7 +9,9 @@
 static const double cheap_elements_a_thread = 131072, costly_elements_a_thread = 16384;
 
 // Cuts fall on whole cache lines of every type.
-enum { share_multiple = 64 };
+enum { share_multiple = 64, parts_a_thread = 4 };
+
+static size_t parts_for(int threads) { return threads == 1 ? 1 : (size_t)threads * parts_a_thread; }
 
 static bool unary_is_costly(csimd_unary_op op, csimd_type type) {
     switch (op) {
@@ -26,23 +28,33 @@ static bool unary_is_costly(csimd_unary_op op, csimd_type type) {
     }
 }
 
+typedef struct {
+    const csimd_elementwise_kernels *kernels;
+    csimd_unary_op op;
+    csimd_type type;
+    size_t count, parts;
+    const void *x;
+    double p, q;
+    void *y;
+} unary_call;
+
+static void unary_part(void *context, size_t part, size_t worker) {
+    (void)worker;
+    const unary_call *c = context;
+    const size_t size = csimd_type_size(c->type);
+    size_t begin, end;
+    csimd_share(c->count, share_multiple, part, c->parts, &begin, &end);
+    c->kernels->unary(c->op, c->type, end - begin, (const char *)c->x + begin * size, c->p, c->q, (char *)c->y + begin * size);
+}
+
 csimd_status csimd_unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
     if ((unsigned)op > CSIMD_SCALE_SHIFT || !csimd_type_valid(type)) return CSIMD_INVALID_ARGUMENT;
     if (count == 0) return CSIMD_OK;
     const csimd_elementwise_kernels *kernels = csimd_kernels()->elementwise;
     const double grain = unary_is_costly(op, type) ? costly_elements_a_thread : cheap_elements_a_thread;
     const int threads = csimd_threads_for((double)count, grain);
-    if (threads == 1) {
-        kernels->unary(op, type, count, x, p, q, y);
-        return CSIMD_OK;
-    }
-    const size_t size = csimd_type_size(type);
-#pragma omp parallel num_threads(threads)
-    {
-        size_t begin, end;
-        csimd_share(count, share_multiple, omp_get_thread_num(), omp_get_num_threads(), &begin, &end);
-        kernels->unary(op, type, end - begin, (const char *)x + begin * size, p, q, (char *)y + begin * size);
-    }
+    unary_call all = {kernels, op, type, count, parts_for(threads), x, p, q, y};
+    csimd_run_tasks(all.parts, threads, unary_part, &all);
     return CSIMD_OK;
 }
 
@@ -57,6 +69,33 @@ static csimd_operand moved(csimd_operand operand, csimd_type type, size_t row, s
     const size_t elements = row * operand.row_stride + column * operand.column_stride;
     operand.base = (const char *)operand.base + elements * csimd_type_size(type);
     return operand;
+}
+
+typedef struct {
+    const csimd_elementwise_kernels *kernels;
+    csimd_binary_op op;
+    csimd_type type;
+    size_t rows, columns, parts;
+    bool by_rows;
+    csimd_operand a, b;
+    void *y;
+} binary_call;
+
+static void binary_part(void *context, size_t part, size_t worker) {
+    (void)worker;
+    const binary_call *c = context;
+    const size_t size = csimd_type_size(c->type);
+    size_t begin, end;
+    if (c->by_rows) {
+        csimd_share(c->rows, 1, part, c->parts, &begin, &end);
+        c->kernels->binary(c->op, c->type, end - begin, c->columns, moved(c->a, c->type, begin, 0),
+                           moved(c->b, c->type, begin, 0), (char *)c->y + begin * c->columns * size);
+        return;
+    }
+    csimd_share(c->columns, share_multiple, part, c->parts, &begin, &end);
+    for (size_t row = 0; row < c->rows; row++)
+        c->kernels->binary(c->op, c->type, 1, end - begin, moved(c->a, c->type, row, begin), moved(c->b, c->type, row, begin),
+                           (char *)c->y + (row * c->columns + begin) * size);
 }
 
 csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
@@ -75,28 +114,8 @@ csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size
     const csimd_elementwise_kernels *kernels = csimd_kernels()->elementwise;
     const double grain = binary_is_costly(op, type) ? costly_elements_a_thread : cheap_elements_a_thread;
     const int threads = csimd_threads_for((double)count, grain);
-    if (threads == 1) {
-        kernels->binary(op, type, rows, columns, a, b, y);
-        return CSIMD_OK;
-    }
-    const size_t size = csimd_type_size(type);
-    const bool by_rows = rows >= (size_t)threads;
-#pragma omp parallel num_threads(threads)
-    {
-        const int thread = omp_get_thread_num(), parts = omp_get_num_threads();
-        size_t row = 0, row_end = rows, column = 0, column_end = columns;
-        if (by_rows)
-            csimd_share(rows, 1, thread, parts, &row, &row_end);
-        else
-            csimd_share(columns, share_multiple, thread, parts, &column, &column_end);
-        if (by_rows) {
-            kernels->binary(op, type, row_end - row, columns, moved(a, type, row, 0), moved(b, type, row, 0),
-                            (char *)y + row * columns * size);
-        } else {
-            for (; row < row_end; row++)
-                kernels->binary(op, type, 1, column_end - column, moved(a, type, row, column), moved(b, type, row, column),
-                                (char *)y + (row * columns + column) * size);
-        }
-    }
+    const size_t parts = parts_for(threads);
+    binary_call all = {kernels, op, type, rows, columns, parts, rows >= parts, a, b, y};
+    csimd_run_tasks(parts, threads, binary_part, &all);
     return CSIMD_OK;
 }

@@ -6,8 +6,6 @@
 #include "../support/parallel.h"
 #include "../support/scratch.h"
 
-#include <stdatomic.h>
-
 enum {
     TILE_LIMIT = 32 * 32,          // no row's tile has more elements
     ROWS_WITH_PARTIAL_SUMS = 4096  // most rows of C a task keeps float32 sums for between blocks of k
@@ -199,8 +197,7 @@ static grid cut(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, 
     return (grid){divide_up(args->m, rows), divide_up(args->n, columns), rows, columns};
 }
 
-// Parts of all products of the batch, taken in turn by whichever thread is free. (OpenMP's dynamic schedule needs a function
-// that older libomp do not have.)
+// What the parts of all products of the batch have in common.
 typedef struct {
     const csimd_gemm_kernels *kernels;
     const csimd_gemm_args *args;
@@ -211,23 +208,19 @@ typedef struct {
         size_t a, b, sums;
     } share;  // floats a thread
     buffers scratch;
-    size_t tasks;
-    atomic_size_t next;
-} task_list;
+} plan_of_parts;
 
-static void run_tasks(task_list *list, size_t worker) {
-    const csimd_gemm_args *args = list->args;
-    const grid *g = &list->g;
-    const size_t parts = g->row_parts * g->column_parts;
-    const buffers scratch = {list->scratch.a + worker * list->share.a, list->scratch.b + worker * list->share.b,
-                             list->scratch.sums + worker * list->share.sums};
-    for (size_t task; (task = atomic_fetch_add_explicit(&list->next, 1, memory_order_relaxed)) < list->tasks;) {
-        const size_t part = task % parts;
-        const size_t row = part / g->column_parts * g->rows, column = part % g->column_parts * g->columns;
-        const csimd_gemm_args product = part_of(args, task / parts, row, csimd_minimum(args->m - row, g->rows), column,
-                                                csimd_minimum(args->n - column, g->columns));
-        run_part(list->kernels, list->path, &product, list->depth, scratch);
-    }
+static void run_task(void *context, size_t task, size_t worker) {
+    const plan_of_parts *plan = context;
+    const csimd_gemm_args *args = plan->args;
+    const grid *g = &plan->g;
+    const size_t parts = g->row_parts * g->column_parts, part = task % parts;
+    const size_t row = part / g->column_parts * g->rows, column = part % g->column_parts * g->columns;
+    const csimd_gemm_args product = part_of(args, task / parts, row, csimd_minimum(args->m - row, g->rows), column,
+                                            csimd_minimum(args->n - column, g->columns));
+    const buffers scratch = {plan->scratch.a + worker * plan->share.a, plan->scratch.b + worker * plan->share.b,
+                             plan->scratch.sums + worker * plan->share.sums};
+    run_part(plan->kernels, plan->path, &product, plan->depth, scratch);
 }
 
 static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
@@ -244,21 +237,14 @@ static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args
     float *sums = csimd_scratch(CSIMD_SCRATCH_C, (size_t)threads * sums_share * sizeof(float));
     if (a == NULL || b == NULL || sums == NULL) return CSIMD_OUT_OF_MEMORY;
 
-    task_list list = {.kernels = kernels,
-                      .args = args,
-                      .g = g,
-                      .path = plan.path,
-                      .depth = plan.depth,
-                      .share = {a_share, b_share, sums_share},
-                      .scratch = {a, b, sums},
-                      .tasks = args->batch * g.row_parts * g.column_parts,
-                      .next = 0};
-    if (threads == 1) {
-        run_tasks(&list, 0);
-    } else {
-#pragma omp parallel num_threads(threads)
-        run_tasks(&list, (size_t)omp_get_thread_num());
-    }
+    plan_of_parts parts = {.kernels = kernels,
+                           .args = args,
+                           .g = g,
+                           .path = plan.path,
+                           .depth = plan.depth,
+                           .share = {a_share, b_share, sums_share},
+                           .scratch = {a, b, sums}};
+    csimd_run_tasks(args->batch * g.row_parts * g.column_parts, threads, run_task, &parts);
     return CSIMD_OK;
 }
 

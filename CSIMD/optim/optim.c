@@ -4,6 +4,8 @@
 #include "../dispatch/kernel_table.h"
 #include "../support/parallel.h"
 
+#include <stdatomic.h>
+
 // Elements a run: its 16 to 30 bytes each stay far under an L2 cache, and a run is 5 to 10 us of work, the least worth a
 // thread.
 enum { run_length = 1 << 14 };
@@ -32,24 +34,57 @@ static csimd_status check(const csimd_optimizer_args *args) {
 
 static size_t state_size(csimd_type type) { return type == CSIMD_F64 ? sizeof(double) : sizeof(float); }
 
-static csimd_optimizer_args run_of(const csimd_optimizer_args *args, size_t first) {
+// One step of one kind: how a run's kernel is called, with the kind's states and coefficients.
+typedef size_t (*kernel_call)(const csimd_optim_kernels *kernels, const csimd_optimizer_args *run, void *const *states,
+                              const void *coefficients);
+
+enum { most_states = 3 };
+
+typedef struct {
+    const csimd_optim_kernels *kernels;
+    const csimd_optimizer_args *args;
+    kernel_call call;
+    void *states[most_states];
+    const void *coefficients;
+    size_t length;  // of a run
+    atomic_size_t lost;
+} optimizer_step;
+
+static void step_run(void *context, size_t i, size_t worker) {
+    (void)worker;
+    optimizer_step *s = context;
+    const csimd_optimizer_args *args = s->args;
+    const size_t first = i * s->length;
     csimd_optimizer_args run = *args;
-    run.count = csimd_minimum(run_length, args->count - first);
+    run.count = csimd_minimum(s->length, args->count - first);
     run.parameter = (char *)args->parameter + first * csimd_type_size(args->type);
     run.gradient = (const char *)args->gradient + first * state_size(args->type);
     if (args->shadow != NULL) run.shadow = (char *)args->shadow + first * csimd_type_size(args->shadow_type);
     run.first_index = args->first_index + first;
     if (args->compensation != NULL) run.compensation = args->compensation + first;
-    return run;
+    void *states[most_states];
+    for (int k = 0; k < most_states; k++)
+        states[k] = s->states[k] == NULL ? NULL : (char *)s->states[k] + first * state_size(args->type);
+    atomic_fetch_add_explicit(&s->lost, s->call(s->kernels, &run, states, s->coefficients), memory_order_relaxed);
 }
 
-static void *state_at(const csimd_optimizer_args *args, void *state, size_t first) {
-    return state == NULL ? NULL : (char *)state + first * state_size(args->type);
-}
-
-static csimd_status finish(const csimd_optimizer_args *args, size_t lost) {
-    if (args->updates_lost != NULL) *args->updates_lost = lost;
+static csimd_status run_step(optimizer_step s) {
+    s.kernels = csimd_kernels()->optim;
+    const int threads = csimd_threads_for((double)s.args->count, run_length);
+    s.length = threads == 1 ? s.args->count : run_length;
+    csimd_run_tasks((s.args->count + s.length - 1) / s.length, threads, step_run, &s);
+    if (s.args->updates_lost != NULL) *s.args->updates_lost = s.lost;
     return CSIMD_OK;
+}
+
+static size_t call_sgd(const csimd_optim_kernels *kernels, const csimd_optimizer_args *run, void *const *states,
+                       const void *coefficients) {
+    return kernels->sgd(run, states[0], coefficients);
+}
+
+static size_t call_adam(const csimd_optim_kernels *kernels, const csimd_optimizer_args *run, void *const *states,
+                        const void *coefficients) {
+    return kernels->adam(run, states[0], states[1], states[2], coefficients);
 }
 
 csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buffer, double momentum, double dampening,
@@ -66,18 +101,8 @@ csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buf
         .nesterov = nesterov,
         .first_step = first_step,
     };
-    const csimd_optim_kernels *kernels = csimd_kernels()->optim;
-    const int threads = csimd_threads_for((double)args->count, run_length);
-    if (threads == 1) {  // all of it is one run
-        return finish(args, kernels->sgd(args, momentum_buffer, &coefficients));
-    }
-    size_t lost = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : lost)
-    for (size_t first = 0; first < args->count; first += run_length) {
-        csimd_optimizer_args run = run_of(args, first);
-        lost += kernels->sgd(&run, state_at(args, momentum_buffer, first), &coefficients);
-    }
-    return finish(args, lost);
+    return run_step(
+        (optimizer_step){.args = args, .call = call_sgd, .states = {momentum_buffer}, .coefficients = &coefficients});
 }
 
 csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment, void *max_second_moment,
@@ -99,17 +124,8 @@ csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_momen
         .second_correction = sqrt(1 - pow(beta2, (double)step)),
         .epsilon = epsilon,
     };
-    const csimd_optim_kernels *kernels = csimd_kernels()->optim;
-    const int threads = csimd_threads_for((double)args->count, run_length);
-    if (threads == 1) {
-        return finish(args, kernels->adam(args, first_moment, second_moment, max_second_moment, &coefficients));
-    }
-    size_t lost = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(+ : lost)
-    for (size_t first = 0; first < args->count; first += run_length) {
-        csimd_optimizer_args run = run_of(args, first);
-        lost += kernels->adam(&run, state_at(args, first_moment, first), state_at(args, second_moment, first),
-                              state_at(args, max_second_moment, first), &coefficients);
-    }
-    return finish(args, lost);
+    return run_step((optimizer_step){.args = args,
+                                     .call = call_adam,
+                                     .states = {first_moment, second_moment, max_second_moment},
+                                     .coefficients = &coefficients});
 }

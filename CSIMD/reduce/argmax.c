@@ -27,26 +27,32 @@ static void argmax_columns(csimd_type type, size_t count, size_t columns, size_t
     }
 }
 
+typedef struct {
+    const csimd_reduce_kernels *kernels;
+    csimd_type type;
+    size_t count, inner, blocks;
+    const void *x;
+    int64_t *y;
+} search;
+
+static void argmax_block(void *context, size_t task, size_t worker) {
+    (void)worker;
+    const search *s = context;
+    const size_t i = task / s->blocks, begin = task % s->blocks * block_columns;
+    const void *row = (const char *)s->x + (i * s->count * s->inner + begin) * csimd_type_size(s->type);
+    int64_t *result = s->y + i * s->inner + begin;
+    if (s->inner == 1)
+        *result = (int64_t)s->kernels->find(s->type, s->count, row, s->kernels->max_row(s->type, s->count, row));
+    else
+        argmax_columns(s->type, s->count, csimd_minimum(block_columns, s->inner - begin), s->inner, row, result);
+}
+
 csimd_status csimd_argmax(csimd_type type, size_t outer, size_t count, size_t inner, const void *x, int64_t *y) {
     if (!csimd_type_valid(type) || count == 0) return CSIMD_INVALID_ARGUMENT;
     if (outer == 0 || inner == 0) return CSIMD_OK;
-    const csimd_reduce_kernels *kernels = csimd_kernels()->reduce;
-    const size_t blocks = (inner + block_columns - 1) / block_columns, tasks = outer * blocks, size = csimd_type_size(type);
-    int threads = csimd_threads_for((double)outer * (double)count * (double)inner, elements_a_thread);
-    if ((size_t)threads > tasks) threads = (int)tasks;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        size_t task, end;
-        csimd_share(tasks, 1, omp_get_thread_num(), omp_get_num_threads(), &task, &end);
-        for (; task < end; task++) {
-            const size_t i = task / blocks, begin = task % blocks * block_columns;
-            const void *row = (const char *)x + (i * count * inner + begin) * size;
-            int64_t *result = y + i * inner + begin;
-            if (inner == 1)
-                *result = (int64_t)kernels->find(type, count, row, kernels->max_row(type, count, row));
-            else
-                argmax_columns(type, count, csimd_minimum(block_columns, inner - begin), inner, row, result);
-        }
-    }
+    const size_t blocks = (inner + block_columns - 1) / block_columns;
+    search all = {csimd_kernels()->reduce, type, count, inner, blocks, x, y};
+    const int threads = csimd_threads_for((double)outer * (double)count * (double)inner, elements_a_thread);
+    csimd_run_tasks(outer * blocks, threads, argmax_block, &all);
     return CSIMD_OK;
 }

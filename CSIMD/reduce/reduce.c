@@ -21,6 +21,7 @@ typedef struct {
     void *y;
     double scale;
     bool accumulate;
+    double *parts;  // of all chunks, [outer, chunks, inner], where threads share those; else NULL
 } reduction;
 
 // result[k] = chunk `chunk` of x[i, :, begin + k], k < columns.
@@ -51,15 +52,17 @@ static void write_results(const reduction *r, size_t i, size_t begin, size_t col
     }
 }
 
-// Block `task` of the results; parts: all chunks' results [outer, chunks, inner], or NULL where they are yet to be computed.
-static void reduce_block(const reduction *r, size_t task, const double *parts) {
+// Block `task` of the results.
+static void reduce_block(void *context, size_t task, size_t worker) {
+    (void)worker;
+    const reduction *r = context;
     const size_t i = task / r->blocks, begin = task % r->blocks * block_columns;
     const size_t columns = csimd_minimum(block_columns, r->inner - begin);
     double total[block_columns], part[block_columns];
     for (size_t k = 0; k < columns; k++) total[k] = r->op == CSIMD_SUM ? 0 : -INFINITY;
     for (size_t chunk = 0; chunk < r->chunks; chunk++) {
-        if (parts != NULL) {
-            combine(r, columns, total, parts + (i * r->chunks + chunk) * r->inner + begin);
+        if (r->parts != NULL) {
+            combine(r, columns, total, r->parts + (i * r->chunks + chunk) * r->inner + begin);
         } else {
             reduce_chunk(r, i, chunk, begin, columns, part);
             combine(r, columns, total, part);
@@ -68,14 +71,10 @@ static void reduce_block(const reduction *r, size_t task, const double *parts) {
     write_results(r, i, begin, columns, total);
 }
 
-static void reduce_by_chunks(const reduction *r, size_t tasks, int threads, double *parts) {
-#pragma omp parallel num_threads(threads)
-    {
-        size_t unit, end;
-        csimd_share(r->outer * r->chunks, 1, omp_get_thread_num(), omp_get_num_threads(), &unit, &end);
-        for (; unit < end; unit++) reduce_chunk(r, unit / r->chunks, unit % r->chunks, 0, r->inner, parts + unit * r->inner);
-    }
-    for (size_t task = 0; task < tasks; task++) reduce_block(r, task, parts);
+static void reduce_unit(void *context, size_t unit, size_t worker) {
+    (void)worker;
+    const reduction *r = context;
+    reduce_chunk(r, unit / r->chunks, unit % r->chunks, 0, r->inner, r->parts + unit * r->inner);
 }
 
 csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,
@@ -84,39 +83,29 @@ csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, siz
     if (y_type != type && (y_type != CSIMD_F32 || type == CSIMD_F64)) return CSIMD_INVALID_ARGUMENT;
     if (outer == 0 || inner == 0) return CSIMD_OK;
     const size_t chunk = inner == 1 ? csimd_reduce_row_chunk : csimd_reduce_column_chunk;
-    const reduction r = {.kernels = csimd_kernels()->reduce,
-                         .op = op,
-                         .type = type,
-                         .y_type = y_type,
-                         .outer = outer,
-                         .count = count,
-                         .inner = inner,
-                         .chunk = chunk,
-                         .chunks = (count + chunk - 1) / chunk,
-                         .blocks = (inner + block_columns - 1) / block_columns,
-                         .x = x,
-                         .y = y,
-                         .scale = scale,
-                         .accumulate = accumulate};
+    reduction r = {.kernels = csimd_kernels()->reduce,
+                   .op = op,
+                   .type = type,
+                   .y_type = y_type,
+                   .outer = outer,
+                   .count = count,
+                   .inner = inner,
+                   .chunk = chunk,
+                   .chunks = (count + chunk - 1) / chunk,
+                   .blocks = (inner + block_columns - 1) / block_columns,
+                   .x = x,
+                   .y = y,
+                   .scale = scale,
+                   .accumulate = accumulate};
     const size_t tasks = outer * r.blocks;
     int threads = csimd_threads_for((double)outer * (double)count * (double)inner, elements_a_thread);
     if (threads > 1 && tasks < (size_t)threads && r.chunks > 1) {
-        double *parts = csimd_scratch(CSIMD_SCRATCH_A, outer * r.chunks * inner * sizeof(double));
-        if (parts != NULL) {
-            reduce_by_chunks(&r, tasks, threads, parts);
-            return CSIMD_OK;
+        r.parts = csimd_scratch(CSIMD_SCRATCH_A, outer * r.chunks * inner * sizeof(double));
+        if (r.parts != NULL) {
+            csimd_run_tasks(outer * r.chunks, threads, reduce_unit, &r);
+            threads = 1;  // what is left is short
         }
     }
-    if ((size_t)threads > tasks) threads = (int)tasks;
-    if (threads == 1) {
-        for (size_t task = 0; task < tasks; task++) reduce_block(&r, task, NULL);
-        return CSIMD_OK;
-    }
-#pragma omp parallel num_threads(threads)
-    {
-        size_t task, end;
-        csimd_share(tasks, 1, omp_get_thread_num(), omp_get_num_threads(), &task, &end);
-        for (; task < end; task++) reduce_block(&r, task, NULL);
-    }
+    csimd_run_tasks(tasks, threads, reduce_block, &r);
     return CSIMD_OK;
 }

@@ -43,6 +43,19 @@ typedef struct {
     int threads;
 } block_plan;
 
+typedef struct {
+    block_plan plan;
+    void *row_loss, *log_sum_exp;
+    block_sums *sums;
+} forward_pass;
+
+typedef struct {
+    block_plan plan;
+    const void *log_sum_exp, *row_scale;
+    double scale;
+    void *gradient;
+} backward_pass;
+
 static block_plan plan_of(const csimd_nll_args *args) {
     const size_t step = csimd_softmax_rows_per_block(args->columns);
     return (block_plan){
@@ -66,20 +79,25 @@ static csimd_nll_args rows_of_block(const block_plan *plan, size_t i) {
     return block;
 }
 
-static void forward_block(const block_plan *plan, size_t i, void *row_loss, void *log_sum_exp, block_sums *sums) {
+static void forward_block(void *context, size_t i, size_t worker) {
+    (void)worker;
+    const forward_pass *pass = context;
+    const block_plan *plan = &pass->plan;
     const csimd_nll_args block = rows_of_block(plan, i);
     const size_t offset = i * plan->step * plan->result_bytes;
-    plan->kernels->nll_forward(&block, plan->weight_total, row_loss == NULL ? NULL : (char *)row_loss + offset,
-                               (char *)log_sum_exp + offset, &sums[i].loss, &sums[i].weight);
+    plan->kernels->nll_forward(&block, plan->weight_total, pass->row_loss == NULL ? NULL : (char *)pass->row_loss + offset,
+                               (char *)pass->log_sum_exp + offset, &pass->sums[i].loss, &pass->sums[i].weight);
 }
 
-static void backward_block(const block_plan *plan, size_t i, const void *log_sum_exp, const void *row_scale, double scale,
-                           void *gradient) {
+static void backward_block(void *context, size_t i, size_t worker) {
+    (void)worker;
+    const backward_pass *pass = context;
+    const block_plan *plan = &pass->plan;
     const csimd_nll_args block = rows_of_block(plan, i);
     const size_t offset = i * plan->step * plan->result_bytes;
-    plan->kernels->nll_backward(&block, plan->weight_total, (const char *)log_sum_exp + offset,
-                                row_scale == NULL ? NULL : (const char *)row_scale + offset, scale,
-                                (char *)gradient + i * plan->step * plan->row_bytes);
+    plan->kernels->nll_backward(&block, plan->weight_total, (const char *)pass->log_sum_exp + offset,
+                                pass->row_scale == NULL ? NULL : (const char *)pass->row_scale + offset, pass->scale,
+                                (char *)pass->gradient + i * plan->step * plan->row_bytes);
 }
 
 csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void *log_sum_exp, double *loss_sum,
@@ -90,12 +108,8 @@ csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void 
     const block_plan plan = plan_of(args);
     block_sums few[16], *sums = plan.blocks <= 16 ? few : csimd_scratch(CSIMD_SCRATCH_A, plan.blocks * sizeof(block_sums));
     if (sums == NULL) return CSIMD_OUT_OF_MEMORY;
-    if (plan.threads == 1) {  // without an OpenMP region, which costs 0.3 us even where it is serialised
-        for (size_t i = 0; i < plan.blocks; i++) forward_block(&plan, i, row_loss, log_sum_exp, sums);
-    } else {
-#pragma omp parallel for schedule(static) num_threads(plan.threads)
-        for (size_t i = 0; i < plan.blocks; i++) forward_block(&plan, i, row_loss, log_sum_exp, sums);
-    }
+    forward_pass pass = {plan, row_loss, log_sum_exp, sums};
+    csimd_run_tasks(plan.blocks, plan.threads, forward_block, &pass);
     *loss_sum = 0;
     *weight_sum = 0;
     for (size_t i = 0; i < plan.blocks; i++) {
@@ -110,12 +124,7 @@ csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_
     csimd_status status = check(args, NULL);
     if (status != CSIMD_OK || args->rows == 0 || args->columns == 0) return status;
     if (log_sum_exp == NULL || gradient == NULL) return CSIMD_INVALID_ARGUMENT;
-    const block_plan plan = plan_of(args);
-    if (plan.threads == 1) {
-        for (size_t i = 0; i < plan.blocks; i++) backward_block(&plan, i, log_sum_exp, row_scale, scale, gradient);
-    } else {
-#pragma omp parallel for schedule(static) num_threads(plan.threads)
-        for (size_t i = 0; i < plan.blocks; i++) backward_block(&plan, i, log_sum_exp, row_scale, scale, gradient);
-    }
+    backward_pass pass = {plan_of(args), log_sum_exp, row_scale, scale, gradient};
+    csimd_run_tasks(pass.plan.blocks, pass.plan.threads, backward_block, &pass);
     return CSIMD_OK;
 }

@@ -1,9 +1,17 @@
-// How many OpenMP threads the drivers use, and what the runtime is.
+// The region that runs tasks, and when a caller does without it. OpenMP's functions are declared by hand: Swift's clang ships
+// no omp.h.
 #include "parallel.h"
 
-#include <sched.h>
+#include "placement.h"
+#include "stall.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
+
+int omp_get_thread_num(void);
+int omp_get_max_threads(void);
+int omp_in_parallel(void);
 
 static atomic_int chosen_thread_count = 0;
 
@@ -14,15 +22,63 @@ int csimd_thread_count(void) {
     return chosen > 0 ? chosen : omp_get_max_threads();
 }
 
-int csimd_threads_for(double work, double grain) {
-    int limit = csimd_thread_count();
-    if (limit <= 1 || work < 2 * grain || omp_in_parallel()) return 1;
-    double wanted = work / grain;
-    return wanted < limit ? (int)wanted : limit;
-}
-
 const char *csimd_openmp_version(void) {
     static char text[48];
     if (text[0] == 0) snprintf(text, sizeof text, "libomp, OpenMP %d", _OPENMP);
     return text;
+}
+
+static int64_t nanoseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+// Each calling thread has workers of its own, and judges them for itself.
+static _Thread_local csimd_stall_state stalls;
+
+int csimd_threads_for(double work, double grain) {
+    int limit = csimd_thread_count();
+    if (limit <= 1 || work < 2 * grain || omp_in_parallel()) return 1;
+    if (stalls.factor != 0 && nanoseconds() < stalls.alone_until) return 1;
+    double wanted = work / grain;
+    return wanted < limit ? (int)wanted : limit;
+}
+
+// What a thread begins with, and the others help out with.
+typedef struct {
+    _Alignas(CSIMD_ALIGNMENT) atomic_size_t next;
+    size_t end;
+} share;
+
+enum { most_threads = 256 };
+
+void csimd_run_tasks(size_t tasks, int threads, csimd_task task, void *context) {
+    if (threads <= 1 || tasks <= 1) {
+        for (size_t i = 0; i < tasks; i++) task(context, i, 0);
+        return;
+    }
+    threads = (int)csimd_minimum((size_t)threads, csimd_minimum(tasks, most_threads));
+    share shares[most_threads];
+    for (int t = 0; t < threads; t++) {
+        size_t begin;
+        csimd_share(tasks, 1, (size_t)t, (size_t)threads, &begin, &shares[t].end);
+        atomic_init(&shares[t].next, begin);
+    }
+    const csimd_placement placement = csimd_place_caller(threads);
+    const int64_t begun = nanoseconds();
+    int64_t finished = begun;
+#pragma omp parallel num_threads(threads)
+    {
+        const int worker = omp_get_thread_num();
+        if (placement.wanted && worker != 0) csimd_place_worker(&placement, worker);
+        for (int t = 0; t < threads; t++) {
+            share *from = &shares[(worker + t) % threads];
+            for (size_t i; (i = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed)) < from->end;)
+                task(context, i, (size_t)worker);
+        }
+        if (worker == 0) finished = nanoseconds();
+    }
+    const int64_t now = nanoseconds();
+    stalls = csimd_stall_after(stalls, now, finished - begun, now - finished);
 }
