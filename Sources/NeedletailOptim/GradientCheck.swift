@@ -17,7 +17,8 @@ public struct GradientCheck: Sendable, CustomStringConvertible {
     /// Which norm it is.
     public let order: NormOrder
     /// The first value that is not finite, in the order of parameters; decided on the scaled values, element by
-    /// element.
+    /// element. Where all of these are finite but unscaling multiplies (a loss scale below 1), the first one that it takes
+    /// beyond its type.
     public let firstNonFinite: NonFinite?
     /// What gradients are multiplied with before use: 1 / scale.
     public let gradientScale: Double
@@ -55,8 +56,22 @@ extension Optimizer {
                 firstNonFinite = .init(parameter: name, index: index)
             }
         }
-        return GradientCheck(
-            norm: order.norm(ofPowerSum: sum) * gradientScale, order: order, firstNonFinite: firstNonFinite,
-            gradientScale: gradientScale)
+        let norm = order.norm(ofPowerSum: sum) * gradientScale
+        // A norm is at least its largest element: below the least float32 infinity nothing can have overflowed.
+        if firstNonFinite == nil, gradientScale > 1, !(norm <= Double(Float.greatestFiniteMagnitude)) {
+            firstNonFinite = firstOverflow(gradientScale)
+        }
+        return GradientCheck(norm: norm, order: order, firstNonFinite: firstNonFinite, gradientScale: gradientScale)
+    }
+
+    /// The first gradient that is not finite once it is multiplied with `gradientScale`. Rarely called: it copies.
+    private func firstOverflow(_ gradientScale: Double) -> GradientCheck.NonFinite? {
+        for (position, parameter) in parameters.enumerated() {
+            guard let gradient = parameter.gradient else { continue }
+            let unscaled = withoutGradients { gradient * gradientScale }
+            guard let index = powerSum(of: unscaled, order: .two).firstNonFinite else { continue }
+            return .init(parameter: parameter.name.isEmpty ? "parameter\(position)" : parameter.name, index: index)
+        }
+        return nil
     }
 }

@@ -43,6 +43,22 @@ import Testing
         #expect(largest.isFinite && largest.norm.isFinite)
     }
 
+    /// A loss scale below 1 unscales by more than 1: what is finite before may not be after. PyTorch's check of the scaled
+    /// values lets it through.
+    @Test func anOverflowInUnscalingIsSeen() {
+        let optimizer = optimizer([Tensor([1e38, 2] as [Float]), Tensor([1, -2e38, 3e38] as [Float])])
+        #expect(optimizer.checkGradients(gradientScale: 1).isFinite)
+        #expect(optimizer.checkGradients(gradientScale: 0.5).isFinite)
+        for order in NormOrder.allCases {
+            let check = optimizer.checkGradients(gradientScale: 2, order: order)
+            let found = check.firstNonFinite
+            #expect(found?.parameter == "p1" && found?.index == 1, "\(order)")
+        }
+        // 1.1 times 3e38 fits, though the norm of them all does not.
+        let fitting = optimizer.checkGradients(gradientScale: 1.1)
+        #expect(fitting.isFinite && fitting.norm > Double(Float.greatestFiniteMagnitude))
+    }
+
     @Test(arguments: [Float.nan, .infinity, -.infinity, .signalingNaN])
     func theFirstNonFiniteValueIsNamed(_ bad: Float) {
         for length in [1, 7, 16, 33] {

@@ -179,21 +179,23 @@ final class AfterBatch: Callback {
         #expect(plain?.consecutiveSkips == 10 && plain?.scale == 1)
     }
 
-    /// The hook sees gradients without the scale and before clipping. The scale is a power of two, so unscaling is exact;
-    /// the norm is a float64 sum of squares: n additions and a root, (n + 2)·2^-53 relative.
-    @Test func theHookSeesUnscaledUnclippedGradients() throws {
+    /// The hook sees gradients without the scale and before clipping, and the loss without the scale. The scale is a power of
+    /// two, so unscaling is exact; the norm is a float64 sum of squares: n additions and a root, (n + 2)·2^-53 relative.
+    @Test(arguments: Precision.allCases) func theHookSeesUnscaledUnclippedGradients(_ precision: Precision) throws {
         final class Look: Callback {
             var seen = 0
+            let scale: Double
+            init(scale: Double) { self.scale = scale }
             override func onBeforeOptimizerStep(
                 _ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer, _ gradients: UnscaledGradients
             ) throws {
                 var sum = 0.0
                 var count = 0
                 for parameter in optimizer.parameters {
-                    let scaled = try #require(parameter.gradient).scalars(as: Float.self)
-                    let unscaled = try #require(gradients[parameter]).scalars(as: Float.self)
-                    #expect(unscaled == scaled.map { $0 / 65536 })
-                    sum += unscaled.reduce(0) { $0 + Double($1) * Double($1) }
+                    let scaled = try #require(parameter.gradient).scalars(as: Double.self)
+                    let unscaled = try #require(gradients[parameter]).scalars(as: Double.self)
+                    #expect(unscaled == scaled.map { $0 / scale })
+                    sum += unscaled.reduce(0) { $0 + $1 * $1 }
                     count += scaled.count
                 }
                 let ok = abs(gradients.check.norm - sum.squareRoot()) <= Double(count + 2) * 0x1p-53 * sum.squareRoot()
@@ -201,8 +203,8 @@ final class AfterBatch: Callback {
                 seen += 1
             }
         }
-        let look = Look()
-        let trainer = quietTrainer(maxEpochs: 1, precision: .mixedFloat16) {
+        let look = Look(scale: precision == .mixedFloat16 || precision == .float16 ? 65536 : 1)
+        let trainer = quietTrainer(maxEpochs: 1, precision: precision) {
             $0.callbacks = [look]
             $0.gradientClip = .norm(1e-3)
         }
