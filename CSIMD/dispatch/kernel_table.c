@@ -16,6 +16,7 @@ static bool always(const csimd_cpu *cpu) {
 #if CSIMD_X86
 static bool has_avx2(const csimd_cpu *cpu) { return cpu->avx2 && cpu->fma && cpu->f16c; }
 static bool has_avx512(const csimd_cpu *cpu) { return cpu->avx512 && has_avx2(cpu); }
+static bool has_avx512_bf16(const csimd_cpu *cpu) { return cpu->avx512_bf16 && has_avx512(cpu); }
 #endif
 
 static const csimd_row rows[] = {
@@ -29,6 +30,8 @@ static const csimd_row rows[] = {
         .elementwise = &csimd_elementwise_kernels_avx512,
         .convert = &csimd_convert_kernels_avx512,
         .gemm = &csimd_gemm_avx512,
+        .gemm_bf16 = &csimd_gemm_avx512_bf16,
+        .has_gemm_bf16 = has_avx512_bf16,
         .softmax = &csimd_softmax_kernels_avx512,
         .optim = &csimd_optim_kernels_avx512,
     },
@@ -95,6 +98,12 @@ csimd_status csimd_set_thread_row(ptrdiff_t row) {
 }
 
 const csimd_row *csimd_kernels(void) { return &rows[csimd_active_row()]; }
+
+const csimd_row *csimd_row_at(size_t row) { return &rows[row]; }
+
+const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row) {
+    return row->gemm_bf16 != NULL && row->has_gemm_bf16(csimd_cpu_detect()) ? row->gemm_bf16 : NULL;
+}
 
 // A family by the place of its kernels in a row.
 typedef struct {

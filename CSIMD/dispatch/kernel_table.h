@@ -21,6 +21,8 @@ typedef struct {
     const csimd_softmax_kernels *softmax;
     const csimd_optim_kernels *optim;
     const csimd_gemm_kernels *gemm;
+    const csimd_gemm_kernels *gemm_bf16;  // of bf16 by bf16 in instructions of its own, or NULL; needs what has_gemm_bf16 says
+    bool (*has_gemm_bf16)(const csimd_cpu *cpu);
     const csimd_convert_kernels *convert;
     const csimd_elementwise_kernels *elementwise;
     const csimd_reduce_kernels *reduce;
@@ -28,5 +30,9 @@ typedef struct {
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.
 const csimd_row *csimd_kernels(void);
+
+// Row `row`; its native bf16 kernels, NULL where it has none or the CPU cannot run them.
+const csimd_row *csimd_row_at(size_t row);
+const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row);
 
 #endif

@@ -97,6 +97,7 @@ static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_ar
         t.ldsums = csimd_round_up(panel_columns, kernels->nr);
         for (size_t p = 0; p < g->k; p += depth) {
             const size_t run = csimd_minimum(g->k - p, depth);
+            const size_t packed_run = csimd_gemm_packed_depth(kernels, run);
             t.first = p == 0;
             t.last = p + run == g->k;
             pack_b(kernels, g, p, run, j, panel_columns, scratch.b);
@@ -112,8 +113,8 @@ static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_ar
                     t.sums = scratch.sums + jr;
                     for (size_t ir = 0, height; ir < rows; ir += height) {
                         height = csimd_gemm_next_height(rows - ir, mr);
-                        compute_tile(&t, i + ir, j + jr, height, columns, width, run, a, scratch.b + jr * run);
-                        a += g->a_transposed ? run * kernels->a_panel_width : height * kernels->a_row_stride;
+                        compute_tile(&t, i + ir, j + jr, height, columns, width, run, a, scratch.b + jr * packed_run);
+                        a += g->a_transposed ? packed_run * kernels->a_panel_width : height * kernels->a_row_stride;
                     }
                 }
             }
@@ -143,6 +144,18 @@ static void run_part(const csimd_gemm_kernels *kernels, csimd_gemm_path path, co
         multiply_part(kernels, g, depth, scratch);
 }
 
+// Floats of a packed block of A and of a packed panel of B.
+static size_t packed_a_floats(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, size_t rows, size_t depth) {
+    rows = csimd_minimum(rows, kernels->mc);
+    if (!args->a_transposed) return rows * kernels->a_row_stride;
+    return divide_up(rows, kernels->mr) * csimd_gemm_packed_depth(kernels, depth) * kernels->a_panel_width;
+}
+
+static size_t packed_b_floats(const csimd_gemm_kernels *kernels, size_t columns, size_t depth) {
+    const size_t panel = csimd_round_up(csimd_minimum(columns, kernels->nc), kernels->nr);
+    return panel * csimd_gemm_packed_depth(kernels, depth);
+}
+
 // Blocks of k are of equal length, whatever part of C is computed.
 static block_plan plan_blocks(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, size_t rows, size_t columns) {
     if (kernels->formula != NULL || args->k == 0 || args->alpha == 0) return (block_plan){0};
@@ -158,13 +171,11 @@ static block_plan plan_blocks(const csimd_gemm_kernels *kernels, const csimd_gem
         return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .sums_floats = need.sums};
     }
     const size_t panel = csimd_round_up(csimd_minimum(columns, kernels->nc), kernels->nr);
-    const size_t block_rows = csimd_minimum(rows, kernels->mc);
     const bool keeps_sums = blocks > 1 && !csimd_gemm_result_is_the_sums(args);
     return (block_plan){
         .depth = depth,
-        .a_floats = args->a_transposed ? divide_up(block_rows, kernels->mr) * depth * kernels->a_panel_width
-                                       : block_rows * kernels->a_row_stride,
-        .b_floats = panel * depth,
+        .a_floats = packed_a_floats(kernels, args, rows, depth),
+        .b_floats = packed_b_floats(kernels, columns, depth),
         .sums_floats = keeps_sums ? rows * panel : 0,
     };
 }
@@ -248,6 +259,22 @@ static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args
     return CSIMD_OK;
 }
 
+// A product of pairs that is one thread's work and one block of k needs no plan either.
+static bool is_one_block(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
+    const size_t most = (size_t)(2 * products_worth_a_thread);
+    return kernels->pairs && args->k > 0 && args->alpha != 0 && args->k <= kernels->kc && args->m < most && args->n < most &&
+           args->m * args->n < most && args->m * args->n * args->k < most;
+}
+
+static csimd_status run_one_block(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
+    const size_t a_floats = packed_a_floats(kernels, args, args->m, args->k);
+    float *a = csimd_scratch(CSIMD_SCRATCH_A, a_floats * sizeof(float));
+    float *b = csimd_scratch(CSIMD_SCRATCH_B, packed_b_floats(kernels, args->n, args->k) * sizeof(float));
+    if (a == NULL || b == NULL) return CSIMD_OUT_OF_MEMORY;
+    multiply_part(kernels, args, args->k, (buffers){.a = a, .b = b});
+    return CSIMD_OK;
+}
+
 // One small product needs no plan: nothing but its scratch.
 static csimd_status run_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
     const csimd_gemm_small_floats need = csimd_gemm_small_scratch(kernels, args);
@@ -263,6 +290,14 @@ static bool is_operand(csimd_type type, const void *x, size_t rows, size_t width
     if (type != CSIMD_F32 && type != CSIMD_F16 && type != CSIMD_BF16) return false;
     if (ld < width || __builtin_mul_overflow(rows, ld, &elements) || elements > PTRDIFF_MAX / sizeof(float)) return false;
     return x != NULL || rows == 0 || width == 0;
+}
+
+// The native bf16 kernels where they may and can compute the product, else the row's own.
+static const csimd_gemm_kernels *kernels_for(const csimd_gemm_args *args) {
+    const csimd_row *row = csimd_kernels();
+    if (args->a_type != CSIMD_BF16 || args->b_type != CSIMD_BF16 || row->gemm_bf16 == NULL) return row->gemm;
+    if (csimd_active_bf16_gemm() != CSIMD_NATIVE || csimd_gemm_is_skinny(row->gemm, args)) return row->gemm;
+    return row->gemm_bf16;
 }
 
 csimd_status csimd_gemm(const csimd_gemm_args *args) {
@@ -282,7 +317,8 @@ csimd_status csimd_gemm(const csimd_gemm_args *args) {
     if (has_aux && !is_operand(args->aux_type, args->aux, m, n, args->ldaux)) return CSIMD_INVALID_ARGUMENT;
     if (args->batch == 0 || (args->batch > 1 && args->c_stride == 0)) return CSIMD_INVALID_ARGUMENT;
     if (m == 0 || n == 0) return CSIMD_OK;
-    const csimd_gemm_kernels *kernels = csimd_kernels()->gemm;
+    const csimd_gemm_kernels *kernels = kernels_for(args);
     if (args->batch == 1 && csimd_gemm_is_small(kernels, args)) return run_small(kernels, args);
+    if (args->batch == 1 && is_one_block(kernels, args)) return run_one_block(kernels, args);
     return run(kernels, args);
 }

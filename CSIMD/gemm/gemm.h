@@ -9,12 +9,14 @@
 //   rows    A not transposed: element (i, p) at i * a_row_stride + p; the stride is odd in cache lines (no set conflicts)
 //   panels  A transposed:     panels of tile height, element (i, p) of a panel at p * a_panel_width + i
 // op(B) is packed in panels of nr columns, element (p, j) at p * nr + j; a last panel of at most nr / 2 columns is packed
-// nr / 2 wide. Columns past the edge, and rows past a panel's height, hold anything; what they produce is never stored.
+// nr / 2 wide. Kernels of pairs take bf16 alone and have the same layouts with pairs in place of elements. Columns past the
+// edge, and rows past a panel's height, hold anything; what they produce is never stored.
 typedef struct csimd_gemm_kernels {
     size_t mr, narrow_mr;  // tile height for panels of nr and of nr / 2 columns (narrow_mr in the rows layout only)
     size_t nr;             // tile width
     size_t kc, mc, nc;     // block sizes; kc is also the longest run summed in one register
     size_t a_row_stride, a_panel_width;
+    bool pairs;  // a packed float holds two bf16 elements, of p and p + 1; panels end in one vector of marks more
 
     // Widen rows x depth elements of A, stored [rows, depth] (pack_a_rows) or [depth, rows] (pack_a_panels).
     void (*pack_a_rows)(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed);
@@ -60,6 +62,7 @@ extern const csimd_gemm_kernels csimd_gemm_ref;
 #if CSIMD_X86
 extern const csimd_gemm_kernels csimd_gemm_avx2;
 extern const csimd_gemm_kernels csimd_gemm_avx512;
+extern const csimd_gemm_kernels csimd_gemm_avx512_bf16;
 void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                          bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
@@ -84,6 +87,7 @@ csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const 
 typedef struct {
     size_t a, b;
 } csimd_gemm_small_floats;
+bool csimd_gemm_is_skinny(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);  // few rows, B in either layout
 bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 bool csimd_gemm_is_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 csimd_gemm_small_floats csimd_gemm_small_scratch(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
@@ -108,6 +112,11 @@ static inline bool csimd_gemm_result_is_the_sums(const csimd_gemm_args *args) {
 static inline size_t csimd_gemm_next_height(size_t left, size_t mr) {
     size_t tiles = (left + mr - 1) / mr;
     return (left + tiles - 1) / tiles;
+}
+
+// Vectors that a panel of `depth` elements a row or column is long when packed.
+static inline size_t csimd_gemm_packed_depth(const csimd_gemm_kernels *kernels, size_t depth) {
+    return kernels->pairs ? (depth + 1) / 2 + 1 : depth;
 }
 
 // Address of element `index` of an array of `type`.

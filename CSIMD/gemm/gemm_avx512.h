@@ -17,6 +17,7 @@ enum {
     SKINNY_ROWS = 8,            // most rows of the kernel by dot products
     MOST_SUMS = 28,
     SMALL_NARROW_ROWS = 14,  // tile height of small products, one vector wide
+    WIDENED_ROWS = 4,        // tile height of the bf16 kernel where it meets subnormals
 };
 
 #include "gemm_vector_body.h"

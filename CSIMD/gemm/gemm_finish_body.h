@@ -18,12 +18,12 @@ V_INLINE void finish_tile(csimd_type c_type, csimd_epilogue epilogue, const csim
             if (epilogue == CSIMD_EPILOGUE_RELU_GRADIENT)
                 z = v_select(v_less(v_set(0), load_some(args->aux_type, args->aux, aux_at, count)), z, v_set(0));
             if (epilogue == CSIMD_EPILOGUE_GELU) {
-                if (args->aux) store_some(args->aux_type, args->aux, aux_at, count, z);
+                if (args->aux) store_result(args->aux_type, args->aux, aux_at, count, z);
                 z = v_gelu(z);
             }
             if (epilogue == CSIMD_EPILOGUE_GELU_GRADIENT)
                 z = v_mul(z, v_gelu_gradient(load_some(args->aux_type, args->aux, aux_at, count)));
-            store_some(c_type, args->c, at, count, z);
+            store_result(c_type, args->c, at, count, z);
         }
     }
 }

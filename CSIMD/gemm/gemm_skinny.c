@@ -13,11 +13,14 @@ bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_ge
     return g->b_transposed && !g->a_transposed && g->m <= 2 * kernels->few_dot_rows && g->k >= DEPTH_A_ROW * g->m;
 }
 
+bool csimd_gemm_is_skinny(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
+    return g->b_transposed ? csimd_gemm_is_of_few_dots(kernels, g) : g->m <= kernels->few_rows;
+}
+
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
     if (csimd_gemm_is_small(kernels, g)) return CSIMD_GEMM_SMALL;
-    if (!g->b_transposed && g->m <= kernels->few_rows) return CSIMD_GEMM_FEW_ROWS;
-    if (csimd_gemm_is_of_few_dots(kernels, g)) return CSIMD_GEMM_FEW_DOTS;
-    return CSIMD_GEMM_BLOCKED;
+    if (!csimd_gemm_is_skinny(kernels, g)) return CSIMD_GEMM_BLOCKED;
+    return g->b_transposed ? CSIMD_GEMM_FEW_DOTS : CSIMD_GEMM_FEW_ROWS;
 }
 
 csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,

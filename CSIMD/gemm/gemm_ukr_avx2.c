@@ -11,7 +11,13 @@
 
 #include "gemm_pack_body.h"
 
+V_INLINE void store_result(csimd_type type, void *y, size_t index, size_t count, v_f32 value) {
+    store_some(type, y, index, count, value);
+}
+
 #include "gemm_finish_body.h"
+
+V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) { return v_fma(left, right, sum); }
 
 #include "gemm_ukr_body.h"
 

@@ -20,7 +20,7 @@ V_INLINE void tile(const int rows, const int vectors, const bool a_in_panels, si
 #pragma clang loop unroll(full)
         for (int i = 0; i < rows; i++) {
             const v_f32 left = v_set(a[a_in_panels ? i : i * A_ROW_STRIDE]);
-            for (int v = 0; v < vectors; v++) sum[i][v] = v_fma(left, right[v], sum[i][v]);
+            for (int v = 0; v < vectors; v++) sum[i][v] = multiply_add(left, right[v], sum[i][v]);
         }
         a += a_in_panels ? v_lanes : 1;
         b += vectors * v_lanes;

@@ -53,6 +53,37 @@ size_t csimd_family_count(void);
 const char *csimd_family_name(size_t family);
 size_t csimd_family_row(size_t family);
 
+// How products of two bf16 matrices are computed: widened to float32, as all other mixes are, or by the CPU's own bf16 dot
+// product (CSIMD_NATIVE), whose results differ in their last bits. What decides, the first that has a say:
+// csimd_set_thread_bf16_gemm, csimd_set_bf16_gemm (the whole process), the environment variable CSIMD_BF16_GEMM (widen or
+// native), a measurement of about 2 ms at the first such product (docs/decisions/0003). Native is never chosen where the CPU
+// or the active row has no such kernel.
+typedef enum { CSIMD_WIDEN = 0, CSIMD_NATIVE = 1 } csimd_bf16_gemm;
+csimd_bf16_gemm csimd_active_bf16_gemm(void);
+
+// -1 goes back to the default. Refuses CSIMD_NATIVE where the CPU has no such instruction.
+csimd_status csimd_set_bf16_gemm(int choice);
+csimd_status csimd_set_thread_bf16_gemm(int choice);
+
+// Whether a row has a native kernel that this machine can run.
+bool csimd_row_has_native_bf16(size_t row);
+
+// What the choice rests on: who decided, and the FLOP/s of both micro-kernels of the best row, 0 where that row has but one
+// or nothing was measured.
+typedef enum {
+    CSIMD_BF16_BY_ABSENCE = 0,  // there is one kernel only
+    CSIMD_BF16_BY_MEASUREMENT = 1,
+    CSIMD_BF16_BY_ENVIRONMENT = 2,
+    CSIMD_BF16_BY_PROCESS = 3,
+    CSIMD_BF16_BY_THREAD = 4
+} csimd_bf16_reason;
+csimd_bf16_reason csimd_bf16_gemm_reason(void);
+
+// Measures anew, in about 2 ms: FLOP/s of the widening and of the native micro-kernel on one tile in L1. False, and nothing
+// written, where there is no native kernel. The measured choice is native from `CSIMD_BF16_MARGIN` times the widening rate.
+#define CSIMD_BF16_MARGIN 1.4
+bool csimd_measure_bf16_gemm(double *widening, double *native);
+
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);
 int csimd_thread_count(void);

@@ -19,6 +19,7 @@
 // after its includes, and is empty where CSIMD_X86 is 0.
 #define CSIMD_TARGET_AVX2 "avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt"
 #define CSIMD_TARGET_AVX512 "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,f16c,bmi,bmi2,lzcnt,popcnt"
+#define CSIMD_TARGET_AVX512_BF16 CSIMD_TARGET_AVX512 ",avx512bf16"
 
 enum { CSIMD_ALIGNMENT = 64 };
 

@@ -9,7 +9,10 @@ struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
         abstract: "Print what this machine has, which kernels run on it and why, and its measured peak.",
-        discussion: "CSIMD_ISA=avx2 or CSIMD_ISA=ref in the environment lowers the choice of kernels.")
+        discussion: """
+            CSIMD_ISA=avx2 or CSIMD_ISA=ref in the environment lowers the choice of kernels; CSIMD_BF16_GEMM=widen or native \
+            says how bf16 matrices are multiplied, in place of the measurement.
+            """)
 
     @OptionGroup var threads: ThreadOptions
 
@@ -26,11 +29,19 @@ struct DoctorCommand: ParsableCommand {
             line("kernels \(row.name)", use)
         }
         if let cap = ProcessInfo.processInfo.environment["CSIMD_ISA"] { line("CSIMD_ISA", "\(cap) caps the choice") }
+        if let wish = ProcessInfo.processInfo.environment["CSIMD_BF16_GEMM"] {
+            line("CSIMD_BF16_GEMM", "\(wish) is asked for")
+        }
         print("\nkernel of each family")
         for family in KernelInfo.families { line("  \(family.name)", "\(family.row): \(family.reason)") }
         print("\nmeasured float32 multiply-add peak of these kernels")
         line("  one thread", rate(KernelInfo.measurePeak(seconds: 0.2)))
         line("  all \(threadCount) threads", rate(peakOfAllThreads()))
+        if let rates = KernelInfo.measureBFloat16Kernels() {
+            print("\nmeasured bf16 micro-kernels, one tile in L1, one thread")
+            line("  widen", rate(rates.widen))
+            line("  native", rate(rates.native))
+        }
     }
 
     private func line(_ name: String, _ value: String) { print("\(name.padded(18)) \(value)") }

@@ -17,7 +17,8 @@ struct InspectCommand: ParsableCommand {
         print("format          \(checkpoint.formatVersion)")
         print("precision       \(checkpoint.precision.rawValue)")
         if !checkpoint.precisionOverrides.list.isEmpty { print("kept types      \(checkpoint.precisionOverrides)") }
-        print("kernels         \(checkpoint.kernelRow)")
+        let products = checkpoint.bfloat16MatMul?.rawValue ?? "unknown"
+        print("kernels         \(checkpoint.kernelRow), bf16 products: \(products)")
         print("position        epoch \(state.epoch), batch \(state.batchInEpoch)")
         print("steps           \(state.globalStep) applied, \(state.skippedSteps) skipped")
         if let scaler = checkpoint.scaler {

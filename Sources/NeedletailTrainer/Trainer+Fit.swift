@@ -1,6 +1,7 @@
 // Fit: epochs of training batches, each with its validation.
 public import NeedletailData
 import NeedletailOptim
+import NeedletailTensor
 
 extension Trainer {
     /// Trains the module until a limit is reached, a hook sets ``shouldStop``, or training diverges.
@@ -13,6 +14,8 @@ extension Trainer {
     public func fit(
         _ module: TrainingModule, train: DataLoader, validation: DataLoader? = nil, resume: ResumePoint? = nil
     ) throws {
+        let bfloat16Choice = KernelInfo.chosenBFloat16MatMul
+        defer { setBFloat16MatMul(bfloat16Choice) }  // a checkpoint may have put its own in place
         try run(.fit, module, precision: { try self.choosePrecision(module, train, resume) }) {
             try prepareFit(module, train, resume)
             defer {

@@ -9,15 +9,17 @@ import Testing
             (20, 16, 4000), (16, 16, 16), (33, 17, 9), (64, 64, 64), (64, 10, 256),
         ] {
             for layout in 0..<4 {
-                for (c, epilogue) in [(CSIMD_F32, CSIMD_EPILOGUE_NONE), (CSIMD_BF16, CSIMD_EPILOGUE_GELU)] {
+                for (b, c, epilogue) in [
+                    (CSIMD_F16, CSIMD_F32, CSIMD_EPILOGUE_NONE), (CSIMD_F16, CSIMD_BF16, CSIMD_EPILOGUE_GELU),
+                    (CSIMD_BF16, CSIMD_F32, CSIMD_EPILOGUE_NONE), (CSIMD_BF16, CSIMD_BF16, CSIMD_EPILOGUE_GELU),
+                ] {
                     let problem = GemmProblem(
-                        m: m, n: n, k: k, types: (CSIMD_BF16, CSIMD_F16, c),
+                        m: m, n: n, k: k, types: (CSIMD_BF16, b, c),
                         transposed: (layout & 1 != 0, layout & 2 != 0), epilogue: epilogue)
                     let operands = problem.make()
                     defer { operands.release() }
-                    for row in 0..<csimd_row_count() - 1 where csimd_row_supported(row) {
-                        csimd_set_thread_row(Int(row))
-                        defer { csimd_set_thread_row(-1) }
+                    forEachGemm { row in
+                        if row == "ref" { return }
                         var first: [UInt8]?
                         for threads: Int32 in [1, 2, 3, 8] {
                             withThreads(threads) { #expect(operands.run() == CSIMD_OK) }
@@ -40,7 +42,7 @@ import Testing
                 let transposed = (a: layout & 1 != 0, b: layout & 2 != 0)
                 let operands = GemmProblem(m: m, n: n, k: k, types: (type, type, type), transposed: transposed).make()
                 defer { operands.release() }
-                forEachRow { row in
+                forEachGemm { row in
                     #expect(operands.run() == CSIMD_OK)
                     let clean = operands.c.buffer.array
                     for special: Float in [.nan, .infinity] {
@@ -95,7 +97,7 @@ import Testing
                     defer { operands.release() }
                     for i in 0..<m { operands.a[i, 0] = value }
                     for j in 0..<n { operands.b[0, j] = 1 }
-                    forEachRow { row in
+                    forEachGemm { row in
                         #expect(operands.run() == CSIMD_OK)
                         let expected = epilogue == CSIMD_EPILOGUE_RELU && value < 0 ? 0 : bits
                         #expect(operands.c.bits(m - 1, n - 1) == expected, "\(row) \(value)")
@@ -111,7 +113,7 @@ import Testing
                 let operands = GemmProblem(m: 2, n: 17, k: 3, types: (type, type, type), epilogue: epilogue).make()
                 defer { operands.release() }
                 operands.a[1, 2] = .nan
-                forEachRow { row in
+                forEachGemm { row in
                     #expect(operands.run() == CSIMD_OK)
                     for j in 0..<17 {
                         #expect(operands.c[1, j].isNaN && operands.c[0, j].isFinite, "\(row) \(epilogue.rawValue)")
@@ -129,7 +131,7 @@ import Testing
                 defer { operands.release() }
                 operands.c[0, 0] = -0.0
                 let before = operands.c.buffer.array
-                forEachRow { row in
+                forEachGemm { row in
                     var args = operands.arguments
                     args.a = nil
                     args.b = nil
@@ -168,7 +170,7 @@ import Testing
             ),
         ]
         for (name, status, change) in changes {
-            forEachRow { row in
+            forEachGemm { row in
                 var args = operands.arguments
                 change(&args)
                 #expect(csimd_gemm(&args) == status, "\(row) \(name)")
@@ -198,7 +200,7 @@ import Testing
         args.epilogue = CSIMD_EPILOGUE_GELU
         (args.batch, args.a_stride, args.b_stride, args.c_stride, args.aux_stride) = (batch, aStride, 0, cStride, m * n)
         let fresh = [c.buffer.array, aux.buffer.array]
-        forEachRow { row in
+        forEachGemm { row in
             for index in 0..<batch {
                 var one = args
                 one.batch = 1

@@ -11,9 +11,12 @@ import Testing
             for (step, n) in [1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67].enumerated() {
                 let k = [1, 3, 16, 19, 37][(index + step) % 5]
                 for layout in 0..<4 {
-                    GemmProblem(
-                        m: m, n: n, k: k, transposed: (layout & 1 != 0, layout & 2 != 0), padding: step % 2 * 3
-                    ).check()
+                    for type in [CSIMD_F32, CSIMD_BF16] {
+                        GemmProblem(
+                            m: m, n: n, k: k, types: (type, type, CSIMD_F32),
+                            transposed: (layout & 1 != 0, layout & 2 != 0), padding: step % 2 * 3
+                        ).check()
+                    }
                 }
             }
         }
@@ -23,10 +26,13 @@ import Testing
     @Test func everyLengthOfSums() {
         for k in [2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 67, 512, 513, 1024, 1025, 2100] {
             for layout in 0..<4 {
-                for c in [CSIMD_F32, CSIMD_BF16] {
+                for (m, b, c) in [
+                    (3, CSIMD_F16, CSIMD_F32), (3, CSIMD_F16, CSIMD_BF16), (18, CSIMD_BF16, CSIMD_F32),
+                    (18, CSIMD_BF16, CSIMD_BF16),
+                ] {
                     GemmProblem(
-                        m: 3, n: 17, k: k, types: (CSIMD_BF16, CSIMD_F16, c),
-                        transposed: (layout & 1 != 0, layout & 2 != 0), beta: layout == 1 ? 1 : 0, padding: 1
+                        m: m, n: 17, k: k, types: (CSIMD_BF16, b, c), transposed: (layout & 1 != 0, layout & 2 != 0),
+                        beta: layout == 1 ? 1 : 0, padding: 1
                     ).check()
                 }
             }
@@ -36,8 +42,12 @@ import Testing
     @Test func moreThanOneBlockOfRowsAndColumns() {
         for layout in 0..<4 {
             let transposed = (layout & 1 != 0, layout & 2 != 0)
-            GemmProblem(m: 307, n: 33, k: 5, transposed: transposed).check()
-            GemmProblem(m: 5, n: 1063, k: 6, transposed: transposed).check()
+            for type in [CSIMD_F32, CSIMD_BF16] {
+                let types = (type, type, CSIMD_F32)
+                GemmProblem(m: 307, n: 33, k: 5, types: types, transposed: transposed).check()
+                GemmProblem(m: 5, n: 1063, k: 6, types: types, transposed: transposed).check()
+                GemmProblem(m: 17, n: 1063, k: 30, types: types, transposed: transposed).check()
+            }
         }
     }
 
@@ -104,7 +114,7 @@ import Testing
                     transposed: (layout & 1 != 0, layout & 2 != 0)
                 ).make()
                 defer { operands.release() }
-                forEachRow { row in
+                forEachGemm { row in
                     #expect(operands.run() == CSIMD_OK)
                     let large = operands.c.buffer.array
                     for m in [15, 40] {
@@ -136,7 +146,7 @@ import Testing
     }
 
     @Test func everyAlphaAndBeta() {
-        for alpha: Float in [0, 1, -0.75] {
+        for alpha: Float in [0, 1, -0.75, 0x1p-130] {  // the last makes results subnormal
             for beta: Float in [0, 1, 1.5] {
                 for c in Self.types {
                     for k in [0, 33] {
@@ -161,11 +171,13 @@ import Testing
                     let reads = epilogue == CSIMD_EPILOGUE_RELU_GRADIENT || epilogue == CSIMD_EPILOGUE_GELU_GRADIENT
                     if epilogue == CSIMD_EPILOGUE_RELU ? aux != nil : reads && aux == nil { continue }
                     for n in [10, 32, 45] {
-                        GemmProblem(
-                            m: 17, n: n, k: 30, types: (CSIMD_F32, CSIMD_BF16, c), transposed: (false, true),
-                            beta: n == 45 ? 1 : 0, biasType: n == 10 ? nil : CSIMD_BF16, epilogue: epilogue,
-                            auxType: aux, padding: 1
-                        ).check()
+                        for a in [CSIMD_F32, CSIMD_BF16] {
+                            GemmProblem(
+                                m: 17, n: n, k: 30, types: (a, CSIMD_BF16, c), transposed: (false, true),
+                                beta: n == 45 ? 1 : 0, biasType: n == 10 ? nil : CSIMD_BF16, epilogue: epilogue,
+                                auxType: aux, padding: 1
+                            ).check()
+                        }
                     }
                 }
             }
@@ -176,15 +188,15 @@ import Testing
     /// beyond 2^8 and 2^11 would show a partial sum kept in 16 bits.
     @Test func integersAreExactAndRoundedOnce() {
         for c in Self.types {
-            for (m, n, k) in [(15, 33, 700), (3, 17, 1500), (1, 40, 64)] {
-                for layout in 0..<4 {
+            for (m, n, k) in [(15, 33, 700), (18, 33, 1501), (3, 17, 1500), (1, 40, 64)] {
+                for layout in 0..<8 {
                     let problem = GemmProblem(
-                        m: m, n: n, k: k, types: (CSIMD_BF16, CSIMD_F16, c),
+                        m: m, n: n, k: k, types: (CSIMD_BF16, layout < 4 ? CSIMD_F16 : CSIMD_BF16, c),
                         transposed: (layout & 1 != 0, layout & 2 != 0), draw: { Float($0.next(below: 8)) })
                     let operands = problem.make()
                     defer { operands.release() }
                     let expected = operands.expected().values.map { GemmNumber.encode(Float($0), c) }
-                    forEachRow { row in
+                    forEachGemm { row in
                         #expect(operands.run() == CSIMD_OK)
                         let got = (0..<m).flatMap { i in (0..<n).map { operands.c.bits(i, $0) } }
                         #expect(got == expected, "\(row) \(problem.name)")
@@ -198,9 +210,11 @@ import Testing
     /// buy: one run of 4,096 sums would be at 15 u.
     @Test func errorsAreSmallInNormOverLongSums() {
         for (positive, limit) in [(false, 1.0), (true, 6.0)] {
-            for transposed in [false, true] {
+            for (transposed, type) in [
+                (false, CSIMD_F32), (true, CSIMD_F32), (false, CSIMD_BF16), (true, CSIMD_BF16),
+            ] {
                 let operands = GemmProblem(
-                    m: 18, n: 33, k: 4096, transposed: (false, transposed),
+                    m: 18, n: 33, k: 4096, types: (type, type, CSIMD_F32), transposed: (false, transposed),
                     draw: { positive ? abs($0.nextSigned()) : $0.nextSigned() }
                 ).make()
                 defer { operands.release() }
@@ -208,7 +222,7 @@ import Testing
                 let scale = Double(4099) * 0x1p-24 / (1 - Double(4099) * 0x1p-24)
                 // expected().bounds is gamma |A||B| and the rounding to float32; |A||B| is what matters to three digits.
                 let size = expected.bounds.reduce(0) { $0 + ($1 / scale) * ($1 / scale) }.squareRoot()
-                forEachRow { row in
+                forEachGemm { row in
                     #expect(operands.run() == CSIMD_OK)
                     let error = zip(operands.c.doubles, expected.values)
                         .reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()

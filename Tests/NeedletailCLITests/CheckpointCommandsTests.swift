@@ -90,5 +90,11 @@ import Testing
         }
         let lowered = try Needletail(["doctor"], environment: ["CSIMD_ISA": "ref"])
         #expect(lowered.output.contains("gemm             ref"), "\(lowered.output)")
+        // The way of multiplying bf16 may be lowered too; a CPU that has no other widens in any case.
+        let widened = try Needletail(["doctor"], environment: ["CSIMD_BF16_GEMM": "widen"])
+        #expect(widened.output.contains(#/gemm bf16 +\w+ widen: /#), "\(widened.output)")
+        let impossible = try Needletail(
+            ["doctor"], environment: ["CSIMD_BF16_GEMM": "native", "CSIMD_ISA": "ref"])
+        #expect(impossible.output.contains(#/gemm bf16 +ref widen: /#), "\(impossible.output)")
     }
 }

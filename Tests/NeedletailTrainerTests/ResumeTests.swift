@@ -90,6 +90,33 @@ private func differences(_ a: String, _ b: String) -> [String] {
         #expect(differences(directory("1/last"), directory("2/last")) == [])
     }
 
+    /// A run goes on with the kernel that has multiplied bfloat16 matrices so far, and its program has its own choice back after it.
+    @Test func aResumedRunKeepsItsWayOfMultiplyingBFloat16() throws {
+        let directory = try TemporaryDirectory()
+        let standard = bfloat16MatMul
+        func run(_ name: String, steps: Int, resume: ResumePoint? = nil) throws {
+            try quietTrainer(maxSteps: steps, precision: .mixedBFloat16) {
+                $0.callbacks = [ModelCheckpoint(directory: directory(name))]
+            }.fit(
+                SmallClassifier(features: 300, width: 256),
+                train: DataLoader(Points(300, features: 300), batchSize: 100, shuffle: true), resume: resume)
+        }
+        for kind in [BFloat16MatMul.widen, .native] where setBFloat16MatMul(kind) {
+            let whole = "whole \(kind)"
+            try run(whole, steps: 4)
+            try run("part \(kind)", steps: 2)
+            setBFloat16MatMul(nil)
+            #expect(try Checkpoint(directory("part \(kind)/last")).bfloat16MatMul == kind)
+            try run("part \(kind)", steps: 4, resume: .path(directory("part \(kind)/last")))
+            #expect(differences(directory("part \(kind)/last"), directory("\(whole)/last")) == [], "\(kind)")
+            #expect(bfloat16MatMul == standard)
+        }
+        // The two ways differ, so that the comparison above means something.
+        if bytes(directory("whole native/last/model.safetensors")).isEmpty { return }
+        #expect(
+            differences(directory("whole widen/last"), directory("whole native/last")).contains("model.safetensors"))
+    }
+
     @Test func theSecondRunOfASeedWritesTheSameBytes() throws {
         let directory = try TemporaryDirectory()
         for name in ["a", "b/c"] { try fit(directory(name), .mixedBFloat16) }

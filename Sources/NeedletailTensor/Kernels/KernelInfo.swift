@@ -29,7 +29,7 @@ package enum KernelInfo {
     package static var families: [(name: String, row: String, reason: String)] {
         let active = csimd_active_row()
         let isBest = !(0..<active).contains { csimd_row_supported($0) }
-        return (0..<csimd_family_count()).map { family in
+        return (0..<csimd_family_count()).flatMap { family in
             let row = csimd_family_row(family)
             let reason =
                 row != active
@@ -37,7 +37,27 @@ package enum KernelInfo {
                 : isBest
                     ? "the best row that this CPU supports"
                     : "better rows are supported, but CSIMD_ISA or the thread's choice lowered it"
-            return (text(csimd_family_name(family)), rowName(row), reason)
+            let name = text(csimd_family_name(family))
+            let bf16 = name == "gemm" ? [("gemm bf16", bfloat16Row, bfloat16Reason)] : []
+            return [(name, rowName(row), reason)] + bf16
+        }
+    }
+
+    /// FLOP/s of the widening and of the native bf16 micro-kernel of the best row, measured now; nil where there is one only.
+    package static func measureBFloat16Kernels() -> (widen: Double, native: Double)? {
+        var widen = 0.0, native = 0.0
+        return csimd_measure_bf16_gemm(&widen, &native) ? (widen, native) : nil
+    }
+
+    private static var bfloat16Row: String { "\(activeRow) \(bfloat16MatMul)" }
+
+    private static var bfloat16Reason: String {
+        switch csimd_bf16_gemm_reason() {
+        case CSIMD_BF16_BY_MEASUREMENT:
+            "measured: native is taken from \(CSIMD_BF16_MARGIN) times the widening kernel's rate"
+        case CSIMD_BF16_BY_ENVIRONMENT: "CSIMD_BF16_GEMM in the environment asks for it"
+        case CSIMD_BF16_BY_PROCESS, CSIMD_BF16_BY_THREAD: "the program, or the checkpoint resumed, asks for it"
+        default: "this row or this CPU has no bf16 multiplication of its own"
         }
     }
 

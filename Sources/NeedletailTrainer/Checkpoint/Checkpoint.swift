@@ -107,4 +107,6 @@ public struct Checkpoint {
     }
     /// The kernels that computed it, such as `avx512`.
     public var kernelRow: String { content.kernelRow }
+    /// How they multiplied two bfloat16 matrices; nil where this version does not know the word.
+    public var bfloat16MatMul: BFloat16MatMul? { BFloat16MatMul(rawValue: content.bfloat16MatMul ?? "widen") }
 }

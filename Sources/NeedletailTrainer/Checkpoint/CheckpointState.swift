@@ -51,6 +51,7 @@ struct CheckpointState: Codable {
     var precision: Precision
     var precisionOverrides: [PrecisionPolicy.Override]?  // nil: none
     var kernelRow: String
+    var bfloat16MatMul: String?  // nil: written when there was no choice, "widen"
     var trainer: TrainerState
     var scaler: LossScaler?
     var loader: LoaderRecord?
@@ -132,7 +133,8 @@ struct CheckpointState: Codable {
     }
 
     init(
-        policy: PrecisionPolicy, kernelRow: String, trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
+        policy: PrecisionPolicy, kernelRow: String, bfloat16MatMul: String, trainer: TrainerState, scaler: LossScaler?,
+        loader: LoaderRecord?,
         optimizers: [OptimizerRecord], schedules: [ScheduleRecord], random: [String: SeededGenerator],
         hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
@@ -141,6 +143,7 @@ struct CheckpointState: Codable {
         precision = policy.precision
         precisionOverrides = policy.overrides.isEmpty ? nil : policy.overrides
         self.kernelRow = kernelRow
+        self.bfloat16MatMul = bfloat16MatMul
         self.trainer = trainer
         self.scaler = scaler
         self.loader = loader

@@ -13,8 +13,8 @@ extension Trainer {
     public func saveCheckpoint(to path: String) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         var content = CheckpointState(
-            policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, trainer: resumePosition,
-            scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
+            policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, bfloat16MatMul: bfloat16MatMul.rawValue,
+            trainer: resumePosition, scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() },
             schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
@@ -124,6 +124,20 @@ extension Trainer {
                 "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "
                     + "\(KernelInfo.activeRow): it goes on, but not with the bits of the uninterrupted run")
         }
+        restoreBFloat16MatMul(checkpoint)
+    }
+
+    /// Goes on with the kernel that multiplied bfloat16 matrices so far, whatever would be measured now; fit puts the choice back.
+    private func restoreBFloat16MatMul(_ checkpoint: Checkpoint) {
+        let saved = checkpoint.bfloat16MatMul
+        if !KernelInfo.environmentChoosesBFloat16MatMul, let saved { setBFloat16MatMul(saved) }
+        if bfloat16MatMul == saved { return }
+        let why =
+            KernelInfo.environmentChoosesBFloat16MatMul
+            ? "CSIMD_BF16_GEMM asks for \(bfloat16MatMul)" : "this CPU, or the row of kernels in use, has none"
+        notice(
+            "checkpoint \(checkpoint.path) was computed with \(saved?.rawValue ?? "unknown") bf16 products, but \(why): it goes on "
+                + "with \(bfloat16MatMul), not with the bits of the uninterrupted run")
     }
 
     /// The checkpoint's rounding of updates goes on, where updates were rounded to 16 bits and still are.

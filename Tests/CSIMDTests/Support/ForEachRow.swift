@@ -11,6 +11,19 @@ func forEachRow(_ body: (_ row: String) throws -> Void) rethrows {
     }
 }
 
+/// As ``forEachRow(_:)``, and rows that have a native bf16 kernel once with each way of multiplying bf16 matrices.
+func forEachGemm(_ body: (_ kernel: String) throws -> Void) rethrows {
+    defer { csimd_set_thread_bf16_gemm(-1) }
+    try forEachRow { row in
+        csimd_set_thread_bf16_gemm(Int32(CSIMD_WIDEN.rawValue))
+        try body(row)
+        if csimd_row_has_native_bf16(csimd_active_row()) {
+            csimd_set_thread_bf16_gemm(Int32(CSIMD_NATIVE.rawValue))
+            try body("\(row) native bf16")
+        }
+    }
+}
+
 /// Runs `body` with `count` OpenMP threads, then goes back to the default.
 func withThreads<R>(_ count: Int32, _ body: () throws -> R) rethrows -> R {
     csimd_set_thread_count(count)

@@ -144,7 +144,7 @@ struct GemmProblem {
         defer { operands.release() }
         let expected = operands.expected()
         let before = operands.snapshot()
-        forEachRow { row in
+        forEachGemm { row in
             operands.restore(before)
             #expect(operands.run() == CSIMD_OK, "\(row) \(name)", sourceLocation: sourceLocation)
             if let failure = operands.failure(against: expected, before: before) {

@@ -1,0 +1,235 @@
+import CSIMD
+import Testing
+
+/// The native bf16 kernel: the bits that the instruction's definition gives, subnormals, and the choice of the kernel.
+@Suite struct GemmNativeTests {
+    /// Runs `body` with the native kernel of each row that has one.
+    private func forEachNative(_ body: (_ kernel: String) -> Void) {
+        forEachGemm { if csimd_active_bf16_gemm() == CSIMD_NATIVE { body($0) } }
+    }
+
+    /// VDPBF16PS on one lane, as Intel's and AMD's manuals define it and this CPU does it: the odd element's product is added to
+    /// the sum, then the even one's, each by one fused multiply-add to nearest even; subnormal operands are zero, and so is
+    /// what comes out below 2^-126.
+    private func step(_ sum: Float, _ a: (Float, Float), _ b: (Float, Float)) -> Float {
+        func operand(_ x: Float) -> Float { x.isSubnormal ? 0 : x }
+        func added(_ x: Float, _ y: Float, _ sum: Float) -> Float {
+            let z = sum.addingProduct(operand(x), operand(y))
+            return z.isSubnormal ? (z < 0 ? -0.0 : 0) : z
+        }
+        return added(a.0, b.0, added(a.1, b.1, sum))
+    }
+
+    /// What the kernel computes with: pairs of k in order, an odd k filled up with zeros, blocks of at most 1,024 added up in
+    /// order.
+    private func emulate(_ operands: GemmOperands) -> [Float] {
+        let problem = operands.problem
+        let k = problem.k, blocks = (k + 1023) / 1024
+        let depth = blocks == 1 ? k : ((k + blocks - 1) / blocks + 31) / 32 * 32
+        func a(_ i: Int, _ p: Int) -> Float { problem.transposed.a ? operands.a[p, i] : operands.a[i, p] }
+        func b(_ p: Int, _ j: Int) -> Float { problem.transposed.b ? operands.b[j, p] : operands.b[p, j] }
+        var result: [Float] = []
+        for i in 0..<problem.m {
+            for j in 0..<problem.n {
+                var total: Float = 0
+                for first in stride(from: 0, to: k, by: depth) {
+                    let end = min(k, first + depth)
+                    var sum: Float = 0
+                    for p in stride(from: first, to: end, by: 2) {
+                        let inside = p + 1 < end
+                        sum = step(
+                            sum, (a(i, p), inside ? a(i, p + 1) : 0), (b(p, j), inside ? b(p + 1, j) : 0))
+                    }
+                    total = first == 0 ? sum : total + sum
+                }
+                result.append(total)
+            }
+        }
+        return result
+    }
+
+    /// Numbers of every size: 2^-74 to 2^53, so that products of two reach from the subnormals of float32 up.
+    private static func anySize(_ random: inout GemmRandom) -> Float {
+        let sign = random.next(below: 2) == 0 ? FloatingPointSign.plus : .minus
+        return Float(
+            sign: sign, exponent: random.next(below: 128) - 74, significand: 1 + Float(random.next(below: 128)) / 128)
+    }
+
+    /// Numbers whose products lie about 2^-126: most steps flush, and many partial sums come close to it.
+    private static func tiny(_ random: inout GemmRandom) -> Float {
+        let sign = random.next(below: 2) == 0 ? FloatingPointSign.plus : .minus
+        return Float(
+            sign: sign, exponent: random.next(below: 4) - 65, significand: 1 + Float(random.next(below: 128)) / 128)
+    }
+
+    @Test func hasTheBitsOfItsEmulation() {
+        let draws: [(inout GemmRandom) -> Float] = [{ $0.nextSigned() }, Self.anySize, Self.tiny]
+        for (m, n, k) in [(17, 33, 64), (29, 16, 37), (15, 67, 1), (20, 49, 1027), (18, 7, 2100)] {
+            for layout in 0..<4 {
+                for (kind, draw) in draws.enumerated() {
+                    let operands = GemmProblem(
+                        m: m, n: n, k: k, types: (CSIMD_BF16, CSIMD_BF16, CSIMD_F32),
+                        transposed: (layout & 1 != 0, layout & 2 != 0), seed: UInt64(kind), draw: draw
+                    ).make()
+                    defer { operands.release() }
+                    let expected = emulate(operands)
+                    forEachNative { kernel in
+                        #expect(operands.run() == CSIMD_OK)
+                        let wrong = (0..<m * n).filter {
+                            operands.c[$0 / n, $0 % n].bitPattern != expected[$0].bitPattern
+                        }
+                        #expect(
+                            wrong.isEmpty, "\(kernel) \((m, n, k)) layout \(layout) draw \(kind) at \(wrong.prefix(3))")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every bf16 pattern times 1, each in a row of its own and each in a column of its own: nothing is flushed.
+    @Test(arguments: [false, true]) func everyPatternTimesOneIsItself(inColumns: Bool) {
+        let count = 65536, others = 17
+        for transposed in [false, true] {
+            let problem = GemmProblem(
+                m: inColumns ? others : count, n: inColumns ? count : others, k: 1,
+                types: (CSIMD_BF16, CSIMD_BF16, CSIMD_F32),
+                transposed: (transposed && !inColumns, transposed && inColumns))
+            let (aShape, bShape) =
+                inColumns
+                ? ((others, 1), transposed ? (count, 1) : (1, count))
+                : (transposed ? (1, count) : (count, 1), (1, others))
+            let make: (Bool, (Int, Int)) -> GemmMatrix = { patterned, shape in
+                GemmMatrix(CSIMD_BF16, shape.0, shape.1) { i, j in
+                    patterned ? Float(bitPattern: UInt32(max(i, j)) << 16) : 1
+                }
+            }
+            let operands = GemmOperands(
+                problem: problem, a: make(!inColumns, aShape), b: make(inColumns, bShape),
+                c: GemmMatrix(CSIMD_F32, problem.m, problem.n) { _, _ in .nan }, bias: nil, aux: nil)
+            defer { operands.release() }
+            forEachNative { kernel in
+                #expect(operands.run() == CSIMD_OK)
+                var wrong: [Int] = []
+                for pattern in 0..<count {
+                    let value = Float(bitPattern: UInt32(pattern) << 16)
+                    for other in [0, others - 1] {
+                        let got = inColumns ? operands.c[other, pattern] : operands.c[pattern, other]
+                        if !(value.isNaN ? got.isNaN : got == value) { wrong.append(pattern) }
+                    }
+                }
+                #expect(wrong.isEmpty, "\(kernel) transposed \(transposed): \(wrong.prefix(5))")
+            }
+        }
+    }
+
+    /// A subnormal in row i of A changes to the widening kernel's bits exactly row i, one in column j of B the 32 columns that
+    /// are packed together, in whatever block of k it is, for any number of threads.
+    @Test func subnormalsTakeTheWideningKernelForTheirRowOrPanel() {
+        let subnormal = Float(bitPattern: 0x0023_0000), large: Float = 0x1p120
+        for (m, n, k) in [(37, 75, 64), (300, 70, 131), (31, 40, 1100)] {
+            for layout in 0..<4 {
+                let transposed = (a: layout & 1 != 0, b: layout & 2 != 0)
+                let operands = GemmProblem(
+                    m: m, n: n, k: k, types: (CSIMD_BF16, CSIMD_BF16, CSIMD_F32), transposed: transposed
+                ).make()
+                defer { operands.release() }
+                for (i, j, p, inA) in [
+                    (m - 2, 0, k - 1, true), (14, 0, 0, true), (0, n - 1, k - 1, false), (0, 33, k / 2, false),
+                ] {
+                    // The partner, large, makes the product count.
+                    let (line, place) =
+                        inA ? (transposed.a ? (p, i) : (i, p)) : (transposed.b ? (j, p) : (p, j))
+                    let matrix = inA ? operands.a : operands.b
+                    let old = matrix[line, place], otherMatrix = inA ? operands.b : operands.a
+                    let partners = (0..<(inA ? n : m)).map { q in
+                        inA ? (transposed.b ? (q, p) : (p, q)) : (transposed.a ? (p, q) : (q, p))
+                    }
+                    let oldPartners = partners.map { otherMatrix[$0.0, $0.1] }
+                    for (line, place) in partners { otherMatrix[line, place] = large }
+                    forEachNative { kernel in
+                        #expect(operands.run() == CSIMD_OK)
+                        matrix[line, place] = subnormal
+                        csimd_set_thread_bf16_gemm(Int32(CSIMD_WIDEN.rawValue))
+                        #expect(operands.run() == CSIMD_OK)
+                        let widened = operands.c.doubles
+                        csimd_set_thread_bf16_gemm(Int32(CSIMD_NATIVE.rawValue))
+                        matrix[line, place] = 0
+                        #expect(operands.run() == CSIMD_OK)
+                        let without = operands.c.doubles
+                        matrix[line, place] = subnormal
+                        for threads: Int32 in [1, 2, 3, 8] {
+                            withThreads(threads) { #expect(operands.run() == CSIMD_OK) }
+                            let got = operands.c.doubles
+                            var wrong = 0, differing = 0
+                            for r in 0..<m {
+                                for s in 0..<n {
+                                    let touched = inA ? r == i : s / 32 == j / 32
+                                    let expected =
+                                        !touched ? without : k <= 1024 ? widened : nil
+                                    if let expected, got[r * n + s] != expected[r * n + s] { wrong += 1 }
+                                    if touched && (inA || s == j) && got[r * n + s] != without[r * n + s] {
+                                        differing += 1
+                                    }
+                                }
+                            }
+                            let place =
+                                "\(kernel) \((m, n, k)) layout \(layout) \((i, j, p)) in A: \(inA) threads \(threads)"
+                            #expect(wrong == 0, "\(place)")
+                            #expect(differing > 0, "\(place): the subnormal did not count")
+                        }
+                        matrix[line, place] = old
+                    }
+                    for (index, (line, place)) in partners.enumerated() {
+                        otherMatrix[line, place] = oldPartners[index]
+                    }
+                }
+            }
+        }
+    }
+
+    /// Within (k + 2) 2^-126, where every product of normal numbers is subnormal; the widening kernel keeps them.
+    @Test func onlyPartialSumsBelowTheLeastNormalNumberAreLost() {
+        for layout in 0..<4 {
+            let problem = GemmProblem(
+                m: 18, n: 35, k: 300, types: (CSIMD_BF16, CSIMD_BF16, CSIMD_F32),
+                transposed: (layout & 1 != 0, layout & 2 != 0), draw: Self.tiny)
+            problem.check()
+        }
+    }
+
+    @Test func aThreadAndTheProcessChooseTheKernel() {
+        let widen = Int32(CSIMD_WIDEN.rawValue), native = Int32(CSIMD_NATIVE.rawValue)
+        let standard = (csimd_active_bf16_gemm(), csimd_bf16_gemm_reason())
+        let hasNative = csimd_row_has_native_bf16(csimd_active_row())
+        #expect(csimd_set_bf16_gemm(native) == (hasNative ? CSIMD_OK : CSIMD_INVALID_ARGUMENT))
+        #expect((csimd_active_bf16_gemm() == CSIMD_NATIVE) == hasNative)
+        #expect(csimd_bf16_gemm_reason() == (hasNative ? CSIMD_BF16_BY_PROCESS : CSIMD_BF16_BY_ABSENCE))
+        #expect(csimd_set_thread_bf16_gemm(widen) == CSIMD_OK)
+        #expect(csimd_active_bf16_gemm() == CSIMD_WIDEN)
+        #expect(csimd_bf16_gemm_reason() == (hasNative ? CSIMD_BF16_BY_THREAD : CSIMD_BF16_BY_ABSENCE))
+        // The reference row has none, whatever is asked for.
+        #expect(csimd_set_thread_row(csimd_row_count() - 1) == CSIMD_OK)
+        #expect(!csimd_row_has_native_bf16(csimd_active_row()))
+        #expect(csimd_active_bf16_gemm() == CSIMD_WIDEN && csimd_bf16_gemm_reason() == CSIMD_BF16_BY_ABSENCE)
+        csimd_set_thread_row(-1)
+        #expect(csimd_set_thread_bf16_gemm(2) == CSIMD_INVALID_ARGUMENT)
+        csimd_set_thread_bf16_gemm(-1)
+        csimd_set_bf16_gemm(-1)
+        #expect((csimd_active_bf16_gemm(), csimd_bf16_gemm_reason()) == standard)
+    }
+
+    /// The measurement says the same every time; where it decides, the choice is what the margin makes of its rates.
+    @Test func measurementsAgree() {
+        var widening = 0.0, native = 0.0
+        guard csimd_measure_bf16_gemm(&widening, &native) else { return }
+        let first = native >= CSIMD_BF16_MARGIN * widening
+        for _ in 0..<20 {
+            #expect(csimd_measure_bf16_gemm(&widening, &native))
+            #expect(widening > 1e6 && native > 1e6)
+            #expect((native >= CSIMD_BF16_MARGIN * widening) == first, "\(widening) \(native)")
+        }
+        if csimd_bf16_gemm_reason() == CSIMD_BF16_BY_MEASUREMENT {
+            #expect((csimd_active_bf16_gemm() == CSIMD_NATIVE) == first)
+        }
+    }
+}
