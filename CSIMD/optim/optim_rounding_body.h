@@ -30,13 +30,14 @@ V_INLINE v_f32 round_stochastic(csimd_type type, v_f32 x, v_i32 random) {
     const int dropped = type == CSIMD_BF16 ? 16 : 13;
     const v_i32 sum = v_add_i32(v_bits(x), v_shift_right_u32(random, 32 - dropped));
     v_f32 rounded = v_of_bits(v_and_i32(sum, v_set_i32((int32_t)(UINT32_MAX << dropped))));
-    if (type == CSIMD_F16) {
+    const v_mask subnormal = v_less(v_abs(x), v_set(0x1p-14f));
+    if (type == CSIMD_F16 && v_lanes_of_mask(subnormal) != 0) {  // rare among weights
         const v_f32 units = v_mul(x, v_set(0x1p24f)), whole = v_truncate(units);
         const v_f32 fraction = v_abs(v_sub(units, whole));
         const v_f32 uniform = v_mul(v_to_f32(v_shift_right_u32(random, 8)), v_set(0x1p-24f));
         const v_f32 one = v_or(v_and(x, v_set(-0.0f)), v_set(1));  // with the sign of x
         const v_f32 step = v_select(v_less(uniform, fraction), one, v_set(0));
-        rounded = v_select(v_less(v_abs(x), v_set(0x1p-14f)), v_mul(v_add(whole, step), v_set(0x1p-24f)), rounded);
+        rounded = v_select(subnormal, v_mul(v_add(whole, step), v_set(0x1p-24f)), rounded);
     }
     const v_mask beyond = v_either(v_less(v_set(csimd_largest(type)), v_abs(x)), v_nan(x));
     return v_select(beyond, x, rounded);
