@@ -45,12 +45,16 @@ class TutorialModel(torch.nn.Module):
         return torch.log_softmax(x, dim=1)
 
 
-def train_in_order(model, inputs, labels, steps, batch_size=64, learning_rate=1e-3, snapshot_steps=()):
+def train_in_order(
+    model, inputs, labels, steps, batch_size=64, learning_rate=1e-3, snapshot_steps=(), autocast=None, scaler=None
+):
     """Adam over consecutive batches, starting again at the first row after the last; a ragged last batch counts.
 
-    Returns the losses, the gradients of the first step and the parameters after each of `snapshot_steps`.
+    With `autocast`, a 16-bit type, the forward pass is PyTorch's autocast to it, the loss float32. `scaler`: a GradScaler.
+    Returns the losses, the (unscaled) gradients of the first step and the parameters after each of `snapshot_steps`.
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
     losses, first_gradients, snapshots = [], {}, {}
     start = 0
     for step in range(1, steps + 1):
@@ -58,12 +62,16 @@ def train_in_order(model, inputs, labels, steps, batch_size=64, learning_rate=1e
             start = 0
         rows = slice(start, start + batch_size)
         start += batch_size
-        loss = torch.nn.functional.nll_loss(model(inputs[rows]), labels[rows])
+        with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+            outputs = model(inputs[rows])
+            loss = torch.nn.functional.nll_loss(outputs.float() if autocast else outputs, labels[rows])
         optimizer.zero_grad()
-        loss.backward()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
         if step == 1:
             first_gradients = {name: p.grad.detach().clone() for name, p in model.named_parameters()}
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         losses.append(loss.item())
         if step in snapshot_steps:
             snapshots[step] = {name: p.detach().clone() for name, p in model.named_parameters()}
