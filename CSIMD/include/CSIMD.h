@@ -324,6 +324,22 @@ csimd_status csimd_sgd_step(const csimd_optimizer_args *args, void *momentum_buf
 csimd_status csimd_adam_step(const csimd_optimizer_args *args, void *first_moment, void *second_moment, void *max_second_moment,
                              double beta1, double beta2, double epsilon, bool decoupled, uint64_t step);
 
+// RMSprop as PyTorch 2.13: g += weight_decay p; v = alpha v + (1 - alpha) g^2; d = sqrt(v) + epsilon; with gradient_mean (the
+// centered form, else NULL): m += (1 - alpha)(g - m), d = sqrt(max(v - m^2, 0)) + epsilon, where PyTorch takes the root of what
+// rounding made negative; with momentum: b = momentum b + g / d, p -= learning_rate b; else p -= learning_rate g / d.
+// momentum_buffer may be NULL where momentum == 0.
+csimd_status csimd_rmsprop_step(const csimd_optimizer_args *args, void *square_mean, void *gradient_mean, void *momentum_buffer,
+                                double alpha, double epsilon, double momentum);
+
+// Adagrad as PyTorch 2.13, step t >= 1: g += weight_decay p; s += g^2;
+// p -= (learning_rate / (1 + (t - 1) learning_rate_decay)) g / (sqrt(s) + epsilon).
+csimd_status csimd_adagrad_step(const csimd_optimizer_args *args, void *square_sum, double learning_rate_decay, double epsilon,
+                                uint64_t step);
+
+// Lion (Chen et al. 2023, arXiv 2302.06675, program 1): p *= 1 - learning_rate weight_decay;
+// p -= learning_rate sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g. sign(0) = 0, and NaN of NaN.
+csimd_status csimd_lion_step(const csimd_optimizer_args *args, void *moment, double beta1, double beta2);
+
 #ifdef __cplusplus
 }
 #endif

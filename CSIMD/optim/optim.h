@@ -23,9 +23,39 @@ typedef struct {
 } csimd_adam_coefficients;
 
 typedef struct {
-    size_t (*sgd)(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *coefficients);
-    size_t (*adam)(const csimd_optimizer_args *run, void *first_moment, void *second_moment, void *max_second_moment,
-                   const csimd_adam_coefficients *coefficients);
+    double learning_rate, weight_decay, alpha, gradient_share, epsilon, momentum;  // gradient_share = 1 - alpha
+    bool is_centered, has_momentum;
+} csimd_rmsprop_coefficients;
+
+typedef struct {
+    double step_size, weight_decay, epsilon;  // step_size = learning_rate / (1 + (t - 1) learning_rate_decay)
+} csimd_adagrad_coefficients;
+
+typedef struct {
+    double learning_rate;
+    double decay, shrinkage;                 // the parameter's factor, 1 - learning_rate weight_decay; and 1 less it
+    double beta1, gradient_share_of_step;    // beta1, 1 - beta1
+    double beta2, gradient_share_of_moment;  // beta2, 1 - beta2
+} csimd_lion_coefficients;
+
+typedef union {
+    csimd_sgd_coefficients sgd;
+    csimd_adam_coefficients adam;
+    csimd_rmsprop_coefficients rmsprop;
+    csimd_adagrad_coefficients adagrad;
+    csimd_lion_coefficients lion;
+} csimd_optim_coefficients;
+
+// An optimizer's state in the order of its step's arguments; NULL where it has none. float, or double for f64.
+typedef struct {
+    void *first, *second, *third;
+} csimd_optim_state;
+
+typedef size_t (*csimd_optim_kernel)(const csimd_optimizer_args *run, csimd_optim_state state,
+                                     const csimd_optim_coefficients *coefficients);
+
+typedef struct {
+    csimd_optim_kernel sgd, adam, rmsprop, adagrad, lion;
 } csimd_optim_kernels;
 
 extern const csimd_optim_kernels csimd_optim_kernels_ref;

@@ -16,7 +16,12 @@ V_INLINE void store_two(csimd_type type, void *y, size_t index, v_f32 low, v_f32
 
 #include "optim_body.h"
 
+#include "adagrad_body.h"
+#include "lion_body.h"
+#include "rmsprop_body.h"
+
 #pragma clang attribute pop
 
-const csimd_optim_kernels csimd_optim_kernels_avx2 = {.sgd = sgd, .adam = adam};
+const csimd_optim_kernels csimd_optim_kernels_avx2 = {
+    .sgd = sgd, .adam = adam, .rmsprop = rmsprop, .adagrad = adagrad, .lion = lion};
 #endif

@@ -35,6 +35,8 @@ typedef struct {
     float *first, *second, *third;
 } run_state;
 
+V_INLINE run_state floats(csimd_optim_state state) { return (run_state){state.first, state.second, state.third}; }
+
 // The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers. A
 // step stores the parameter and returns it for the shadow; it adds the updates that it lost to *lost.
 typedef struct {
@@ -175,9 +177,9 @@ static __attribute__((noinline)) size_t sgd_otherwise(const csimd_optimizer_args
     return run_otherwise(sgd_run, run, state, k);
 }
 
-static size_t sgd(const csimd_optimizer_args *run, void *momentum_buffer, const csimd_sgd_coefficients *k) {
-    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.sgd(run, momentum_buffer, k);
-    const run_state state = {.first = momentum_buffer};
+static size_t sgd(const csimd_optimizer_args *run, csimd_optim_state arrays, const csimd_optim_coefficients *k) {
+    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.sgd(run, arrays, k);
+    const run_state state = floats(arrays);
     return is_to_nearest(run) ? run_in_any(sgd_run, END_NEAREST, run, state, k) : sgd_otherwise(run, state, k);
 }
 
@@ -185,9 +187,8 @@ static __attribute__((noinline)) size_t adam_otherwise(const csimd_optimizer_arg
     return run_otherwise(adam_run, run, state, k);
 }
 
-static size_t adam(const csimd_optimizer_args *run, void *first, void *second, void *largest,
-                   const csimd_adam_coefficients *k) {
-    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.adam(run, first, second, largest, k);
-    const run_state state = {.first = first, .second = second, .third = largest};
+static size_t adam(const csimd_optimizer_args *run, csimd_optim_state arrays, const csimd_optim_coefficients *k) {
+    if (run->type == CSIMD_F64) return csimd_optim_kernels_ref.adam(run, arrays, k);
+    const run_state state = floats(arrays);
     return is_to_nearest(run) ? run_in_any(adam_run, END_NEAREST, run, state, k) : adam_otherwise(run, state, k);
 }

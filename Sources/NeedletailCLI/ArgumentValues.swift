@@ -3,8 +3,6 @@ public import ArgumentParser
 import Foundation
 public import Needletail
 
-extension OptimizerChoice: ExpressibleByArgument {}
-
 extension PrecisionChoice: ExpressibleByArgument {
     /// One of the modes' names, their aliases, or `auto`.
     public init?(argument: String) { try? self.init(parsing: argument) }

@@ -56,11 +56,6 @@ struct ClassifierConfiguration: Codable, Equatable {
     }
 }
 
-/// The optimizers by name, with PyTorch's defaults for everything but the learning rate.
-enum OptimizerChoice: String, Codable, CaseIterable {
-    case adam, adamw, sgd
-}
-
 /// Linear layers with ReLU between them; trained with cross-entropy (log-softmax and negative log-likelihood, fused).
 ///
 ///     x [n, height, width] -> flattened [n, height * width] -> hidden[0] -> … -> logits [n, classes]
@@ -117,18 +112,18 @@ final class ImageClassifier: TrainingModule {
     }
 
     override func configureOptimizers() -> [Optimizer] {
-        let rate = configuration.learningRate
-        switch configuration.optimizer {
-        case .adam: return [Adam(parameters(), learningRate: rate)]
-        case .adamw: return [AdamW(parameters(), learningRate: rate)]
-        case .sgd: return [SGD(parameters(), learningRate: rate)]
-        }
+        let optimizer = configuration.optimizer.make(parameters())
+        optimizer.learningRate = configuration.learningRate
+        return [optimizer]
     }
 
     override func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] {
         guard let configured = configuration.schedule, let trainer else { return [] }
         let epochs = trainer.configuration.maxEpochs ?? 1
-        let schedule = try configured.schedule(planned: epochs * trainer.stepsPerEpoch)
-        return try optimizers.map { try Scheduler(schedule, of: $0) }
+        return try optimizers.map { optimizer in
+            let hasMomentum = optimizer.groups.allSatisfy { $0.options is any MomentumOptions }
+            let steps = epochs * trainer.stepsPerEpoch
+            return try Scheduler(configured.schedule(planned: steps, hasMomentum: hasMomentum), of: optimizer)
+        }
     }
 }

@@ -13,8 +13,8 @@ struct ScheduleOptions: ParsableArguments {
     @Option(
         help: """
             How the learning rate goes from --learning-rate on: constant; cosine or linear, down to 0; step, to a tenth after \
-            each third; one-cycle, from a 25th up to --learning-rate, then far down, with momentum (beta1) from 0.95 to 0.85 \
-            and back.
+            each third; one-cycle, from a 25th up to --learning-rate, then far down, with momentum (beta1; adagrad \
+            has none) from 0.95 to 0.85 and back.
             """)
     var schedule: ScheduleChoice = .constant
 
@@ -54,8 +54,8 @@ struct ScheduleConfiguration: Codable, Equatable {
     /// The steps that it spans; nil for those of all epochs.
     var steps: Int?
 
-    /// The schedule over `steps`, or over `planned` steps where none are given.
-    func schedule(planned: Int) throws -> any LearningRateSchedule {
+    /// The schedule over `steps`, or over `planned` steps where none are given, for an optimizer with a momentum or without.
+    func schedule(planned: Int, hasMomentum: Bool) throws -> any LearningRateSchedule {
         let all = max(1, steps ?? planned)
         // The first step has a share of 1 / (n + 1), step n + 1 all of the rate.
         let rise = LinearWarmUp(steps: max(1, warmUpSteps), start: 1 / Double(warmUpSteps + 1))
@@ -72,8 +72,10 @@ struct ScheduleConfiguration: Codable, Equatable {
         case .linear, .constant: fall = PolynomialDecay(steps: rest)
         case .step: fall = StepDecay(every: (rest + 2) / 3)
         case .oneCycle:
-            return warmUpSteps == 0
-                ? OneCycle(steps: all) : OneCycle(steps: all, warmUp: Double(warmUpSteps + 1) / Double(all))
+            var cycle = OneCycle(steps: all)
+            if warmUpSteps > 0 { cycle.warmUp = Double(warmUpSteps + 1) / Double(all) }
+            if !hasMomentum { cycle.momentum = nil }
+            return cycle
         }
         return warmUpSteps == 0 ? fall : SequentialSchedule([rise, fall], milestones: [warmUpSteps])
     }

@@ -36,11 +36,12 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Images a batch.")
     var batchSize = 64
 
-    @Option(help: "The optimizer, with PyTorch's settings but for the learning rate.")
-    var optimizer: OptimizerChoice = .adam
+    @Option(help: "The optimizer, with PyTorch's settings (Lion: its authors').")
+    var optimizer = OptimizerChoice()
 
-    @Option(help: "Learning rate.")
-    var learningRate = 1e-3
+    @Option(
+        help: "Learning rate (default: the optimizer's own: adam, adamw, sgd 1e-3; rmsprop, adagrad 1e-2; lion 1e-4).")
+    var learningRate: Double?
 
     @OptionGroup var schedule: ScheduleOptions
 
@@ -106,7 +107,7 @@ struct TrainCommand: ParsableCommand {
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }
-        guard learningRate > 0, learningRate.isFinite else {
+        if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate is \(learningRate), expected a number above 0")
         }
         if resume == "last", checkpoint == nil {
@@ -146,7 +147,7 @@ struct TrainCommand: ParsableCommand {
     private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
         let configuration = ClassifierConfiguration(
             data: self.data.source.name, images: .init(data.train), hidden: hidden.values, optimizer: optimizer,
-            learningRate: learningRate, schedule: schedule.configuration)
+            learningRate: learningRate ?? optimizer.make([]).learningRate, schedule: schedule.configuration)
         guard configuration.parameterCount <= Double(Int32.max) else {
             throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
         }

@@ -1,7 +1,8 @@
 // What optimizers have in common: groups, state by parameter, one pass over all parameters a step.
 public import NeedletailTensor
 
-/// Updates parameters from their gradients. The kinds that come with the package are `SGD`, `Adam` and `AdamW`.
+/// Updates parameters from their gradients. The kinds that come with the package are `SGD`, `Adam`,
+/// `AdamW`, `RMSprop`, `Adagrad` and `Lion`.
 ///
 /// Parameters without a gradient are skipped: neither value nor state nor step count moves. State is created when a
 /// parameter is first updated, in float32 (float64 for float64 parameters), and counts the parameter's own steps.

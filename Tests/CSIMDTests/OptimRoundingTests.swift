@@ -208,7 +208,7 @@ private let roundings = [CSIMD_ROUND_NEAREST, CSIMD_ROUND_STOCHASTIC, CSIMD_ROUN
     func lostUpdatesAreCounted(_ index: Int) {
         let type = TypedBuffer.allTypes[index]
         for rounding in roundings where rounding == CSIMD_ROUND_NEAREST || type == CSIMD_F16 || type == CSIMD_BF16 {
-            for kind in [OptimizerOptions.Kind.sgd, .adam, .adamW] {
+            for kind in [OptimizerOptions.Kind.sgd, .adam, .adamW, .rmsprop, .adagrad, .lion] {
                 forEachRow { kernels in
                     let arena = BufferArena()
                     defer { arena.release() }

@@ -18,15 +18,24 @@ import Testing
         .init(kind: .adam, learningRate: 1e-3, beta1: 0.3, beta2: 0.7, clipValue: 0.8),
         .init(kind: .adamW, learningRate: 1e-3, weightDecay: 0.01, clipCoefficient: 0.37),
         .init(kind: .adamW, learningRate: 1e-3, weightDecay: 0.1, beta1: 0, amsgrad: true),
+        .init(kind: .rmsprop),
+        .init(kind: .rmsprop, weightDecay: 0.01, momentum: 0.9, gradientScale: 1.0 / 1024, clipCoefficient: 0.7),
+        .init(kind: .rmsprop, maximize: true, alpha: 0.9, centered: true),
+        .init(kind: .rmsprop, momentum: 0.5, alpha: 0.4, centered: true, clipValue: 0.8),
+        .init(kind: .adagrad, epsilon: 1e-10),
+        .init(kind: .adagrad, weightDecay: 0.01, maximize: true, learningRateDecay: 0.1, clipValue: 0.8),
+        .init(kind: .lion, learningRate: 1e-3, beta2: 0.99),
+        .init(
+            kind: .lion, learningRate: 1e-3, weightDecay: 0.1, maximize: true, beta1: 0.4, beta2: 0.7,
+            gradientScale: 1.0 / 65536),
     ]
 
     /// 100 steps against Double, with the error of PyTorch's float32 as the yardstick (TRUST.md):
-    /// |p - p64| <= 4 |p32 - p64| + t 4u (|p| + lr). Each step rounds p once (u |p|) and its update a few times (u lr each, since
-    /// Adam's update is at most about lr and SGD's is taken relative to its gradient, at most 6 here).
+    /// |p - p64| <= 4 |p32 - p64| + t 4u (|p| + update). Each step rounds p once (u |p|) and its update a few times.
     @Test(arguments: variants.indices)
     func trajectoriesAgreeWithFloat64(_ index: Int) {
         let options = OptimTests.variants[index]
-        let largestUpdate = options.learningRate * (options.kind == .sgd ? 6 / (1 - options.momentum) : 1)
+        let largestUpdate = options.largestUpdate
         for count in [1, 7, 16, 37] {
             for type in [CSIMD_F32, CSIMD_F64] {
                 forEachRow { kernels in
@@ -65,7 +74,7 @@ import Testing
     @Test(arguments: variants.indices)
     func sixteenBitParametersAreRoundedOnce(_ index: Int) {
         let options = OptimTests.variants[index]
-        let largestUpdate = options.learningRate * (options.kind == .sgd ? 6 / (1 - options.momentum) : 1)
+        let largestUpdate = options.largestUpdate
         for type in [CSIMD_F16, CSIMD_BF16] {
             forEachRow { kernels in
                 let arena = BufferArena()
@@ -95,13 +104,14 @@ import Testing
         }
     }
 
-    /// Gradients from 1e-12 to 1e15: Adam's update does not depend on the scale, SGD's follows it; |g| = 1e38 overflows g^2 to a
-    /// second moment of infinity, whose update is 0 as in PyTorch.
+    /// Gradients from 1e-12 to 1e15: SGD's update follows the scale, the others' does not depend on it; |g| = 1e38 overflows g^2
+    /// to an infinite second moment, whose update is 0 as in PyTorch.
     @Test func gradientScalesFromTinyToHuge() {
         for scale in [1e-12, 1e-6, 1, 1e6, 1e15, 1e38] {
             for options in [
                 OptimizerOptions(kind: .sgd), OptimizerOptions(kind: .adam),
-                OptimizerOptions(kind: .adamW, amsgrad: true),
+                OptimizerOptions(kind: .adamW, amsgrad: true), OptimizerOptions(kind: .rmsprop, momentum: 0.9),
+                OptimizerOptions(kind: .adagrad, epsilon: 1e-10), OptimizerOptions(kind: .lion, beta2: 0.99),
             ] {
                 forEachRow { kernels in
                     let arena = BufferArena()
@@ -118,13 +128,51 @@ import Testing
                         for i in 0..<run.parameter.count {
                             let expected = Double(peer[i].parameter)
                             // Both are float32: each within 4 u a step of the exact value.
-                            let update = options.learningRate * (options.kind == .sgd ? 1.5 * scale : 1)
+                            let update =
+                                options.kind == .sgd ? options.learningRate * 1.5 * scale : options.largestUpdate
                             let bound = Double(step) * 8 * 0x1p-24 * (abs(expected) + update)
                             let ok = abs(run.parameter[i] - expected) <= bound
                             #expect(
                                 ok, "\(kernels) scale \(scale) step \(step): \(run.parameter[i]), expected \(expected)")
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// Where all gradients were equal, v - m^2 is 0 but for roundings, and may be below: the root is then 0, never NaN. An
+    /// infinite v leaves the parameter alone.
+    @Test func centeredRMSpropTakesNoRootOfANegativeNumber() {
+        for type in [CSIMD_F32, CSIMD_F64] {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                let options = OptimizerOptions(kind: .rmsprop, learningRate: 1e-20, alpha: 0.5, centered: true)
+                let run = OptimizerRun(arena, options, type, initial: [Double](repeating: 1, count: 37))
+                for i in 0..<37 { run.gradient[i] = i == 0 ? 1e38 : 0.1 + Double(i) * 0.37 }
+                for step in 1...200 { #expect(run.step(step) == CSIMD_OK) }
+                for i in 0..<37 { #expect(run.parameter[i].isFinite, "\(kernels) \(type.rawValue) at \(i)") }
+                if type == CSIMD_F32 { #expect(run.first[0] == .infinity && run.parameter[0] == 1, "\(kernels)") }
+            }
+        }
+    }
+
+    /// sign(0) is 0, and NaN stays one.
+    @Test func lionsSignKeepsZeroAndNaN() {
+        for type in [CSIMD_F32, CSIMD_F64] {
+            forEachRow { kernels in
+                let arena = BufferArena()
+                defer { arena.release() }
+                let gradients: [Double] = [0, -0.0, 1e-40, -1e-40, .infinity, -.infinity, .nan, 5, -7]
+                let run = OptimizerRun(
+                    arena, .init(kind: .lion, learningRate: 0.25), type, initial: gradients.map { _ in 0 })
+                for (i, g) in gradients.enumerated() { run.gradient[i] = g }
+                #expect(run.step(1) == CSIMD_OK)
+                let expected = [0, 0, -0.25, 0.25, -0.25, 0.25, .nan, -0.25, 0.25]
+                for i in gradients.indices {
+                    let ok = run.parameter[i] == expected[i] || run.parameter[i].isNaN && expected[i].isNaN
+                    #expect(ok, "\(kernels) \(gradients[i]): \(run.parameter[i])")
                 }
             }
         }
@@ -262,6 +310,8 @@ import Testing
         defer { arena.release() }
         let adam = OptimizerRun(arena, .init(kind: .adam), CSIMD_F32, initial: [1, 2])
         #expect(adam.step(0) == CSIMD_INVALID_ARGUMENT)
+        let adagrad = OptimizerRun(arena, .init(kind: .adagrad), CSIMD_F32, initial: [1, 2])
+        #expect(adagrad.step(0) == CSIMD_INVALID_ARGUMENT && adagrad.parameter.values == [1, 2])
         let shadowOf16 = OptimizerRun(arena, .init(kind: .sgd), CSIMD_F16, initial: [1, 2], shadow: CSIMD_BF16)
         #expect(shadowOf16.step(1) == CSIMD_INVALID_ARGUMENT)
         let wideShadow = OptimizerRun(arena, .init(kind: .sgd), CSIMD_F32, initial: [1, 2], shadow: CSIMD_F64)

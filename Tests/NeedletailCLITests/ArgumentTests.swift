@@ -18,7 +18,7 @@ import Testing
             "train --hidden wide",
             "train --hidden 100000,100000",
             "train --hidden 1000000000000",
-            "train --optimizer lion",
+            "train --optimizer sophia",
             "train --learning-rate 0",
             "train --learning-rate nan",
             "train --precision fp8",

@@ -57,6 +57,30 @@ import Testing
         #expect(weights.count == 5, "all but 1e-3 and norm2:1e-3 differ")
     }
 
+    /// Every optimizer by its name, with its own learning rate, under one-cycle, in a mode whose updates are rounded; the
+    /// checkpoint knows it.
+    @Test(arguments: [
+        ("adam", 1e-3), ("adamw", 1e-3), ("sgd", 1e-3), ("rmsprop", 1e-2), ("adagrad", 1e-2), ("lion", 1e-4),
+    ])
+    func everyOptimizerTrainsAndResumes(optimizer: String, rate: Double) throws {
+        let scratch = try Scratch()
+        let metrics = scratch.path("metrics.jsonl")
+        _ = try Needletail.succeeds("train --quiet --max-steps 2 --optimizer \(optimizer) --metrics \(metrics)")
+        #expect(try events(metrics)[0]["learning_rate"] as? Double == rate)
+
+        let common =
+            "train --quiet --seed 3 --hidden 32 --epochs 2 --precision bf16-true --schedule one-cycle"
+            + " --learning-rate 1e-3 --optimizer \(optimizer)"
+        _ = try Needletail.succeeds("\(common) --checkpoint \(scratch.path("whole")) --metrics \(metrics)")
+        let losses = try events(metrics).compactMap { $0["event"] as? String == "step" ? $0["loss"] as? Double : nil }
+        let first = losses.prefix(5).reduce(0, +), last = losses.suffix(5).reduce(0, +)
+        #expect(last < first, "\(optimizer): the loss went from \(first / 5) to \(last / 5)")
+        let stopped = scratch.path("stopped")
+        _ = try Needletail.succeeds("\(common) --checkpoint \(stopped) --max-steps 20")
+        _ = try Needletail.succeeds("\(common) --checkpoint \(stopped) --resume last")
+        #expect(try scratch.files(below: "whole/last") == scratch.files(below: "stopped/last"))
+    }
+
     @Test(arguments: ["32-true", "bf16-mixed", "16-mixed"])
     func threadsDoNotChangeTheCheckpoint(precision: String) throws {
         let scratch = try Scratch()

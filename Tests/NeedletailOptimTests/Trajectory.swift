@@ -26,13 +26,15 @@ extension Parameter {
 struct Trajectory {
     let name: String
     var type: DType = .float32
+    /// The fixture that holds the case.
+    var file = "trajectories"
     var gradients = "wild"
     var clipping: GradientClipping?
     /// The loss scale that gradients carry; a power of two changes no bit where nothing overflows.
     var scale: Float = 1
 
     func check(_ make: ([Parameter]) -> Optimizer) throws {
-        let data = try fixture("trajectories")
+        let data = try fixture(file)
         func tensor(_ key: String) throws -> Tensor { try #require(data[key], "\(key)") }
         let parameters = try ["a", "b"].map { key in
             let parameter = Parameter(try tensor("start.\(key)").cast(to: type))

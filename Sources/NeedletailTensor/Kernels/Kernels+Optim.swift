@@ -68,6 +68,42 @@ package func adamUpdate(
     }
 }
 
+/// RMSprop, as `csimd_rmsprop_step`; centered where it has a gradient mean.
+package func rmspropUpdate(
+    _ parameter: Parameter, squareMean: Tensor, gradientMean: Tensor?, momentumBuffer: Tensor?, learningRate: Double,
+    alpha: Double, epsilon: Double, momentum: Double, weightDecay: Double, maximize: Bool, pass: UpdatePass
+) -> Int {
+    checkState(squareMean, of: parameter)
+    checkState(gradientMean, of: parameter)
+    checkState(momentumBuffer, of: parameter)
+    return update("RMSprop", parameter, learningRate, weightDecay, maximize, pass) {
+        csimd_rmsprop_step(
+            $0, squareMean.pointer, gradientMean?.pointer, momentumBuffer?.pointer, alpha, epsilon, momentum)
+    }
+}
+
+/// Adagrad, as `csimd_adagrad_step`; `step` counts from 1.
+package func adagradUpdate(
+    _ parameter: Parameter, squareSum: Tensor, learningRate: Double, learningRateDecay: Double, epsilon: Double,
+    weightDecay: Double, maximize: Bool, step: Int, pass: UpdatePass
+) -> Int {
+    checkState(squareSum, of: parameter)
+    return update("Adagrad", parameter, learningRate, weightDecay, maximize, pass) {
+        csimd_adagrad_step($0, squareSum.pointer, learningRateDecay, epsilon, UInt64(step))
+    }
+}
+
+/// Lion, as `csimd_lion_step`.
+package func lionUpdate(
+    _ parameter: Parameter, mean: Tensor, learningRate: Double, beta1: Double, beta2: Double, weightDecay: Double,
+    maximize: Bool, pass: UpdatePass
+) -> Int {
+    checkState(mean, of: parameter)
+    return update("Lion", parameter, learningRate, weightDecay, maximize, pass) {
+        csimd_lion_step($0, mean.pointer, beta1, beta2)
+    }
+}
+
 /// Calls an optimizer's kernel for a parameter that has a gradient; returns the number of lost updates.
 private func update(
     _ optimizer: StaticString, _ parameter: Parameter, _ learningRate: Double, _ weightDecay: Double, _ maximize: Bool,

@@ -4,7 +4,7 @@ import Foundation
 
 /// The options of one optimizer, with PyTorch's names spelled out.
 struct OptimizerOptions {
-    enum Kind { case sgd, adam, adamW }
+    enum Kind { case sgd, adam, adamW, rmsprop, adagrad, lion }
     var kind: Kind
     var learningRate = 1e-2
     var weightDecay = 0.0
@@ -16,14 +16,27 @@ struct OptimizerOptions {
     var beta2 = 0.999
     var epsilon = 1e-8
     var amsgrad = false
+    var alpha = 0.99
+    var centered = false
+    var learningRateDecay = 0.0
     var gradientScale = 1.0
     var clipCoefficient = 1.0
     var clipValue = 0.0
     var rounding = CSIMD_ROUND_NEAREST
+
+    /// What a step moves a parameter by at most, for gradients of at most 6: SGD's is taken relative to its gradient, Adam's,
+    /// Adagrad's and Lion's is about the learning rate, RMSprop's that over the root of what a first gradient's square adds.
+    var largestUpdate: Double {
+        switch kind {
+        case .sgd: learningRate * 6 / (1 - momentum)
+        case .adam, .adamW, .adagrad, .lion: learningRate
+        case .rmsprop: learningRate / (1 - alpha).squareRoot() / (1 - momentum)
+        }
+    }
 }
 
-/// One parameter under PyTorch 2.13's formulas, in its order of operations (torch.optim.sgd / adam, the single-tensor paths),
-/// every operation rounded to `Value`: Float is what PyTorch computes in float32, Double the exact reference.
+/// One parameter under PyTorch 2.13's formulas, in its order of operations (torch.optim.sgd / adam / rmsprop / adagrad, the
+/// single-tensor paths; Lion in the order of its authors' code), every operation rounded to `Value`: Float is what PyTorch computes in float32, Double the exact reference.
 struct ScalarOptimizer<Value: BinaryFloatingPoint> {
     var parameter: Value
     var first: Value = 0
@@ -62,6 +75,27 @@ struct ScalarOptimizer<Value: BinaryFloatingPoint> {
             let correction = sqrt(1 - pow(o.beta2, Double(step)))
             let denominator = (o.amsgrad ? largest : second).squareRoot() / Value(correction) + Value(o.epsilon)
             parameter += Value(-stepSize) * first / denominator
+        case .rmsprop:
+            if o.weightDecay != 0 { g += Value(o.weightDecay) * parameter }
+            first = first * Value(o.alpha) + Value(1 - o.alpha) * g * g
+            var square = first
+            if o.centered {
+                second += Value(1 - o.alpha) * (g - second)
+                square -= second * second
+            }
+            let direction = g / (square.squareRoot() + Value(o.epsilon))
+            largest = Value(o.momentum) * largest + direction
+            parameter += Value(-o.learningRate) * largest
+        case .adagrad:
+            if o.weightDecay != 0 { g += Value(o.weightDecay) * parameter }
+            first += g * g
+            let rate = o.learningRate / (1 + Double(step - 1) * o.learningRateDecay)
+            parameter += Value(-rate) * g / (first.squareRoot() + Value(o.epsilon))
+        case .lion:
+            parameter *= Value(1 - o.learningRate * o.weightDecay)
+            let mean = first * Value(o.beta1) + Value(1 - o.beta1) * g
+            parameter += Value(-o.learningRate) * (mean > 0 ? 1 : mean < 0 ? -1 : mean)
+            first = first * Value(o.beta2) + Value(1 - o.beta2) * g
         }
     }
 }
@@ -120,6 +154,14 @@ struct OptimizerRun {
             return csimd_adam_step(
                 &arguments, first.pointer, second.pointer, options.amsgrad ? largest.pointer : nil, options.beta1,
                 options.beta2, options.epsilon, options.kind == .adamW, UInt64(step))
+        case .rmsprop:
+            return csimd_rmsprop_step(
+                &arguments, first.pointer, options.centered ? second.pointer : nil,
+                options.momentum == 0 ? nil : largest.pointer, options.alpha, options.epsilon, options.momentum)
+        case .adagrad:
+            return csimd_adagrad_step(
+                &arguments, first.pointer, options.learningRateDecay, options.epsilon, UInt64(step))
+        case .lion: return csimd_lion_step(&arguments, first.pointer, options.beta1, options.beta2)
         }
     }
 }

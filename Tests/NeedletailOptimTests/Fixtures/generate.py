@@ -1,5 +1,5 @@
-"""Writes trajectories, clipping, scaler and schedules .safetensors: what PyTorch's optimizers, clip_grad_norm_, GradScaler and
-lr_scheduler do.
+"""Writes trajectories, rmsprop, adagrad, lion, clipping, scaler and schedules .safetensors: what PyTorch's optimizers,
+clip_grad_norm_, GradScaler and lr_scheduler do. PyTorch has no Lion: class Lion below transcribes its paper's program 1.
 
 Made with Python 3.11, torch 2.13.0 (CPU), safetensors 0.8.0, seed 20260801:  python generate.py
 Single-tensor implementations (foreach=False, fused=False). Every case starts from the same parameters "a" [12] and "b" [3]
@@ -46,7 +46,49 @@ CASES = {
 CLIP = 1.0
 
 
-def trajectories():
+class Lion:
+    """arXiv 2302.06675, program 1, with maximize as in PyTorch's optimizers; float64 arithmetic on float64 parameters."""
+
+    def __init__(self, parameters, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, maximize=False):
+        self.parameters, self.lr, self.betas = parameters, lr, betas
+        self.weight_decay, self.maximize = weight_decay, maximize
+        self.moments = [torch.zeros_like(p) for p in parameters]
+
+    @torch.no_grad()
+    def step(self):
+        beta1, beta2 = self.betas
+        for p, momentum in zip(self.parameters, self.moments):
+            if p.grad is None:
+                continue
+            gradient = -p.grad if self.maximize else p.grad
+            update = torch.sign(momentum * beta1 + gradient * (1 - beta1))
+            momentum.copy_(momentum * beta2 + gradient * (1 - beta2))
+            p.sub_(self.lr * (update + p * self.weight_decay))
+
+
+# Cases by file; each file has its own copy of the inputs.
+MORE = {
+    "rmsprop": {
+        "rmsprop": (torch.optim.RMSprop, dict(), 100),
+        "rmsprop_decay": (torch.optim.RMSprop, dict(lr=1e-3, alpha=0.9, eps=1e-6, weight_decay=0.1, maximize=True), 100),
+        "rmsprop_momentum": (torch.optim.RMSprop, dict(lr=1e-3, momentum=0.9), 100),
+        "rmsprop_centered": (torch.optim.RMSprop, dict(lr=1e-3, alpha=0.95, centered=True), 100),
+        "rmsprop_both": (torch.optim.RMSprop, dict(lr=1e-3, alpha=0.4, momentum=0.5, centered=True), 100),
+    },
+    "adagrad": {
+        "adagrad": (torch.optim.Adagrad, dict(), 100),
+        "adagrad_decay": (torch.optim.Adagrad, dict(lr=0.1, lr_decay=0.05, weight_decay=0.1, maximize=True), 100),
+        "adagrad_initial": (torch.optim.Adagrad, dict(lr=0.1, initial_accumulator_value=0.5, eps=1e-6), 100),
+    },
+    "lion": {
+        "lion": (Lion, dict(), 100),
+        "lion_decay": (Lion, dict(lr=1e-2, betas=(0.95, 0.98), weight_decay=0.3), 100),
+        "lion_maximize": (Lion, dict(lr=1e-3, betas=(0.0, 0.5), maximize=True), 100),
+    },
+}
+
+
+def inputs():
     generator = torch.Generator().manual_seed(SEED)
     start = {"a": torch.randn(12, generator=generator), "b": torch.randn(3, generator=generator)}
     unit = torch.randn(1500, 12, generator=generator)
@@ -54,14 +96,23 @@ def trajectories():
     wild = unit.clamp(-3, 3) * torch.tensor(SCALES)
     tame = unit * torch.tensor(TAME)
     of_b = torch.randn(1500, 3, generator=generator)
-    tensors = {"start.a": start["a"], "start.b": start["b"], "wild": wild, "tame": tame, "of_b": of_b}
+    return {"start.a": start["a"], "start.b": start["b"], "wild": wild, "tame": tame, "of_b": of_b}
 
-    for name, (kind, options, steps) in CASES.items():
-        gradients = tame if name == "sgd_clip" else wild
+
+def trajectories(cases=CASES):
+    tensors = inputs()
+    if cases is not CASES:
+        tensors = {key: value[:100].clone() for key, value in tensors.items() if key != "tame"}
+    of_b = tensors["of_b"]
+    for name, (kind, options, steps) in cases.items():
+        gradients = tensors["tame" if name == "sgd_clip" else "wild"]
         recorded = RECORDED_LONG if steps > 100 else RECORDED
         for label, dtype in (("f32", torch.float32), ("f64", torch.float64)):
-            a, b = (torch.nn.Parameter(start[k].to(dtype).clone()) for k in ("a", "b"))
-            optimizer = kind([a, b], foreach=False, fused=False, **options)
+            a, b = (torch.nn.Parameter(tensors[f"start.{k}"].to(dtype).clone()) for k in ("a", "b"))
+            single = dict(foreach=False) if kind is not Lion else {}
+            if kind not in (Lion, torch.optim.RMSprop):
+                single["fused"] = False
+            optimizer = kind([a, b], **single, **options)
             seen = {"a": [], "b": []}
             for t in range(1, steps + 1):
                 a.grad = gradients[t - 1].to(dtype).clone()
@@ -234,6 +285,8 @@ def schedules():
 
 made_with = {"generator": f"Python {platform.python_version()}, torch {torch.__version__}, seed {SEED}"}
 save_file(trajectories(), os.path.join(HERE, "trajectories.safetensors"), metadata=made_with)
+for file, cases in MORE.items():
+    save_file(trajectories(cases), os.path.join(HERE, f"{file}.safetensors"), metadata=made_with)
 save_file(clipping(), os.path.join(HERE, "clipping.safetensors"), metadata=made_with)
 save_file(scaler_sequences(), os.path.join(HERE, "scaler.safetensors"), metadata=made_with)
 save_file(schedules(), os.path.join(HERE, "schedules.safetensors"), metadata=made_with)
