@@ -188,7 +188,7 @@ typedef struct {
     const int64_t *targets;      // [rows]
     const float *class_weights;  // [columns] or NULL
     int64_t ignore_index;
-    float label_smoothing;  // in [0, 1], else CSIMD_INVALID_ARGUMENT
+    double label_smoothing;  // in [0, 1], else CSIMD_INVALID_ARGUMENT
 } csimd_nll_args;
 
 // Reads the logits once. row_loss [rows] may be NULL; log_sum_exp [rows] is kept for backward; both float32 (double for f64).

@@ -42,7 +42,7 @@ V_INLINE float weighted(float weight, float negative_log_p) {
 V_INLINE void nll_forward_rows(csimd_type type, const csimd_nll_args *block, double weight_total, float *row_loss,
                                float *log_sum_exp, double *loss_sum, double *weight_sum) {
     const size_t rows = block->rows, columns = block->columns;
-    const float *class_weights = block->class_weights, smoothing = block->label_smoothing;
+    const float *class_weights = block->class_weights, smoothing = (float)block->label_smoothing;
     float maximum[block_rows], log_sum[block_rows];
     statistics_of_rows(type, block->logits, rows, columns, maximum, log_sum);
     double losses = 0, weights = 0;

@@ -52,8 +52,10 @@ package final class MetricStore {
         }
         entries[cursor].value = value
         entries[cursor].isFresh = true
-        entries[cursor].pendingSum += value * batchWeight
-        entries[cursor].pendingWeight += batchWeight
+        if batchWeight > 0 {  // the mean of nothing is NaN, and counts for nothing
+            entries[cursor].pendingSum += value * batchWeight
+            entries[cursor].pendingWeight += batchWeight
+        }
         cursor += 1
     }
 

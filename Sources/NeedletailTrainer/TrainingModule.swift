@@ -66,8 +66,14 @@ open class TrainingModule: Module {
 
     /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
     ///
-    /// Override it where terms are not samples (tokens, unignored targets). A batch of weight 0 is left out and counted.
-    open func lossWeight(of batch: Batch) -> Double { Double(batch.count) }
+    /// Targets that are class indices count where they are not -100, `crossEntropy`'s ignored index; else samples count.
+    /// Override it where terms are others (weights of classes, another ignored index). A batch of weight 0 is left out and
+    /// counted.
+    open func lossWeight(of batch: Batch) -> Double {
+        let targets = batch.targets
+        guard targets.dtype == .int64 || targets.dtype == .int32, targets.count > 0 else { return Double(batch.count) }
+        return Double(targets.scalars(as: Int64.self).count { $0 != -100 })
+    }
 
     // MARK: Logging
 

@@ -50,7 +50,7 @@ private struct NLLCase {
         csimd_nll_args(
             type: type, rows: rows, columns: columns, logits: UnsafeRawPointer(logits.pointer), targets: targetPointer,
             class_weights: weightBuffer.map { UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self)) },
-            ignore_index: NLLCase.ignored, label_smoothing: Float(smoothing))
+            ignore_index: NLLCase.ignored, label_smoothing: smoothing)
     }
 
     func forward() -> (status: csimd_status, loss: Double, weight: Double, badRow: Int) {

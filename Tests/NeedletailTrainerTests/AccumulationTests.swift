@@ -14,6 +14,17 @@ private struct Ignoring: Dataset {
     }
 }
 
+/// Some rows of points.
+private struct Rows: Dataset {
+    let points: Points
+    let rows: [Int]
+    var count: Int { rows.count }
+
+    func batch(_ indices: [Int], dtype: DType) throws -> Batch {
+        try points.batch(indices.map { rows[$0] }, dtype: dtype)
+    }
+}
+
 @Suite struct AccumulationTests {
     private func train(
         _ data: any Dataset, batchSize: Int, accumulate: Int, precision: Precision, learningRate: Double
@@ -92,6 +103,28 @@ private struct Ignoring: Dataset {
         let (_, empty) = try train(some, batchSize: 4, accumulate: 1, precision: .mixedFloat16, learningRate: 0.05)
         #expect(empty.state.globalStep == 3 && empty.state.emptyWindows == 1 && empty.state.skippedSteps == 0)
         #expect(empty.scaler?.growthTracker == 3)
+    }
+
+    /// A batch whose targets are all ignored has a mean of NaN. It is counted, and the run has the bits, scale and count of one
+    /// without it; a validation epoch leaves it out of its mean.
+    @Test(arguments: Precision.allCases) func aBatchOfIgnoredTargetsIsSkippedAndCounted(_ precision: Precision) throws {
+        func train(_ data: any Dataset) throws -> (module: SmallClassifier, trainer: Trainer) {
+            let module = SmallClassifier(dropout: 0)
+            let trainer = quietTrainer(maxEpochs: 1, precision: precision)
+            try trainer.fit(module, train: DataLoader(data, batchSize: 4), validation: DataLoader(data, batchSize: 4))
+            return (module, trainer)
+        }
+        let points = Points(16)
+        let (whole, counted) = try train(Ignoring(points: points, ignored: [4, 5, 6, 7]))
+        let (without, plain) = try train(Rows(points: points, rows: [0, 1, 2, 3] + Array(8..<16)))
+        #expect(whole.bits == without.bits)
+        #expect(counted.state.globalStep == 3 && counted.state.emptyWindows == 1 && counted.state.skippedSteps == 0)
+        #expect(counted.scaler?.scale == plain.scaler?.scale)
+        #expect(counted.scaler?.growthTracker == plain.scaler?.growthTracker)
+        for name in ["val_loss", "train_loss_epoch"] {
+            let mean = try #require(counted.metrics[name])
+            #expect(mean.isFinite && mean == plain.metrics[name], "\(name)")
+        }
     }
 
     @Test func aWeightMustBeANumber() throws {

@@ -72,7 +72,7 @@ extension Kernels {
             class_weights: arguments.classWeights.map {
                 UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self))
             },
-            ignore_index: Int64(arguments.ignoreIndex), label_smoothing: Float(arguments.labelSmoothing))
+            ignore_index: Int64(arguments.ignoreIndex), label_smoothing: arguments.labelSmoothing)
     }
 
     private static func rowsAndColumns(_ x: Tensor) -> (Int, Int) {

@@ -87,10 +87,6 @@ class Regression: TrainingModule {
         try crossEntropy(layer(batch.inputs), batch.targets)
     }
 
-    override func lossWeight(of batch: Batch) -> Double {
-        Double(batch.targets.scalars(as: Int64.self).count { $0 != -100 })
-    }
-
     override func configureOptimizers() -> [Optimizer] { [SGD(parameters(), learningRate: learningRate)] }
 }
 
