@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check consumer parity peers table format
+.PHONY: setup demo test check consumer parity peers table results benchmark format
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -56,10 +56,20 @@ parity: setup
 	swift build -c release --product needletail
 	$(PYTHON) Tests/parity/compare.py
 
-# The training loop beside PyTorch's, interleaved.
+# Matrix products and the training loop beside PyTorch, oneDNN, OpenBLAS and Lightning, interleaved.
 peers: setup
 	swift build -c release --product needletail
+	$(PYTHON) Benchmarks/peers/compare_products.py
 	$(PYTHON) Benchmarks/peers/compare_mlp.py
+
+# This machine's page in Benchmarks/Results with the README's figures; ten minutes, on a machine that does nothing else.
+results: setup
+	swift build -c release --product needletail
+	$(PYTHON) Benchmarks/results.py
+
+# Regression benchmarks; arguments: make benchmark ARGUMENTS='baseline compare before --filter gemm.mlp.*'
+benchmark: setup
+	cd Benchmarks && swift package --allow-writing-to-package-directory benchmark $(ARGUMENTS)
 
 # The README's table of the six modes.
 table: setup
