@@ -1,46 +1,88 @@
-"""Needletail beside PyTorch on the tutorial's job, interleaved: rates in samples/s and their ratios.
+"""Needletail beside PyTorch and Lightning on the tutorial's job, interleaved: one table with ratios.
 
-Each round runs every contestant once, as a process of its own; medians over the rounds are compared. A rate leaves out the
-start of the process and validation. Run from the repository's root after `swift build -c release`.
+First a heat: every contestant runs once in each way, one thread, two threads, two threads bound to their CPUs (PyTorch also with
+plain and fused Adam); its fastest way goes on. Then rounds in which each contestant runs once, as a process of its own; medians
+over the rounds are compared. A rate leaves out the start of the process and the test. Run from the repository's root after
+`swift build -c release`. Contestants whose packages are missing are left out.
 """
 
 import argparse
 import json
 import os
-import platform
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 
+from machine import cpu_name, settings, threads_of
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def run_torch(options, arguments):
-    command = [sys.executable, os.path.join(HERE, "mlp_loop.py"), "--data", options.data, "--epochs", str(options.epochs)]
-    command += ["--batch-size", str(options.batch_size), "--threads", str(options.threads)] + arguments
-    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    return json.loads(output)["samples_per_second"]
+def run_python(script, options, precision, way, environment, epochs, fused):
+    command = [sys.executable, os.path.join(HERE, script), "--data", options.data, "--epochs", str(epochs)]
+    command += ["--batch-size", str(options.batch_size), "--threads", str(threads_of(way)), "--precision", precision]
+    command += ["--fused"] if fused else []
+    output = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=dict(os.environ, **environment)
+    ).stdout
+    return json.loads(output.splitlines()[-1])
 
 
-def run_needletail(options, precision):
+def run_needletail(options, precision, way, environment, epochs):
     with tempfile.TemporaryDirectory() as folder:
         metrics = os.path.join(folder, "metrics.jsonl")
-        command = [options.needletail, "train", "--data", options.data, "--epochs", str(options.epochs)]
-        command += ["--batch-size", str(options.batch_size), "--precision", precision, "--threads", str(options.threads)]
-        command += ["--metrics", metrics]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+        command = [options.needletail, "train", "--data", options.data, "--epochs", str(epochs)]
+        command += ["--batch-size", str(options.batch_size), "--precision", precision]
+        command += ["--threads", str(threads_of(way)), "--metrics", metrics, "--quiet"]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=dict(os.environ, **environment))
         with open(metrics) as file:
-            return json.loads(file.readlines()[-1])["samples_per_second"]
+            return json.loads(file.readlines()[-1])
 
 
-def cpu_name():
-    with open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.split(":")[1].strip()
-    return platform.machine()
+def contestants(options):
+    """Name -> (runner of (way, environment, epochs), variants): the variants are tried in every way."""
+
+    def python(script, precision):
+        return lambda way, environment, epochs, fused: run_python(
+            script, options, precision, way, environment, epochs, fused
+        )
+
+    def needletail(precision):
+        return lambda way, environment, epochs, _: run_needletail(options, precision, way, environment, epochs)
+
+    result = {f"Needletail {precision}": (needletail(precision), [None]) for precision in ["32-true", "bf16-mixed", "16-mixed"]}
+    if has("torch"):
+        for precision in ["fp32", "bf16", "fp16"]:
+            # The scaler's own finite check makes fused Adam with fp16 a matter of one flag, too.
+            result[f"PyTorch {precision}"] = (python("mlp_loop.py", precision), [True, False])
+    if has("torch") and has("lightning"):
+        for precision in ["fp32", "bf16"]:
+            result[f"Lightning {precision}"] = (python("lightning_loop.py", precision), [True])
+    return result
+
+
+def has(module):
+    return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode == 0
+
+
+def version(module):
+    command = [sys.executable, "-c", f"import importlib.metadata as m; print(m.version('{module}'))"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def heat(runner, variants):
+    """The fastest way of one contestant: (way, environment, variant)."""
+    tried = []
+    for way, environment in settings().items():
+        for variant in variants:
+            try:
+                rate = runner(way, environment, 1, variant)["samples_per_second"]
+            except subprocess.CalledProcessError:
+                continue  # a combination that the peer does not have
+            tried.append((rate, way, environment, variant))
+    return max(tried, key=lambda entry: entry[0])[1:] if tried else None
 
 
 def main():
@@ -50,32 +92,58 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="regular expression that contestants' names must match")
+    parser.add_argument("--json", help="also write the medians to this file")
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
 
-    contestants = {
-        "needletail 32-true": lambda: run_needletail(options, "32-true"),
-        "needletail bf16-mixed": lambda: run_needletail(options, "bf16-mixed"),
-        "needletail 16-mixed": lambda: run_needletail(options, "16-mixed"),
-        "torch fp32": lambda: run_torch(options, ["--precision", "fp32"]),
-        "torch fp32, fused Adam": lambda: run_torch(options, ["--precision", "fp32", "--fused"]),
-        "torch bf16": lambda: run_torch(options, ["--precision", "bf16"]),
-        "torch bf16, fused Adam": lambda: run_torch(options, ["--precision", "bf16", "--fused"]),
-    }
-    rates = {name: [] for name in contestants}
+    entries = {name: entry for name, entry in contestants(options).items() if re.search(options.only, name)}
+    ways = {}
+    for name, (runner, variants) in entries.items():
+        way = heat(runner, variants)
+        if way is not None:
+            ways[name] = way
+    runs = {name: [] for name in ways}
     for _ in range(options.rounds):
-        for name, contest in contestants.items():
-            rates[name].append(contest())
+        for name, (way, environment, variant) in ways.items():
+            runs[name].append(entries[name][0](way, environment, options.epochs, variant))
 
-    print(f"{cpu_name()}, {options.threads} thread(s), batch {options.batch_size}, {options.rounds} rounds, samples/s")
-    print(f"{'':24} {'median':>9} {'least':>9} {'most':>9}")
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    for name, values in rates.items():
-        print(f"{name:24} {medians[name]:9,.0f} {min(values):9,.0f} {max(values):9,.0f}")
-    for ours in [name for name in rates if name.startswith("needletail")]:
-        ratios = [f"{medians[ours] / medians[peer]:.2f}x {peer}" for peer in rates if peer.startswith("torch")]
-        print(f"{ours}: " + ", ".join(ratios))
+    def middle(name, key, scale=1.0):
+        return statistics.median(run[key] for run in runs[name]) * scale
+
+    rows = []
+    for name, (way, _, variant) in ways.items():
+        rates = [run["samples_per_second"] for run in runs[name]]
+        rows.append(
+            {
+                "name": name,
+                "way": way + {True: ", fused Adam", False: ", plain Adam", None: ""}[variant],
+                "samples_per_second": statistics.median(rates),
+                "least": min(rates),
+                "most": max(rates),
+                "seconds_to_first_step": middle(name, "seconds_to_first_step"),
+                "peak_mib": middle(name, "peak_rss_bytes", 2**-20),
+                "test_accuracy": middle(name, "test_accuracy"),
+            }
+        )
+    ours = [row for row in rows if row["name"].startswith("Needletail")]
+    versions = ", ".join(f"{module} {version(module)}" for module in ["torch", "lightning"] if version(module))
+    # Two paragraphs: how it was measured, and the table.
+    print(f"{cpu_name()}; 784-128-256-10 on {os.path.basename(options.data)}, Adam 1e-3, batch {options.batch_size}, {options.epochs} epochs;")
+    print(f"medians of {options.rounds} interleaved rounds, each contestant in its fastest way of 1 thread, 2 threads, 2 bound; {versions};")
+    print("peers: data as tensors in memory, fused or plain Adam as is faster; Lightning without logger, checkpoints, bar, summary.\n")
+    columns = " | ".join(f"{row['name'].split()[1]} over it" for row in ours)
+    print(f"| contestant | way | samples/s (least - most) | first step | peak memory | test accuracy | {columns} |")
+    print("|---" * (6 + len(ours)) + "|")
+    for row in rows:
+        ratios = " | ".join(f"{own['samples_per_second'] / row['samples_per_second']:.2f}" for own in ours)
+        print(
+            f"| {row['name']} | {row['way']} | {row['samples_per_second']:,.0f} ({row['least']:,.0f} - {row['most']:,.0f}) "
+            f"| {row['seconds_to_first_step']:.2f} s | {row['peak_mib']:.0f} MiB | {100 * row['test_accuracy']:.1f}% | {ratios} |"
+        )
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(rows, file)
 
 
 if __name__ == "__main__":
