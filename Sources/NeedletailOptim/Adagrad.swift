@@ -4,7 +4,7 @@ public import NeedletailTensor
 /// Adagrad, as `torch.optim.Adagrad`: the gradient over the root of the sum of all its squares.
 ///
 ///     g += weightDecay p
-///     s += g^2, from initialAccumulator on
+///     s += g^2, from initialAccumulatorValue on
 ///     p -= learningRate / (1 + (t - 1) learningRateDecay) g / (sqrt(s) + epsilon)
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once.
@@ -19,7 +19,7 @@ public final class Adagrad: Optimizer {
         /// The factor of p that is added to the gradient.
         public var weightDecay = 0.0
         /// What the sum of squares begins with.
-        public var initialAccumulator = 0.0
+        public var initialAccumulatorValue = 0.0
         /// Added to the denominator.
         public var epsilon = 1e-10
         /// Whether the objective is to grow.
@@ -32,7 +32,7 @@ public final class Adagrad: Optimizer {
         public func validate() throws(OptimizerOptionsError) {
             try OptimizerOptionsError.checkCommon(self)
             for (option, value) in [
-                ("learningRateDecay", learningRateDecay), ("initialAccumulator", initialAccumulator),
+                ("learningRateDecay", learningRateDecay), ("initialAccumulatorValue", initialAccumulatorValue),
                 ("epsilon", epsilon),
             ] {
                 try OptimizerOptionsError.check(
@@ -51,13 +51,13 @@ public final class Adagrad: Optimizer {
     /// Makes the optimizer with the most used options.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-2, learningRateDecay: Double = 0, weightDecay: Double = 0,
-        initialAccumulator: Double = 0
+        initialAccumulatorValue: Double = 0
     ) {
         var options = Options()
         options.learningRate = learningRate
         options.learningRateDecay = learningRateDecay
         options.weightDecay = weightDecay
-        options.initialAccumulator = initialAccumulator
+        options.initialAccumulatorValue = initialAccumulatorValue
         self.init(parameters, options)
     }
 
@@ -69,11 +69,11 @@ public final class Adagrad: Optimizer {
 
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: Adagrad.self, as: Options.self)
-        if step == 1, options.initialAccumulator != 0 {
+        if step == 1, options.initialAccumulatorValue != 0 {
             let type = moment(Self.squareSum, of: parameter).dtype
             setMoment(
                 Self.squareSum, of: parameter,
-                to: .full(parameter.shape, options.initialAccumulator, dtype: type))
+                to: .full(parameter.shape, options.initialAccumulatorValue, dtype: type))
         }
         return adagradUpdate(
             parameter, squareSum: moment(Self.squareSum, of: parameter), learningRate: options.learningRate,

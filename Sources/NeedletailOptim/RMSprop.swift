@@ -5,7 +5,7 @@ public import NeedletailTensor
 ///
 ///     g += weightDecay p
 ///     v = alpha v + (1 - alpha) g^2
-///     d = sqrt(isCentered ? max(v - m^2, 0) : v) + epsilon, with m += (1 - alpha) (g - m)
+///     d = sqrt(centered ? max(v - m^2, 0) : v) + epsilon, with m += (1 - alpha) (g - m)
 ///     p -= learningRate (momentum == 0 ? g / d : b), with b = momentum b + g / d
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once. Where rounding makes v - m^2
@@ -25,7 +25,7 @@ public final class RMSprop: Optimizer {
         /// The share of the last direction that is kept.
         public var momentum = 0.0
         /// Whether the mean square is taken about the mean, as a variance.
-        public var isCentered = false
+        public var centered = false
         /// Whether the objective is to grow.
         public var maximize = false
 
@@ -55,14 +55,14 @@ public final class RMSprop: Optimizer {
     /// Makes the optimizer with the most used options.
     public convenience init(
         _ parameters: [Parameter], learningRate: Double = 1e-2, alpha: Double = 0.99, momentum: Double = 0,
-        weightDecay: Double = 0, isCentered: Bool = false
+        weightDecay: Double = 0, centered: Bool = false
     ) {
         var options = Options()
         options.learningRate = learningRate
         options.alpha = alpha
         options.momentum = momentum
         options.weightDecay = weightDecay
-        options.isCentered = isCentered
+        options.centered = centered
         self.init(parameters, options)
     }
 
@@ -76,7 +76,7 @@ public final class RMSprop: Optimizer {
         let options = group.options(of: RMSprop.self, as: Options.self)
         return rmspropUpdate(
             parameter, squareMean: moment(Self.squareMean, of: parameter),
-            gradientMean: options.isCentered ? moment(Self.gradientMean, of: parameter) : nil,
+            gradientMean: options.centered ? moment(Self.gradientMean, of: parameter) : nil,
             momentumBuffer: options.momentum == 0 ? nil : moment(Self.momentumBuffer, of: parameter),
             learningRate: options.learningRate, alpha: options.alpha, epsilon: options.epsilon,
             momentum: options.momentum, weightDecay: options.weightDecay, maximize: options.maximize, pass: pass)
@@ -84,7 +84,7 @@ public final class RMSprop: Optimizer {
 
     public override func momentNames(in group: ParameterGroup) -> [String] {
         let options = group.options(of: RMSprop.self, as: Options.self)
-        return [Self.squareMean] + (options.isCentered ? [Self.gradientMean] : [])
+        return [Self.squareMean] + (options.centered ? [Self.gradientMean] : [])
             + (options.momentum == 0 ? [] : [Self.momentumBuffer])
     }
 }

@@ -18,13 +18,13 @@ import Testing
         try check("adagrad_decay") { Adagrad($0, options) }
         options = Adagrad.Options()
         options.learningRate = 0.1
-        options.initialAccumulator = 0.5
+        options.initialAccumulatorValue = 0.5
         options.epsilon = 1e-6
         try check("adagrad_initial") { Adagrad($0, options) }
     }
 
     @Test func stateRoundTripGivesTheSameBits() throws {
-        try checkResume { Adagrad($0, learningRate: 0.1, learningRateDecay: 0.1, initialAccumulator: 0.5) }
+        try checkResume { Adagrad($0, learningRate: 0.1, learningRateDecay: 0.1, initialAccumulatorValue: 0.5) }
         let optimizer = Adagrad(makeParameters())
         train(optimizer, steps: 1)
         #expect(optimizer.stateTensors().prefix(2).map(\.name) == ["layer.weight.step", "layer.weight.sum"])
@@ -46,7 +46,7 @@ import Testing
     @Test func invalidOptionsAreRefused() {
         let changes: [(inout Adagrad.Options) -> Void] = [
             { $0.learningRate = .nan }, { $0.weightDecay = -1 }, { $0.learningRateDecay = -1 },
-            { $0.initialAccumulator = -0.1 }, { $0.initialAccumulator = .infinity }, { $0.epsilon = .nan },
+            { $0.initialAccumulatorValue = -0.1 }, { $0.initialAccumulatorValue = .infinity }, { $0.epsilon = .nan },
         ]
         for change in changes {
             var options = Adagrad.Options()

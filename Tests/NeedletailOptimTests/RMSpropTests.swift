@@ -18,16 +18,16 @@ import Testing
         options.maximize = true
         try check("rmsprop_decay") { RMSprop($0, options) }
         try check("rmsprop_momentum") { RMSprop($0, learningRate: 1e-3, momentum: 0.9) }
-        try check("rmsprop_centered") { RMSprop($0, learningRate: 1e-3, alpha: 0.95, isCentered: true) }
+        try check("rmsprop_centered") { RMSprop($0, learningRate: 1e-3, alpha: 0.95, centered: true) }
         try check("rmsprop_both") {
-            RMSprop($0, learningRate: 1e-3, alpha: 0.4, momentum: 0.5, isCentered: true)
+            RMSprop($0, learningRate: 1e-3, alpha: 0.4, momentum: 0.5, centered: true)
         }
     }
 
     @Test func stateRoundTripGivesTheSameBits() throws {
         try checkResume { RMSprop($0) }
-        try checkResume { RMSprop($0, momentum: 0.9, isCentered: true) }
-        let optimizer = RMSprop(makeParameters(), momentum: 0.9, isCentered: true)
+        try checkResume { RMSprop($0, momentum: 0.9, centered: true) }
+        let optimizer = RMSprop(makeParameters(), momentum: 0.9, centered: true)
         train(optimizer, steps: 1)
         #expect(
             optimizer.stateTensors().prefix(4).map(\.name)
@@ -43,7 +43,7 @@ import Testing
 
     @Test func oneCycleCyclesMomentum() throws { try checkOneCycle(RMSprop(makeParameters(), momentum: 0.9)) }
 
-    @Test func clipsAndUnscales() { checkClipsAndUnscales { RMSprop($0, momentum: 0.9, isCentered: true) } }
+    @Test func clipsAndUnscales() { checkClipsAndUnscales { RMSprop($0, momentum: 0.9, centered: true) } }
 
     @Test func invalidOptionsAreRefused() {
         let changes: [(inout RMSprop.Options) -> Void] = [
