@@ -61,8 +61,9 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         }
     }
 
-    /// The row of the dispatch table that the family's kernels come from on the calling thread.
-    package var kernelRow: String {
+    /// The row of the dispatch table that the family's kernels for `types` come from on the calling thread; where a type has a
+    /// choice of kernels of its own (a family "gemm bf16" in the table), that one.
+    package func kernelRow(types: String) -> String {
         let name: String? =
             switch self {
             case .gemm: "gemm"
@@ -72,7 +73,9 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
             case .elementwise: "elementwise"
             case .linearNLL, .step: nil
             }
-        return KernelInfo.families.first { $0.name == name }?.row ?? KernelInfo.activeRow
+        let families = KernelInfo.families
+        let own = types == DType.bfloat16.rawValue ? families.first { $0.name == "\(name ?? "") bf16" } : nil
+        return own?.row ?? families.first { $0.name == name }?.row ?? KernelInfo.activeRow
     }
 
     /// The contests of one shape: what is interleaved stands in one group.

@@ -23,6 +23,11 @@ package struct BenchmarkReport {
                 "limits of \(threads(limits.threads)), measured now: \(figure(limits.peak / 1e9)) GFLOP/s float32, "
                     + bandwidths.joined(separator: ", "))
         }
+        if let peak = run.bfloat16Peak {
+            lines.append(
+                "bf16 products: the CPU's own instruction, \(figure(peak / 1e9)) GFLOP/s of one thread; shares are of the "
+                    + "float32 peak")
+        }
         lines.append(
             "median of \(Contest.defaultRounds) interleaved repetitions; spread: interquartile range; ratio: baseline's time over ours"
         )

@@ -26,6 +26,8 @@ package final class BenchmarkRun {
     package let memory: MemoryHierarchy
     /// The machine's limits by thread count; measured when the run begins.
     package private(set) var limits: [MachineLimits] = []
+    /// FLOP/s of the CPU's own bf16 multiplication on one thread; nil where there is none or it is not what products use.
+    package private(set) var bfloat16Peak: Double?
     /// The reference's figures of all rounds so far, FLOP/s of one thread.
     package private(set) var reference: [Double] = []
     /// The sum of all contestants' samples: nothing of what was timed could have been left out.
@@ -65,6 +67,8 @@ package final class BenchmarkRun {
     /// Measures peak and bandwidths for each thread count. The row of kernels is not lowered for it: the limits are the machine's.
     package func measureLimits() {
         let window = min(0.005, options.minimumSeconds)
+        let usesOwn = BenchmarkFamily.gemm.kernelRow(types: DType.bfloat16.rawValue).hasSuffix("native")
+        bfloat16Peak = usesOwn && options.kernel == nil ? KernelInfo.measureBFloat16Kernels()?.native : nil
         limits = options.threads.map { MachineLimits.measure(threads: $0, memory: memory, window: window) }
     }
 
@@ -111,7 +115,8 @@ package final class BenchmarkRun {
             let (share, limit) = limits.share(of: entry.work, seconds: own.median, level: level)
             let line = BenchmarkResult(
                 family: family.rawValue, layout: group.layout, size: group.size, types: entry.types,
-                threads: limits.threads, kernel: family.kernelRow, medianSeconds: own.median, spread: own.spread,
+                threads: limits.threads, kernel: family.kernelRow(types: entry.types), medianSeconds: own.median,
+                spread: own.spread,
                 repetitions: own.count, rate: entry.work.rate(seconds: own.median), unit: entry.work.unit,
                 shareOfPeak: share, limit: limit, workingSet: entry.work.workingSet, level: level,
                 baseline: group.baselines[entry.baseline].name, baselineSeconds: baseline.median,

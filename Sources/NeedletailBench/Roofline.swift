@@ -32,8 +32,13 @@ package struct Roofline {
     package let subtitle: String
     package let limits: [MachineLimits]
     package let points: [Point]
+    /// FLOP/s of one thread in the CPU's own bf16 multiplication, where its kernels are in use.
+    package let bfloat16Peak: Double?
 
-    package init(title: String, subtitle: String, limits: [MachineLimits], points: [Point]) {
+    package init(
+        title: String, subtitle: String, limits: [MachineLimits], points: [Point], bfloat16Peak: Double? = nil
+    ) {
+        self.bfloat16Peak = bfloat16Peak
         self.title = title
         self.subtitle = subtitle
         self.limits = limits
@@ -48,10 +53,11 @@ package struct Roofline {
 
     /// The picture's text.
     package var svg: String {
-        let scale = Scale(plot: Self.plot, limits: limits, points: points)
+        let scale = Scale(plot: Self.plot, limits: limits, points: points, bfloat16Peak: bfloat16Peak)
         var labels = LabelPlacement(area: Self.plot)
         var body = grid(scale)
         for (index, limit) in limits.enumerated() { body += roofs(limit, scale, isFirst: index == 0, &labels) }
+        body += bfloat16Roof(scale, &labels)
         for point in points { labels.block(scale.x(point.intensity), scale.y(point.rate), radius: 6) }
         body += ties(scale)
         body += points.map { marker($0, scale) }
@@ -112,8 +118,8 @@ package struct Roofline {
         let y = scale.y(limit.peak)
         var parts = [line(scale.x(ridge), y, plot.right, y, "#1f2430", width: 2, extra: style)]
         let name = "float32 multiply-add peak \(figure(limit.peak / 1e9)) GFLOP/s\(threads)"
-        parts.append(text(plot.right - 8, y - 7, name, anchor: "end", weight: "bold"))
-        labels.block(Box(left: plot.right - 340, top: y - 20, right: plot.right, bottom: y + 3))
+        parts.append(text(scale.x(ridge) + 10, y - 7, name, weight: "bold"))
+        labels.block(Box(left: scale.x(ridge), top: y - 20, right: scale.x(ridge) + 340, bottom: y + 3))
         labels.block(Box(left: scale.x(ridge), top: y - 2, right: plot.right, bottom: y + 2))
         for level in MemoryLevel.allCases {
             guard let bandwidth = limit.bandwidth[level] else { continue }
@@ -142,6 +148,19 @@ package struct Roofline {
             }
         }
         return parts
+    }
+
+    /// The peak of bf16 products where the CPU has an instruction for them, for one thread.
+    private func bfloat16Roof(_ scale: Scale, _ labels: inout LabelPlacement) -> [String] {
+        guard let peak = bfloat16Peak, limits.first?.threads == 1, let limit = limits.first else { return [] }
+        let y = scale.y(peak), color = Self.colors["bfloat16"] ?? Self.otherColor
+        let ridge = scale.x(limit.bandwidth.values.max().map { peak / $0 } ?? scale.xRange.lowerBound)
+        labels.block(Box(left: ridge, top: y - 20, right: Self.plot.right, bottom: y + 3))
+        let name = "bf16 kernel in the CPU's own instruction \(figure(peak / 1e9)) GFLOP/s"
+        return [
+            line(ridge, y, Self.plot.right, y, color, width: 1.5, extra: " stroke-dasharray=\"3 3\""),
+            text(ridge + 10, y - 7, name, weight: "bold", color: color),
+        ]
     }
 
     /// Thin lines from the uppermost point of a shape, which has the label, to those of its other types.
@@ -249,7 +268,8 @@ package struct Roofline {
         color: String = "#1f2430"
     ) -> String {
         "<text x=\"\(number(x))\" y=\"\(number(y))\" text-anchor=\"\(anchor)\" font-size=\"\(size)\" font-weight=\"\(weight)\""
-            + " fill=\"\(color)\">\(escaped(content))</text>"
+            + " fill=\"\(color)\" paint-order=\"stroke\" stroke=\"#ffffff\" stroke-width=\"3\" stroke-linejoin=\"round\">"
+            + "\(escaped(content))</text>"
     }
 }
 
@@ -259,14 +279,14 @@ private struct Scale {
     let xRange: ClosedRange<Double>
     let yRange: ClosedRange<Double>
 
-    init(plot: Box, limits: [MachineLimits], points: [Roofline.Point]) {
+    init(plot: Box, limits: [MachineLimits], points: [Roofline.Point], bfloat16Peak: Double?) {
         self.plot = plot
         let peak = limits.map(\.peak).max() ?? 1e9
         let ridges = limits.flatMap { limit in limit.bandwidth.values.map { limit.peak / $0 } }
         let intensities = points.map(\.intensity) + ridges
         let rates = points.map(\.rate) + [peak / 4]
         xRange = exp2(floor(log2((intensities.min() ?? 0.1) * 0.8)))...exp2(ceil(log2((intensities.max() ?? 10) * 1.3)))
-        yRange = (rates.min() ?? 1e9) * 0.6...(max(peak, rates.max() ?? 0) * 1.7)
+        yRange = (rates.min() ?? 1e9) * 0.6...(max(peak, bfloat16Peak ?? 0, rates.max() ?? 0) * 1.7)
     }
 
     func x(_ intensity: Double) -> Double {

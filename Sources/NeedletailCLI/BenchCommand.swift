@@ -122,7 +122,7 @@ struct BenchRunCommand: ParsableCommand {
             subtitle:
                 "needletail bench: roofs as measured in the same run; each point the median of \(Contest.defaultRounds) "
                 + "repetitions; an elementary function counts as one operation",
-            limits: run.limits, points: points)
+            limits: run.limits, points: points, bfloat16Peak: run.bfloat16Peak)
         do { try Data(picture.svg.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
             throw CommandError.output("\(path): the picture could not be written: is its folder there and writable?")
         }

@@ -50,6 +50,15 @@ import Testing
         _ = try read(Roofline(title: "t", subtitle: "s", limits: [limits], points: []).svg)
     }
 
+    @Test func bfloat16HasARoofOfItsOwnWhereItsKernelsAreInUse() throws {
+        let limits = MachineLimits(threads: 1, peak: 250e9, bandwidth: [.l2: 200e9])
+        func text(_ peak: Double?) throws -> String {
+            try read(Roofline(title: "t", subtitle: "s", limits: [limits], points: [], bfloat16Peak: peak).svg).text
+        }
+        #expect(try text(500e9).contains("500 GFLOP/s"))
+        #expect(try !text(nil).contains("bf16"))
+    }
+
     @Test func labelsOfManyPointsInOnePlaceDoNotOverlap() {
         var placement = LabelPlacement(area: Box(left: 0, top: 0, right: 1000, bottom: 600))
         var boxes: [Box] = []

@@ -7,6 +7,9 @@ private let optimizers:
     [(name: String, momentCount: Int, operations: Double, make: @Sendable ([Parameter]) -> Optimizer)] = [
         ("sgd momentum", 1, 4, { SGD($0, learningRate: rate, momentum: 0.9) }),
         ("adamw", 2, 14, { AdamW($0, learningRate: rate) }),
+        ("rmsprop", 1, 7, { RMSprop($0, learningRate: rate) }),
+        ("adagrad", 1, 5, { Adagrad($0, learningRate: rate) }),
+        ("lion", 1, 7, { Lion($0, learningRate: rate) }),
     ]
 
 /// So small that thousands of steps along the same gradient leave the values where they are.
