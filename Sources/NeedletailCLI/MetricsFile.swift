@@ -23,10 +23,11 @@ final class MetricsFile: Callback {
     init(path: String?) throws {
         self.path = path ?? ""
         if let path {
-            guard FileManager.default.createFile(atPath: path, contents: nil),
-                let file = FileHandle(forWritingAtPath: path)
-            else { throw CommandError.output("\(path): cannot write metrics there: is its folder there and writable?") }
-            self.file = file
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+            guard descriptor >= 0 else {
+                throw CommandError.output("\(path): cannot write metrics there: is its folder there and writable?")
+            }
+            file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         } else {
             file = nil
         }
@@ -98,7 +99,7 @@ final class MetricsFile: Callback {
 
     private func flush() throws {
         do { try file?.write(contentsOf: Data(pending.utf8)) } catch {
-            throw CommandError.output("\(path): the metrics could not be written: \(error.localizedDescription)")
+            throw CommandError.output("\(path): the metrics could not be written: \(AtomicFile.reason(error))")
         }
         pending = ""
     }

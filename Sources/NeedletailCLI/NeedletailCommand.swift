@@ -21,9 +21,13 @@ struct NeedletailCommand: ParsableCommand {
         ])
 
     static func main() {
+        signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
             var command = try parseAsRoot()
             try command.run()
+            guard fflush(nil) == 0 else {
+                throw CommandError.output("standard output could not be written: \(String(cString: strerror(errno)))")
+            }
         } catch {
             leave(because: error)
         }

@@ -76,6 +76,9 @@ package enum AtomicFile {
         return slash == trimmed.startIndex ? "/." : String(trimmed[..<slash])
     }
 
+    /// What the system says of a failed write: Foundation's own text may be no more than a number.
+    package static func reason(_ error: any Error) -> String { String(cString: strerror(errorNumber(of: error))) }
+
     private static func errorNumber(of error: any Error) -> Int32 {
         if let posix = error as? POSIXError { return posix.code.rawValue }
         let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError

@@ -35,6 +35,7 @@ enum CheckpointFolder {
         let directory = parent.isEmpty ? "." : parent
         let name = (path as NSString).lastPathComponent
         let partial = directory + "/." + name + ".partial"
+        var isInPlace = false
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
@@ -42,12 +43,15 @@ enum CheckpointFolder {
             for file in files { try AtomicFile.write(file.bytes, to: partial + "/" + file.name) }
             try AtomicFile.synchronizeDirectory(partial)
             try put(partial, at: path)
+            isInPlace = true
             try AtomicFile.synchronizeDirectory(containing: path)
             // After an exchange the partial folder holds the old checkpoint.
             for leftover in [partial, path + ".previous"] where FileManager.default.fileExists(atPath: leftover) {
                 try FileManager.default.removeItem(atPath: leftover)
             }
         } catch {
+            // On a full disk the space is needed. Once in place, the partial folder is the old checkpoint.
+            if !isInPlace { try? FileManager.default.removeItem(atPath: partial) }
             throw CheckpointError(path: path, problem: .notWritten("\(error)"))
         }
     }

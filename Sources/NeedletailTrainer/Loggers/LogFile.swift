@@ -1,5 +1,6 @@
 // A text file that loggers append to.
 import Foundation
+import NeedletailNN
 
 /// A file that could not be written.
 public struct LogFileError: Error, CustomStringConvertible {
@@ -35,7 +36,7 @@ final class LogFile {
     /// Appends text.
     func append(_ text: String) throws {
         do { try handle.write(contentsOf: Data(text.utf8)) } catch {
-            throw LogFileError(path: path, why: error.localizedDescription)
+            throw LogFileError(path: path, why: AtomicFile.reason(error))
         }
     }
 }

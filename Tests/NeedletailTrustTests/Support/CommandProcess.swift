@@ -26,19 +26,32 @@ final class CommandProcess {
     /// - Parameters:
     ///   - limit: the most 512-byte blocks that a file may have; a write beyond it fails as on a full disk.
     ///   - setup: shell commands that come first.
-    init(_ arguments: String, environment: [String: String] = [:], limit: Int? = nil, setup: String = "") throws {
+    ///   - isMounting: whether they mount file systems, seen by this process only.
+    init(_ arguments: String, limit: Int? = nil, setup: String = "", isMounting: Bool = false) throws {
         scratch = try Scratch()
-        // Without `trap` the shell's child would be killed by the limit's signal before the write can fail.
-        let bounds = limit.map { "trap '' XFSZ; ulimit -f \($0); " } ?? ""
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", "\(setup)\n\(bounds)exec '\(Self.command)' \(arguments)"]
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let bounds = limit.map { "ulimit -f \($0)" } ?? ""
+        let start = setup.isEmpty ? "exec " : ""  // the shell waits where it has something to do afterwards
+        process.executableURL = URL(fileURLWithPath: isMounting ? "/usr/bin/unshare" : "/bin/sh")
+        process.arguments =
+            (isMounting ? ["--user", "--map-root-user", "--mount", "/bin/sh"] : [])
+            + ["-c", "\(setup)\n\(bounds)\n\(start)'\(Self.command)' \(arguments)"]
         process.standardInput = FileHandle.nullDevice
         for path in [scratch("output"), scratch("complaint")] { try write([], to: path) }
         process.standardOutput = FileHandle(forWritingAtPath: scratch("output"))
         process.standardError = FileHandle(forWritingAtPath: scratch("complaint"))
         try process.run()
     }
+
+    /// Whether this user may mount a file system that only its own processes see.
+    static let canMount: Bool = {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
+        process.arguments = ["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        process.standardError = FileHandle.nullDevice
+        guard (try? process.run()) != nil else { return false }
+        process.waitUntilExit()
+        return process.terminationStatus == 0
+    }()
 
     /// Sends a signal.
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
