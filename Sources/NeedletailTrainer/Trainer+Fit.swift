@@ -17,24 +17,26 @@ extension Trainer {
         let bfloat16Choice = KernelInfo.chosenBFloat16MatMul
         defer { setBFloat16MatMul(bfloat16Choice) }  // a checkpoint may have put its own in place
         try run(.fit, module, precision: { try self.choosePrecision(module, train, resume) }) {
-            try prepareFit(module, train, resume)
+            let step = try prepareFit(module, train, resume)
             defer {
-                lastScaler = step?.scaler
-                step = nil
+                lastScaler = step.scaler
+                self.step = nil
                 loader = nil
             }
             try each({ try $0.onFitStart(self, module) }, { try module.onFitStart() })
             if let validation, resume == nil { try sanityCheck(module, validation) }
             module.train(true)
             try each({ try $0.onTrainStart(self, module) }, { try module.onTrainStart() })
-            while !isDone { try trainEpoch(module, train, validation) }
+            while !isDone { try trainEpoch(module, step, train, validation) }
             try each({ try $0.onTrainEnd(self, module) }, { try module.onTrainEnd() })
             try each({ try $0.onFitEnd(self, module) }, { try module.onFitEnd() })
         }
     }
 
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
-    private func prepareFit(_ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?) throws {
+    private func prepareFit(
+        _ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?
+    ) throws -> TrainingStep {
         let policy = try chosenPolicy()
         lastScaler = nil
         train.dtype = policy.compute
@@ -42,11 +44,12 @@ extension Trainer {
         trainingBatchCount = train.batchCount
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         let optimizers = module.configureOptimizers()
-        step = try TrainingStep(
+        let step = try TrainingStep(
             module, optimizers: optimizers, schedulers: module.configureSchedules(for: optimizers),
             scaler: configuration.makeScaler(for: policy), configuration: configuration, hooks: self)
+        self.step = step
         state = TrainerState()
-        state.consecutiveSkips = step!.slots.map { _ in 0 }
+        state.consecutiveSkips = step.slots.map { _ in 0 }
         shouldStop = false
         isEpochComplete = false
         isAtStepBoundary = true
@@ -55,11 +58,12 @@ extension Trainer {
         evaluationMetrics.restore([])
         if let resume { try restore(module, from: resume) }
         if let rounding = configuration.updateRounding, rounding != .nearest,
-            !step!.slots.contains(where: \.storesSixteenBit)
+            !step.slots.contains(where: \.storesSixteenBit)
         {
             notice("updateRounding has no effect: no parameter is stored in 16 bits (bf16-true and 16-true do that)")
         }
         for logger in configuration.loggers { try logger.logHyperparameters(module.hyperparameters) }
+        return step
     }
 
     /// Whether a limit is reached or someone asked to stop.
@@ -71,7 +75,9 @@ extension Trainer {
     /// The batches of one epoch from where the state stands, then validation and the epoch's end.
     ///
     /// An epoch that ends early (limit, ``shouldStop``) has no end: it can be resumed in its middle.
-    private func trainEpoch(_ module: TrainingModule, _ train: DataLoader, _ validation: DataLoader?) throws {
+    private func trainEpoch(
+        _ module: TrainingModule, _ step: TrainingStep, _ train: DataLoader, _ validation: DataLoader?
+    ) throws {
         isEpochComplete = false
         module.metrics = trainingMetrics
         if state.batchInEpoch == 0 {
@@ -83,7 +89,7 @@ extension Trainer {
         if state.batchInEpoch < trainingBatchCount {
             let batches = train.batches(epoch: state.epoch, from: state.batchInEpoch)
             while let batch = try batches.next() {
-                try trainBatch(module, batch)
+                try trainBatch(module, step, batch)
                 if isDone, isAtStepBoundary { break }
             }
         }
@@ -100,7 +106,7 @@ extension Trainer {
         trainingMetrics.endBatch(counts: true)
         trainingMetrics.phase = .trainingStep
         try log(.epoch, trainingMetrics.epochMetrics)
-        try moveSchedules(with: means ?? [:], mayWait: validation != nil && means == nil)
+        try moveSchedules(of: step, with: means ?? [:], mayWait: validation != nil && means == nil)
         isEpochComplete = true  // a checkpoint from here on begins with the next epoch
         for callback in late { try callback.onTrainEpochEnd(self, module) }
         state.epoch += 1
@@ -112,9 +118,9 @@ extension Trainer {
     /// Ends an epoch for the schedules that go by epochs, and gives a monitored metric to those that need one.
     ///
     /// - Parameter mayWait: whether the metric may be one of a validation that has not run in this epoch.
-    private func moveSchedules(with validation: [String: Double], mayWait: Bool) throws {
+    private func moveSchedules(of step: TrainingStep, with validation: [String: Double], mayWait: Bool) throws {
         let means = validation.merging(trainingMetrics.epochMetrics) { $1 }
-        for case let scheduler? in step!.slots.map(\.scheduler) {
+        for case let scheduler? in step.slots.map(\.scheduler) {
             if let monitor = scheduler.monitor, means[monitor] == nil, !mayWait {
                 throw TrainerError.monitorNotLogged(monitor, logged: means.keys.sorted())
             }
@@ -123,7 +129,7 @@ extension Trainer {
     }
 
     /// One batch: hooks, THE step, metrics.
-    private func trainBatch(_ module: TrainingModule, _ batch: Batch) throws {
+    private func trainBatch(_ module: TrainingModule, _ step: TrainingStep, _ batch: Batch) throws {
         let index = state.batchInEpoch
         trainingMetrics.beginBatch(weight: module.lossWeight(of: batch))
         try each(
@@ -131,7 +137,7 @@ extension Trainer {
         let closesWindow =
             (index + 1) % configuration.accumulateGradBatches == 0 || index + 1 == trainingBatchCount
         isAtStepBoundary = false
-        let result = try step!.run(batch, index, closesWindow: closesWindow)
+        let result = try step.run(batch, index, closesWindow: closesWindow)
         isAtStepBoundary = closesWindow
         state.batchInEpoch = index + 1
         for callback in early { try callback.onTrainBatchEnd(self, module, result, batch, index) }
