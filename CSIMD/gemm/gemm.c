@@ -262,8 +262,9 @@ static csimd_status run(const csimd_gemm_kernels *kernels, const csimd_gemm_args
 // A product of pairs that is one thread's work and one block of k needs no plan either.
 static bool is_one_block(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
     const size_t most = (size_t)(2 * products_worth_a_thread);
-    return kernels->pairs && args->k > 0 && args->alpha != 0 && args->k <= kernels->kc && args->m < most && args->n < most &&
-           args->m * args->n < most && args->m * args->n * args->k < most;
+    return kernels->pairs && !csimd_gemm_is_skinny(kernels, args) && args->k > 0 && args->alpha != 0 &&
+           args->k <= kernels->kc && args->m < most && args->n < most && args->m * args->n < most &&
+           args->m * args->n * args->k < most;
 }
 
 static csimd_status run_one_block(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
@@ -296,8 +297,8 @@ static bool is_operand(csimd_type type, const void *x, size_t rows, size_t width
 static const csimd_gemm_kernels *kernels_for(const csimd_gemm_args *args) {
     const csimd_row *row = csimd_kernels();
     if (args->a_type != CSIMD_BF16 || args->b_type != CSIMD_BF16 || row->gemm_bf16 == NULL) return row->gemm;
-    if (csimd_active_bf16_gemm() != CSIMD_NATIVE || csimd_gemm_is_skinny(row->gemm, args)) return row->gemm;
-    return row->gemm_bf16;
+    const bool few_rows = !args->b_transposed && args->m <= row->gemm->few_rows;  // no native kernel reads B [k, n] in place
+    return !few_rows && csimd_active_bf16_gemm() == CSIMD_NATIVE ? row->gemm_bf16 : row->gemm;
 }
 
 csimd_status csimd_gemm(const csimd_gemm_args *args) {

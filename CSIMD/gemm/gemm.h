@@ -71,6 +71,8 @@ void csimd_gemm_few_avx512(csimd_type type, size_t rows, size_t columns, size_t 
                            size_t ldb, bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
                            size_t ldb, bool add, float *c, size_t ldc);
+void csimd_gemm_dot_avx512_bf16(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
+                                size_t ldb, bool add, float *c, size_t ldc);
 void csimd_gemm_small_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, size_t a_row,
                            size_t a_step, const void *b, size_t ldb, bool b_packed, bool add, float *c, size_t ldc,
                            size_t c_columns);

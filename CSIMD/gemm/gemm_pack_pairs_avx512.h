@@ -2,52 +2,11 @@
 // lower half is p's), an odd depth ends in a zero. Nothing is widened: A's rows are copied, rows of B and of a transposed A
 // are interleaved two by two (2 loads, 2 permutations, 2 stores for 64 elements), a transposed B is transposed as the float32
 // packing does it, pairs staying together.
-//
-// Marks. The instruction takes subnormal elements as zero, so packing looks for them. With x an element's bits, 2 x - 1 modulo
-// 2^16 is below 255 for subnormal x alone (0 gives 65535, the least normal number 255): the least of it over all elements, 3
-// operations a vector, tells. Panels end in one more vector, the least of each lane; a row of A, kept in spare room after the
-// row's pairs, says how many marked rows there are before and up to it.
-
-enum { LEAST_NORMAL = 255 };
-
-V_INLINE __m512i load_pairs_row(const uint16_t *x, size_t count) {
-    return count >= 2 * v_lanes ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi16(((__mmask32)1 << count) - 1, x);
-}
 
 V_INLINE __m512i half_row(const uint16_t *x, size_t count) {
     const __m256i half = count >= v_lanes ? _mm256_loadu_si256((const __m256i *)(const void *)x)
                                           : _mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1u), x);
     return _mm512_castsi256_si512(half);
-}
-
-V_INLINE __m512i no_mark(void) { return _mm512_set1_epi32(-1); }
-
-V_INLINE __m512i mark(__m512i least, __m512i elements) {
-    return _mm512_min_epu16(least, _mm512_add_epi16(_mm512_add_epi16(elements, elements), _mm512_set1_epi16(-1)));
-}
-
-V_INLINE __mmask32 marked_elements(const void *least) {
-    return _mm512_cmplt_epu16_mask(_mm512_loadu_si512(least), _mm512_set1_epi16(LEAST_NORMAL));
-}
-
-V_INLINE bool has_mark(const float *least) { return marked_elements(least) != 0; }
-
-// Bit i: row i of a panel of A has a subnormal element.
-V_INLINE uint32_t marked_rows_of_panel(const float *a, size_t pairs) {
-    const __mmask32 halves = marked_elements(a + pairs * v_lanes);
-    return _pext_u32(halves | halves >> 1, 0x55555555u);
-}
-
-// The two counts of row a: marked rows of the block before it, and up to it.
-V_INLINE uint32_t *counts_of_row(float *a) { return (uint32_t *)(void *)(a + DEPTH); }
-
-V_INLINE uint32_t marked_rows(const float *a, size_t rows) {
-    const uint32_t *first = (const uint32_t *)(const void *)(a + DEPTH);
-    const uint32_t *last = first + (rows - 1) * A_ROW_STRIDE;
-    if (__builtin_expect(first[0] == last[1], 1)) return 0;
-    uint32_t rows_marked = 0;
-    for (size_t i = 0; i < rows; i++, first += A_ROW_STRIDE) rows_marked |= (uint32_t)(first[0] != first[1]) << i;
-    return rows_marked;
 }
 
 static void pack_a_rows(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
@@ -58,13 +17,13 @@ static void pack_a_rows(csimd_type type, const void *a, size_t lda, size_t rows,
         const uint16_t *x = (const uint16_t *)a + i * lda;
         __m512i least = no_mark();
         for (size_t p = 0; p < depth; p += 2 * v_lanes) {
-            const __m512i elements = load_pairs_row(x + p, depth - p);
+            const __m512i elements = load_elements(x + p, depth - p);
             least = mark(least, elements);
             _mm512_storeu_si512(packed + p / 2, elements);
         }
         uint32_t *counts = counts_of_row(packed);
         counts[0] = count;
-        count += _mm512_cmplt_epu16_mask(least, _mm512_set1_epi16(LEAST_NORMAL)) != 0;
+        count += is_marked(least);
         counts[1] = count;
     }
 }
@@ -102,8 +61,8 @@ static void pack_a_panels(csimd_type type, const void *a, size_t lda, size_t row
 V_INLINE void pack_wide(const uint16_t *x, size_t ld, size_t depth, size_t count, float *packed, float *marks, bool first) {
     __m512i least = first ? no_mark() : _mm512_loadu_si512(marks);
     for (size_t p = 0; p < depth; p += 2, packed += TILE_COLUMNS, x += 2 * ld) {
-        const __m512i even = load_pairs_row(x, count);
-        const __m512i odd = p + 1 < depth ? load_pairs_row(x + ld, count) : _mm512_setzero_si512();
+        const __m512i even = load_elements(x, count);
+        const __m512i odd = p + 1 < depth ? load_elements(x + ld, count) : _mm512_setzero_si512();
         least = mark(mark(least, even), odd);
         _mm512_storeu_si512(packed, interleave(even, odd, 0));
         _mm512_storeu_si512(packed + v_lanes, interleave(even, odd, v_lanes));
@@ -170,7 +129,7 @@ V_INLINE __m512i pack_columns(const uint16_t *b, size_t ldb, size_t depth, size_
         _Alignas(CSIMD_ALIGNMENT) char copy[v_lanes][v_lanes * sizeof(float)];
         for (size_t j = 0; j < v_lanes; j++)
             _mm512_store_si512(copy[j],
-                               load_pairs_row((const uint16_t *)(const void *)((const char *)b + offset[j]) + p, depth - p));
+                               load_elements((const uint16_t *)(const void *)((const char *)b + offset[j]) + p, depth - p));
         least = transpose_pairs(copy[0], sizeof copy[0], NULL, (depth - p + 1) / 2, width, packed + p / 2 * width, least);
     }
     return least;

@@ -10,6 +10,8 @@
 
 #pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512_BF16))), apply_to = function)
 
+#include "gemm_marks_avx512.h"
+
 #include "gemm_pack_pairs_avx512.h"
 
 // VCVTNEPS2BF16 in place of 8 operations, unless there are subnormals, which it would flush.
@@ -126,6 +128,8 @@ const csimd_gemm_kernels csimd_gemm_avx512_bf16 = {
     .pack_b_columns = pack_b_columns,
     .multiply = multiply,
     .finish = finish,
+    .few_dot_rows = SKINNY_ROWS,
+    .dot_few = csimd_gemm_dot_avx512_bf16,
 };
 
 #pragma clang attribute pop

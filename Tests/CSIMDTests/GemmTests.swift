@@ -56,11 +56,14 @@ import Testing
         for m in 1...17 {
             for (n, k) in [(1, 256), (2, 257), (26, 271), (33, 272), (133, 64), (131, 65)] {
                 let index = (m + n) % 3
-                GemmProblem(
-                    m: m, n: n, k: k, types: (CSIMD_BF16, Self.types[index], index == 1 ? CSIMD_F32 : CSIMD_F16),
-                    transposed: (m % 2 == 0 && k < 256, k >= 256), beta: index == 1 ? 1 : 0,
-                    biasType: index == 2 ? CSIMD_F32 : nil, padding: index
-                ).check()
+                for b in Set([Self.types[index].rawValue, CSIMD_BF16.rawValue]).sorted() {
+                    GemmProblem(
+                        m: m, n: n, k: k,
+                        types: (CSIMD_BF16, csimd_type(rawValue: b), index == 1 ? CSIMD_F32 : CSIMD_F16),
+                        transposed: (m % 2 == 0 && k < 256, k >= 256), beta: index == 1 ? 1 : 0,
+                        biasType: index == 2 ? CSIMD_F32 : nil, padding: index
+                    ).check()
+                }
             }
         }
     }
