@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check consumer parity peers table results benchmark format
+.PHONY: setup demo test check fuzz crash soak consumer parity peers table results benchmark format
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -38,6 +38,21 @@ check: setup $(CLANG_FORMAT)
 	.ci/check-c
 	.ci/check-layers
 	swift build -c release --build-tests --explicit-target-dependency-import-check error
+
+# Each reader of foreign files under libFuzzer for SECONDS, beginning with the committed corpora.
+SECONDS ?= 20
+fuzz: setup
+	.ci/fuzz $(SECONDS)
+
+# Kills a training run at random moments, KILLS times.
+KILLS ?= 500
+crash: setup
+	NEEDLETAIL_KILLS=$(KILLS) swift test -c release --no-parallel --disable-xctest --filter CrashTests
+
+# A run of MINUTES in which memory, threads and file descriptors must stay as they are.
+MINUTES ?= 60
+soak: setup
+	NEEDLETAIL_SOAK_SECONDS=$$(($(MINUTES) * 60)) swift test -c release --no-parallel --disable-xctest --filter SoakTests
 
 # Rewrites the sources in the formatters' style.
 format: $(CLANG_FORMAT)

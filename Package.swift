@@ -4,6 +4,9 @@ import PackageDescription
 // Warnings are errors in this package's own targets; dependencies are exempt. Imports are internal unless they say otherwise.
 let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault")]
 
+// Which part of the package is built, where it is not the whole: see the end of this file.
+let part = Context.environment["NEEDLETAIL_PART"]
+
 let package = Package(
     name: "needletail",
     products: [
@@ -14,11 +17,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
     ],
     targets: [
-        // Kernels at -O3 in debug builds too: at -O0 they are unusable.
+        // Kernels at -O3 in debug builds too: at -O0 they are unusable. The fuzzer runs none.
         .target(
             name: "CSIMD",
             path: "CSIMD",
-            cSettings: [.unsafeFlags(["-fopenmp", "-O3"])],
+            cSettings: [.unsafeFlags(["-fopenmp", part == nil ? "-O3" : "-O1"])],
             linkerSettings: [.linkedLibrary("omp5"), .linkedLibrary("m")]
         ),
         .systemLibrary(
@@ -81,3 +84,15 @@ let package = Package(
             swiftSettings: strict),
     ]
 )
+
+// NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz links with libFuzzer (make fuzz).
+if part == "fuzz" {
+    let instrumented = ["NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailTrainer", "UntrustedInputs"]
+    for target in package.targets where instrumented.contains(target.name) {
+        target.swiftSettings?.append(.unsafeFlags(["-sanitize=fuzzer"]))
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["UntrustedInputs"], path: "Tests/Fuzz", exclude: ["corpus", "make_corpus.py"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+}
