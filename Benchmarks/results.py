@@ -142,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--needletail", default=".build/release/needletail")
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
-    parser.add_argument("--rounds", type=int, default=4, help="of the training loops")
+    parser.add_argument("--rounds", type=int, default=3, help="of the training loops, one epoch each")
     parser.add_argument("--min-time", default="0.1", help="of needletail bench")
     parser.add_argument("--seconds", default="0.03", help="of each product a round")
     options = parser.parse_args()
@@ -172,7 +172,7 @@ def main():
                     ratios[shapes] = json.load(handle)["ratios"]
             file = os.path.join(scratch, "loops.json")
             command = [sys.executable, os.path.join(HERE, "peers", "compare_mlp.py"), "--needletail", needletail]
-            command += ["--data", options.data, "--rounds", str(options.rounds)]
+            command += ["--data", options.data, "--rounds", str(options.rounds), "--epochs", "1"]
             loops = run(command + ["--json", file])
             with open(file) as handle:
                 loop_rows = json.load(handle)
