@@ -37,17 +37,30 @@ public final class DataLoader {
         sampler = Sampler(count: dataset.count, seed: shuffle ? seed : nil)
     }
 
+    /// A loader of the same samples in the order in which they stand.
+    package func inOrder() -> DataLoader {
+        DataLoader(dataset, batchSize: batchSize, dropLast: dropLast, prefetch: prefetch)
+    }
+
+    /// A loader of the same samples in the same order, in batches of another size.
+    package func batched(by batchSize: Int) -> DataLoader {
+        DataLoader(
+            dataset, batchSize: batchSize, shuffle: sampler.seed != nil, seed: sampler.seed ?? 0, dropLast: dropLast,
+            prefetch: prefetch)
+    }
+
     /// The number of batches of an epoch.
     public var batchCount: Int { (sampler.count + (dropLast ? 0 : batchSize - 1)) / batchSize }
 
-    /// The batches of an epoch, from batch `first` on (0 to `batchCount`).
-    public func batches(epoch: Int, from first: Int = 0) -> BatchIterator {
+    /// The batches of an epoch, from batch `first` on (0 to `batchCount`), before batch `end` where it is given.
+    public func batches(epoch: Int, from first: Int = 0, upTo end: Int? = nil) -> BatchIterator {
         require(epoch >= 0, "DataLoader.batches: found epoch \(epoch), expected 0 or more")
         require(
             (0...batchCount).contains(first),
             "DataLoader.batches: found first batch \(first), expected 0 to \(batchCount)")
+        let end = min(end ?? batchCount, batchCount)
         let plan = BatchPlan(
-            dataset: dataset, sampler: sampler, epoch: epoch, batchSize: batchSize, batches: first..<batchCount,
+            dataset: dataset, sampler: sampler, epoch: epoch, batchSize: batchSize, batches: first..<max(first, end),
             dtype: dtype)
         return BatchIterator(plan, prefetch: prefetch)
     }

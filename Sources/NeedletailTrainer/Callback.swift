@@ -12,6 +12,12 @@ open class Callback {
 
     /// Whether the hooks are called after the module's: for callbacks that look at what others have done.
     open var runsLast: Bool { false }
+    /// Whether it is left out of a run that only looks for errors (`fastDevRun`): checkpoints, early stopping, searches.
+    package var isLeftOutOfDevelopmentRuns: Bool { false }
+    /// Whether it shows or keeps something, which `barebones` does not go with.
+    package var isLeftOutOfBarebones: Bool { false }
+    /// Whether it writes checkpoints: such callbacks come last of all, for what the others did is part of a checkpoint.
+    package var savesCheckpoints: Bool { false }
     /// The key under which a checkpoint keeps this callback's state; two callbacks of one class need different ones.
     open var stateKey: String { String(describing: type(of: self)) }
     /// The state that a resumed run needs, nil for none.
@@ -67,27 +73,39 @@ open class Callback {
 
     /// Called before the batches of a validation.
     open func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after ``onValidationStart(_:_:)``, before the first batch.
+    open func onValidationEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before each batch of a validation.
     open func onValidationBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws
     {}
     /// Called after each batch of a validation.
     open func onValidationBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a validation.
+    /// Called after the last batch of a validation, before means are formed: the module's hook may still log.
+    open func onValidationEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after the batches of a validation, with its means among the trainer's metrics.
     open func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before the batches of a test.
     open func onTestStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after ``onTestStart(_:_:)``, before the first batch.
+    open func onTestEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before each batch of a test.
     open func onTestBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
     /// Called after each batch of a test.
     open func onTestBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a test.
+    /// Called after the last batch of a test, before means are formed: the module's hook may still log.
+    open func onTestEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after the batches of a test, with its means among the trainer's metrics.
     open func onTestEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before the batches of a prediction.
     open func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after ``onPredictStart(_:_:)``, before the first batch.
+    open func onPredictEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called before each batch of a prediction.
     open func onPredictBatchStart(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
     /// Called after each batch of a prediction.
     open func onPredictBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a prediction.
+    /// Called after the last batch of a prediction, before means are formed: the module's hook may still log.
+    open func onPredictEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
+    /// Called after the batches of a prediction, with its means among the trainer's metrics.
     open func onPredictEnd(_ trainer: Trainer, _ module: TrainingModule) throws {}
 }

@@ -30,6 +30,8 @@ package final class MetricStore {
     }
 
     package var phase = Phase.trainingStep
+    /// What is appended to names: tells loaders apart.
+    var suffix = ""
     private(set) var entries: [Entry] = []
     private var cursor = 0
     private var batchWeight = 1.0
@@ -44,7 +46,8 @@ package final class MetricStore {
     }
 
     /// Records a value under `name`.
-    package func record(_ name: String, _ value: Double, onStep: Bool?, onEpoch: Bool?, progressBar: Bool) {
+    package func record(_ base: String, _ value: Double, onStep: Bool?, onEpoch: Bool?, progressBar: Bool) {
+        let name = suffix.isEmpty ? base : base + suffix
         if cursor >= entries.count || entries[cursor].name != name {
             cursor =
                 entries.firstIndex { $0.name == name }
@@ -65,9 +68,15 @@ package final class MetricStore {
         let forked = onStep && onEpoch
         entries.append(
             Entry(
-                name: name, stepName: forked ? name + "_step" : name, epochName: forked ? name + "_epoch" : name,
+                name: name, stepName: forked ? forkedName(name, "_step") : name,
+                epochName: forked ? forkedName(name, "_epoch") : name,
                 onStep: onStep, onEpoch: onEpoch, progressBar: progressBar))
         return entries.count - 1
+    }
+
+    /// The name with `_step` or `_epoch`, which stands before the loader's name.
+    private func forkedName(_ name: String, _ ending: String) -> String {
+        name.dropLast(suffix.count) + ending + suffix
     }
 
     /// Ends a batch: adds its values to the epoch's sums, or drops them.
@@ -122,6 +131,7 @@ package final class MetricStore {
     /// Goes on from sums that a checkpoint kept.
     func restore(_ sums: [Sums]) {
         entries = []
+        suffix = ""
         for kept in sums {
             let index = append(kept.name, onStep: kept.onStep, onEpoch: kept.onEpoch, progressBar: kept.progressBar)
             entries[index].value = kept.value

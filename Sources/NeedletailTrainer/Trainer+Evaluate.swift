@@ -1,87 +1,134 @@
 // Validation, test and prediction: batches without gradients, in evaluation mode.
-import NeedletailData
-import NeedletailTensor
+public import NeedletailData
+public import NeedletailTensor
 
 extension Trainer {
-    /// Runs `body` on each batch of `loader` and returns the weighted means of what it logs.
+    /// Validates the module on `loader`: the weighted means of what its validation step logs.
+    @discardableResult
+    public func validate(_ module: TrainingModule, _ loader: DataLoader) throws -> [String: Double] {
+        try validate(module, NamedLoaders(loader))
+    }
+
+    /// Validates the module on several loaders; the metrics of each have its name.
+    @discardableResult
+    public func validate(_ module: TrainingModule, _ loaders: NamedLoaders) throws -> [String: Double] {
+        try validate(module, GivenLoaders(loaders))
+    }
+
+    /// Validates the module on a data module's validation loaders.
+    @discardableResult
+    public func validate(_ module: TrainingModule, _ data: DataModule) throws -> [String: Double] {
+        try run(.validate, module, data) {
+            try applyPrecision(to: module)
+            guard let loaders = try data.validationLoaders() else { return [:] }
+            return try evaluate(.validate, module, loaders, limit: configuration.limitValBatches)
+        }
+    }
+
+    /// Tests the module on `loader`: the weighted means of what its test step logs.
+    @discardableResult
+    public func test(_ module: TrainingModule, _ loader: DataLoader) throws -> [String: Double] {
+        try test(module, NamedLoaders(loader))
+    }
+
+    /// Tests the module on several loaders; the metrics of each have its name.
+    @discardableResult
+    public func test(_ module: TrainingModule, _ loaders: NamedLoaders) throws -> [String: Double] {
+        try test(module, GivenLoaders(loaders))
+    }
+
+    /// Tests the module on a data module's test loaders.
+    @discardableResult
+    public func test(_ module: TrainingModule, _ data: DataModule) throws -> [String: Double] {
+        try run(.test, module, data) {
+            try applyPrecision(to: module)
+            return try evaluate(.test, module, data.testLoaders(), limit: configuration.limitTestBatches)
+        }
+    }
+
+    /// The module's predictions for `loader`, a tensor for each batch.
+    public func predict(_ module: TrainingModule, _ loader: DataLoader) throws -> [Tensor] {
+        try predict(module, NamedLoaders(loader))[""] ?? []
+    }
+
+    /// The module's predictions for several loaders by name, a tensor for each batch.
+    public func predict(_ module: TrainingModule, _ loaders: NamedLoaders) throws -> [String: [Tensor]] {
+        try predict(module, GivenLoaders(loaders))
+    }
+
+    /// The module's predictions for a data module's prediction loaders by name ("" where there is one), a tensor for each batch.
+    public func predict(_ module: TrainingModule, _ data: DataModule) throws -> [String: [Tensor]] {
+        try run(.predict, module, data) {
+            try applyPrecision(to: module)
+            let loaders = try data.predictLoaders()
+            var predictions = Dictionary(uniqueKeysWithValues: loaders.list.map { ($0.name, [Tensor]()) })
+            try evaluate(.predict, module, loaders, limit: configuration.limitPredictBatches) { tensor in
+                predictions[evaluationLoader.name, default: []].append(tensor)
+            }
+            return predictions
+        }
+    }
+
+    /// Runs the stage's step on batches of each loader, and returns the weighted means of what it logs.
     ///
-    /// The results of a sanity check (`limit` given) are not logged.
+    /// The results of a sanity check are not logged. Those of a validation within fit are kept for schedules and callbacks.
     @discardableResult
     func evaluate(
-        _ stage: Stage, _ module: TrainingModule, _ loader: DataLoader, limit: Int? = nil,
-        body: (Batch, Int) throws -> Void
+        _ stage: Stage, _ module: TrainingModule, _ loaders: NamedLoaders, limit: BatchLimit,
+        _ collect: (Tensor) -> Void = { _ in }
     ) throws -> [String: Double] {
         let wasTraining = module.isTraining
         module.evaluate()
         defer { module.train(wasTraining) }
-        loader.dtype = try chosenPolicy().compute
-        evaluationBatchCount = min(loader.batchCount, limit ?? .max)
         evaluationMetrics.restore([])
         module.metrics = evaluationMetrics
         return try withoutGradients {
             try evaluationStart(stage, module)
-            if evaluationBatchCount > 0 {
-                let batches = loader.batches(epoch: 0, from: 0)
-                for index in 0..<evaluationBatchCount {
-                    guard let batch = try batches.next() else { break }
-                    evaluationMetrics.beginBatch(weight: module.lossWeight(of: batch))
-                    try evaluationBatchStart(stage, module, batch, index)
-                    try body(batch, index)
-                    try evaluationBatchEnd(stage, module, batch, index)
-                    evaluationMetrics.endBatch(counts: true)
-                }
+            evaluationMetrics.beginBatch(weight: 1)
+            try evaluationEpochStart(stage, module)
+            for index in loaders.list.indices {
+                try evaluate(stage, module, loaders, at: index, limit: limit, collect)
             }
-            let means = evaluationMetrics.epochMetrics
-            if !isSanityChecking { try log(.epoch, means) }
+            evaluationMetrics.suffix = ""
+            evaluationMetrics.beginBatch(weight: 1)
+            try evaluationEpochEnd(stage, module)
+            evaluationMetrics.endBatch(counts: true)
+            let metrics = evaluationMetrics.epochMetrics
+            let means = Dictionary(metrics, uniquingKeysWith: { $1 })
+            if !isSanityChecking {
+                try log(.epoch, metrics)
+                if self.stage == .fit { (validationMeans, state.validatedBatch) = (means, state.batchInEpoch) }
+            }
             try evaluationEnd(stage, module)
-            return Dictionary(means, uniquingKeysWith: { $1 })
+            return means
         }
     }
 
-    private func evaluationStart(_ stage: Stage, _ module: TrainingModule) throws {
-        switch stage {
-        case .test: try each({ try $0.onTestStart(self, module) }, { try module.onTestStart() })
-        case .predict: try each({ try $0.onPredictStart(self, module) }, { try module.onPredictStart() })
-        default: try each({ try $0.onValidationStart(self, module) }, { try module.onValidationStart() })
-        }
-    }
-
-    private func evaluationEnd(_ stage: Stage, _ module: TrainingModule) throws {
-        switch stage {
-        case .test: try each({ try $0.onTestEnd(self, module) }, { try module.onTestEnd() })
-        case .predict: try each({ try $0.onPredictEnd(self, module) }, { try module.onPredictEnd() })
-        default: try each({ try $0.onValidationEnd(self, module) }, { try module.onValidationEnd() })
-        }
-    }
-
-    private func evaluationBatchStart(_ stage: Stage, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {
-        switch stage {
-        case .test:
-            try each(
-                { try $0.onTestBatchStart(self, module, batch, index) }, { try module.onTestBatchStart(batch, index) })
-        case .predict:
-            try each(
-                { try $0.onPredictBatchStart(self, module, batch, index) },
-                { try module.onPredictBatchStart(batch, index) })
-        default:
-            try each(
-                { try $0.onValidationBatchStart(self, module, batch, index) },
-                { try module.onValidationBatchStart(batch, index) })
-        }
-    }
-
-    private func evaluationBatchEnd(_ stage: Stage, _ module: TrainingModule, _ batch: Batch, _ index: Int) throws {
-        switch stage {
-        case .test:
-            try each({ try $0.onTestBatchEnd(self, module, batch, index) }, { try module.onTestBatchEnd(batch, index) })
-        case .predict:
-            try each(
-                { try $0.onPredictBatchEnd(self, module, batch, index) }, { try module.onPredictBatchEnd(batch, index) }
-            )
-        default:
-            try each(
-                { try $0.onValidationBatchEnd(self, module, batch, index) },
-                { try module.onValidationBatchEnd(batch, index) })
+    /// The batches of one loader.
+    private func evaluate(
+        _ stage: Stage, _ module: TrainingModule, _ loaders: NamedLoaders, at loaderIndex: Int, limit: BatchLimit,
+        _ collect: (Tensor) -> Void
+    ) throws {
+        let (name, loader) = loaders.list[loaderIndex]
+        loader.dtype = try chosenPolicy().compute
+        evaluationLoader = (loaderIndex, name)
+        evaluationMetrics.suffix = loaders.suffix(loaderIndex)
+        evaluationBatchCount = try limit.batches(of: loader.batchCount, option: "the limit of \(stage) batches")
+        guard evaluationBatchCount > 0 else { return }
+        let batches = loader.batches(epoch: 0, from: 0, upTo: evaluationBatchCount)
+        var index = 0
+        while let loaded = try batches.next() {
+            let batch = try transferred(loaded, index, module, stage)
+            evaluationMetrics.beginBatch(weight: module.lossWeight(of: batch))
+            try evaluationBatchStart(stage, module, batch, index)
+            switch stage {
+            case .test: try module.testStep(batch, index, loader: loaderIndex)
+            case .predict: collect(try module.predictStep(batch, index, loader: loaderIndex))
+            default: try module.validationStep(batch, index, loader: loaderIndex)
+            }
+            try evaluationBatchEnd(stage, module, batch, index)
+            evaluationMetrics.endBatch(counts: true)
+            index += 1
         }
     }
 }

@@ -1,7 +1,7 @@
 // The trainer: runs a module over data in the precision of its flag.
-public import NeedletailData
+import NeedletailData
 public import NeedletailOptim
-public import NeedletailTensor
+import NeedletailTensor
 
 /// Trains, validates, tests and predicts with a ``TrainingModule``, in any of the six precisions.
 ///
@@ -28,8 +28,10 @@ public final class Trainer {
     public private(set) var stage: Stage?
     /// Whether the validation that runs is the one before training.
     public internal(set) var isSanityChecking = false
-    /// How many batches a training epoch has, and how many batches the running evaluation has.
+    /// How many batches a training epoch has, and how many batches the running evaluation takes from its loader.
     public internal(set) var trainingBatchCount = 0, evaluationBatchCount = 0
+    /// The index and the name of the loader that the running evaluation takes batches from; "" where there is only one.
+    public internal(set) var evaluationLoader: (index: Int, name: String) = (0, "")
     /// What the parameters' types are in the last or running run; nil where precision `auto` has not chosen a mode yet.
     public private(set) var policy: PrecisionPolicy?
     /// The mode of the last or running run; nil where precision `auto` has not chosen one yet.
@@ -37,13 +39,10 @@ public final class Trainer {
     /// What precision `auto` has measured in the last fit that was not resumed; nil in other precisions.
     public internal(set) var precisionTimings: PrecisionTimings?
     /// How many steps an epoch has: batches by accumulation windows.
-    public var stepsPerEpoch: Int {
-        let window = configuration.accumulateGradBatches
-        return (trainingBatchCount + window - 1) / window
-    }
+    public var stepsPerEpoch: Int { steps(inEpoch: state.epoch) }
     /// How many steps the running fit applies where none is skipped: what a schedule over the whole run spans.
     public var plannedSteps: Int? {
-        [configuration.maxEpochs.map { $0 * stepsPerEpoch }, configuration.maxSteps].compactMap { $0 }.min()
+        [configuration.maxEpochs.map(steps(untilEpoch:)), configuration.maxSteps].compactMap { $0 }.min()
     }
     /// The loss scaler of the last or running fit; nil in modes without one.
     public var scaler: LossScaler? { step?.scaler ?? lastScaler }
@@ -55,37 +54,35 @@ public final class Trainer {
     }
     /// The name under which the share of updates that are lost to rounding is logged.
     static let lostUpdatesMetric = "updates_lost"
+    /// The options as they were given: ``configuration`` is what they stand for.
+    private let givenConfiguration: TrainerConfiguration
+    /// The configuration's callbacks and the trainer's own.
+    private let ownCallbacks: [Callback]
     /// Every callback in the order of its calls: before the module's hooks, and after them.
-    let early: [Callback], late: [Callback]
+    private(set) var early: [Callback] = [], late: [Callback] = []
     let trainingMetrics = MetricStore(phase: .trainingStep)
     let evaluationMetrics = MetricStore(phase: .evaluationStep)
     var step: TrainingStep?
     var lastScaler: LossScaler?
     var loader: DataLoader?
     var module: TrainingModule?
+    var data: DataModule?
+    /// What the last validation of the epoch has found.
+    var validationMeans: [String: Double]?
+    /// What the running accumulation window began with.
+    var windowStart: WindowStart?
     var isEpochComplete = false
     var isAtStepBoundary = true
 
     /// A trainer with the given options.
     public init(_ configuration: TrainerConfiguration) {
-        self.configuration = configuration
+        givenConfiguration = configuration
+        self.configuration = configuration.resolved
+        ownCallbacks = self.configuration.allCallbacks
         if case .mode(let precision) = configuration.precision {
             policy = PrecisionPolicy(precision, overrides: configuration.precisionOverrides)
         }
-        var callbacks = configuration.callbacks
-        if configuration.enableModelSummary, !callbacks.contains(where: { $0 is ModelSummary }) {
-            callbacks.append(ModelSummary())
-        }
-        if configuration.enableProgressBar, !callbacks.contains(where: { $0 is ProgressBar }) {
-            callbacks.append(ProgressBar())
-        }
-        if configuration.enableCheckpointing, let root = configuration.rootDirectory,
-            !callbacks.contains(where: { $0 is ModelCheckpoint })
-        {
-            callbacks.append(ModelCheckpoint(directory: root + "/checkpoints"))
-        }
-        early = callbacks.filter { !$0.runsLast }
-        late = callbacks.filter(\.runsLast)
+        arrange(ownCallbacks)
     }
 
     /// A trainer with a limit, a precision, and further options set in a closure.
@@ -109,31 +106,6 @@ public final class Trainer {
     /// Every callback, the trainer's own included, in the order in which hooks are called.
     public var callbacks: [Callback] { early + late }
 
-    /// Validates the module on `loader`: the weighted means of what its validation step logs.
-    @discardableResult
-    public func validate(_ module: TrainingModule, _ loader: DataLoader) throws -> [String: Double] {
-        try run(.validate, module) {
-            try evaluate(.validate, module, loader) { try module.validationStep($0, $1) }
-        }
-    }
-
-    /// Tests the module on `loader`: the weighted means of what its test step logs.
-    @discardableResult
-    public func test(_ module: TrainingModule, _ loader: DataLoader) throws -> [String: Double] {
-        try run(.test, module) {
-            try evaluate(.test, module, loader) { try module.testStep($0, $1) }
-        }
-    }
-
-    /// The module's predictions for `loader`, a tensor for each batch.
-    public func predict(_ module: TrainingModule, _ loader: DataLoader) throws -> [Tensor] {
-        var predictions: [Tensor] = []
-        _ = try run(.predict, module) {
-            try evaluate(.predict, module, loader) { predictions.append(try module.predictStep($0, $1)) }
-        }
-        return predictions
-    }
-
     /// Tells the user something that is not an error: it is printed on standard error and kept in ``notices``.
     func notice(_ text: String) {
         notices.append(text)
@@ -146,42 +118,59 @@ public final class Trainer {
         return policy
     }
 
+    /// Sorts callbacks into those before the module and those after it; those that write checkpoints come last.
+    private func arrange(_ callbacks: [Callback]) {
+        early = callbacks.filter { !$0.runsLast }
+        late = callbacks.filter { $0.runsLast && !$0.savesCheckpoints } + callbacks.filter(\.savesCheckpoints)
+    }
+
     /// Sets up a run of `stage`, does it, and tears down whatever happens.
     ///
-    /// `choose` finds the mode where the precision is `auto`; without it, the last fit's mode goes on.
-    func run<R>(
-        _ stage: Stage, _ module: TrainingModule, precision choose: (() throws -> Precision)? = nil,
-        _ body: () throws -> R
-    ) throws -> R {
-        try configuration.validate(forFit: stage == .fit)
-        self.stage = stage
-        self.module = module
+    /// After an error callbacks and module hear of it while the run still stands, so that a checkpoint can be saved.
+    func run<R>(_ stage: Stage, _ module: TrainingModule, _ data: DataModule, _ body: () throws -> R) throws -> R {
+        try givenConfiguration.validate(forFit: stage == .fit)
+        (self.stage, self.module, self.data) = (stage, module, data)
         module.trainer = self
+        data.trainer = self
         defer {
+            endFit()
             module.trainer = nil
+            data.trainer = nil
             module.metrics = nil
-            self.module = nil
-            self.stage = nil
+            (self.stage, self.module, self.data) = (nil, nil, nil)
         }
+        let brought = configuration.barebones ? [] : module.configureCallbacks()
+        arrange(ownCallbacks.filter { own in !brought.contains { type(of: $0) == type(of: own) } } + brought)
+        var isSetUp = false
         do {
+            try data.prepareData()
             try module.prepareData()
-            defer { teardown(module, stage) }
+            isSetUp = true
+            try data.setup(stage)
             try each({ try $0.setup(self, module, stage) }, { try module.setup(stage) })
-            if configuration.precision == .auto, let choose {
-                policy = PrecisionPolicy(try choose(), overrides: configuration.precisionOverrides)
-            }
-            try chosenPolicy().apply(to: module)
             let result = try body()
             for logger in configuration.loggers { try logger.flush() }
+            teardown(module, data, stage)
             return result
         } catch {
             for callback in callbacks { callback.onException(self, module, error) }
             module.onException(error)
+            if isSetUp { teardown(module, data, stage) }
             throw error
         }
     }
 
-    private func teardown(_ module: TrainingModule, _ stage: Stage) {
+    /// Takes the mode that `choose` finds where the precision is `auto` (without it, the last fit's mode goes on), and gives
+    /// the module's parameters their types.
+    func applyPrecision(to module: TrainingModule, _ choose: (() throws -> Precision)? = nil) throws {
+        if configuration.precision == .auto, let choose {
+            policy = PrecisionPolicy(try choose(), overrides: configuration.precisionOverrides)
+        }
+        try chosenPolicy().apply(to: module)
+    }
+
+    private func teardown(_ module: TrainingModule, _ data: DataModule, _ stage: Stage) {
+        data.teardown(stage)
         for callback in early { callback.teardown(self, module, stage) }
         module.teardown(stage)
         for callback in late { callback.teardown(self, module, stage) }
@@ -196,9 +185,23 @@ public final class Trainer {
 
     /// Writes metrics to every logger and keeps them for ``metrics``.
     func log(_ event: MetricsRecord.Event, _ values: [Metric]) throws {
-        guard !values.isEmpty else { return }
+        guard !values.isEmpty, !configuration.barebones else { return }
         for (name, value) in values { metrics[name] = value }
         let record = MetricsRecord(event: event, epoch: state.epoch, step: state.globalStep, values: values)
         for logger in configuration.loggers { try logger.log(record) }
+    }
+}
+
+extension TrainerConfiguration {
+    /// The callbacks, with those that other options ask for.
+    fileprivate var allCallbacks: [Callback] {
+        var callbacks = callbacks
+        if enableModelSummary, !callbacks.contains(where: { $0 is ModelSummary }) { callbacks.append(ModelSummary()) }
+        if enableProgressBar, !callbacks.contains(where: { $0 is ProgressBar }) { callbacks.append(ProgressBar()) }
+        if let maxTime { callbacks.append(TrainingTimer(maxTime)) }
+        if enableCheckpointing, let rootDirectory, !callbacks.contains(where: { $0 is ModelCheckpoint }) {
+            callbacks.append(ModelCheckpoint(directory: rootDirectory + "/checkpoints"))
+        }
+        return callbacks
     }
 }

@@ -12,6 +12,8 @@ public struct TrainerState: Codable, Sendable, Equatable {
     public internal(set) var skippedSteps = 0
     /// Accumulation windows in which no batch had a weight, counted for each optimizer.
     public internal(set) var emptyWindows = 0
+    /// After how many of this epoch's batches validation ran last; nil where it has not.
+    public internal(set) var validatedBatch: Int?
     /// Skipped steps in a row, for each optimizer.
     public internal(set) var consecutiveSkips: [Int] = []
 }

@@ -42,13 +42,22 @@ open class TrainingModule: Module {
     /// Logs the metrics of one validation batch. Runs in evaluation mode and records no graph.
     open func validationStep(_ batch: Batch, _ index: Int) throws {}
 
+    /// Logs the metrics of one batch of the validation loader at index `loader`; override it where loaders differ.
+    open func validationStep(_ batch: Batch, _ index: Int, loader: Int) throws { try validationStep(batch, index) }
+
     /// Logs the metrics of one test batch. Runs in evaluation mode and records no graph.
     open func testStep(_ batch: Batch, _ index: Int) throws {}
+
+    /// Logs the metrics of one batch of the test loader at index `loader`; override it where loaders differ.
+    open func testStep(_ batch: Batch, _ index: Int, loader: Int) throws { try testStep(batch, index) }
 
     /// The prediction for one batch. Runs in evaluation mode and records no graph. Must be overridden to predict.
     open func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
         fatalError("\(type(of: self)) must override predictStep(_:_:)")
     }
+
+    /// The prediction for one batch of the loader at index `loader`; override it where loaders differ.
+    open func predictStep(_ batch: Batch, _ index: Int, loader: Int) throws -> Tensor { try predictStep(batch, index) }
 
     /// The optimizers, made anew for each fit, after the parameters have been given their types.
     open func configureOptimizers() -> [Optimizer] {
@@ -63,6 +72,9 @@ open class TrainingModule: Module {
     ///
     /// The trainer moves a schedule by step where its optimizer's step was applied and by epoch where one was in it.
     open func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] { [] }
+
+    /// Callbacks that the module brings along. One of the trainer's that has the same type gives way to it.
+    open func configureCallbacks() -> [Callback] { [] }
 
     /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
     ///
@@ -126,6 +138,9 @@ open class TrainingModule: Module {
     /// Takes back what ``onSaveCheckpoint(_:)`` stored.
     open func onLoadCheckpoint(_ state: [String: JSONValue]) throws {}
 
+    /// The batch as the steps get it, in every stage: for augmentation and the like. Called on the trainer's thread.
+    open func onAfterBatchTransfer(_ batch: Batch, _ index: Int, _ stage: Stage) throws -> Batch { batch }
+
     // MARK: Hooks of a training batch, in the order in which they are called
 
     /// Called before a batch's training step.
@@ -145,26 +160,38 @@ open class TrainingModule: Module {
 
     /// Called before the batches of a validation.
     open func onValidationStart() throws {}
+    /// Called after ``onValidationStart()``, before the first batch.
+    open func onValidationEpochStart() throws {}
     /// Called before each batch of a validation.
     open func onValidationBatchStart(_ batch: Batch, _ index: Int) throws {}
     /// Called after each batch of a validation.
     open func onValidationBatchEnd(_ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a validation.
+    /// Called after the last batch of a validation, before means are formed: what is logged here becomes part of them.
+    open func onValidationEpochEnd() throws {}
+    /// Called after the batches of a validation, with its means among the trainer's metrics.
     open func onValidationEnd() throws {}
     /// Called before the batches of a test.
     open func onTestStart() throws {}
+    /// Called after ``onTestStart()``, before the first batch.
+    open func onTestEpochStart() throws {}
     /// Called before each batch of a test.
     open func onTestBatchStart(_ batch: Batch, _ index: Int) throws {}
     /// Called after each batch of a test.
     open func onTestBatchEnd(_ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a test.
+    /// Called after the last batch of a test, before means are formed: what is logged here becomes part of them.
+    open func onTestEpochEnd() throws {}
+    /// Called after the batches of a test, with its means among the trainer's metrics.
     open func onTestEnd() throws {}
     /// Called before the batches of a prediction.
     open func onPredictStart() throws {}
+    /// Called after ``onPredictStart()``, before the first batch.
+    open func onPredictEpochStart() throws {}
     /// Called before each batch of a prediction.
     open func onPredictBatchStart(_ batch: Batch, _ index: Int) throws {}
     /// Called after each batch of a prediction.
     open func onPredictBatchEnd(_ batch: Batch, _ index: Int) throws {}
-    /// Called after the batches of a prediction.
+    /// Called after the last batch of a prediction, before means are formed: what is logged here becomes part of them.
+    open func onPredictEpochEnd() throws {}
+    /// Called after the batches of a prediction, with its means among the trainer's metrics.
     open func onPredictEnd() throws {}
 }

@@ -17,7 +17,10 @@ import NeedletailTensor
 final class TrainingStep {
     let module: TrainingModule
     let hooks: any TrainingHooks
-    private let accumulation: Int
+    /// How many batches a window is planned for; the epoch decides.
+    var accumulation: Int
+    /// Whether an optimizer has updated parameters in the running window.
+    var hasUpdated = false
     private let clipping: GradientClipping?
     let nonFinite: NonFinitePolicy
     private let logEveryNSteps: Int
@@ -97,6 +100,7 @@ final class TrainingStep {
         }
         slot.optimizer.countsLostUpdates = mayBeLogged && slot.storesSixteenBit
         slot.optimizer.step(transform: check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
+        hasUpdated = true
         if let lost = slot.optimizer.lostUpdates { result.lostUpdates = (result.lostUpdates ?? LostUpdates()) + lost }
         return .applied
     }

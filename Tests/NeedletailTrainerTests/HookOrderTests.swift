@@ -34,14 +34,20 @@ private final class TracedModule: SmallClassifier {
     }
     override func onTrainBatchEnd(_ result: StepResult, _ batch: Batch, _ index: Int) { note("onTrainBatchEnd") }
     override func onValidationStart() { note("onValidationStart") }
+    override func onValidationEpochStart() { note("onValidationEpochStart") }
+    override func onValidationEpochEnd() { note("onValidationEpochEnd") }
     override func onValidationBatchStart(_ batch: Batch, _ index: Int) { note("onValidationBatchStart") }
     override func onValidationBatchEnd(_ batch: Batch, _ index: Int) { note("onValidationBatchEnd") }
     override func onValidationEnd() { note("onValidationEnd") }
     override func onTestStart() { note("onTestStart") }
+    override func onTestEpochStart() { note("onTestEpochStart") }
+    override func onTestEpochEnd() { note("onTestEpochEnd") }
     override func onTestBatchStart(_ batch: Batch, _ index: Int) { note("onTestBatchStart") }
     override func onTestBatchEnd(_ batch: Batch, _ index: Int) { note("onTestBatchEnd") }
     override func onTestEnd() { note("onTestEnd") }
     override func onPredictStart() { note("onPredictStart") }
+    override func onPredictEpochStart() { note("onPredictEpochStart") }
+    override func onPredictEpochEnd() { note("onPredictEpochEnd") }
     override func onPredictBatchStart(_ batch: Batch, _ index: Int) { note("onPredictBatchStart") }
     override func onPredictBatchEnd(_ batch: Batch, _ index: Int) { note("onPredictBatchEnd") }
     override func onPredictEnd() { note("onPredictEnd") }
@@ -92,8 +98,8 @@ private final class TracedCallback: Callback {
 
 @Suite struct HookOrderTests {
     private static let validation = [
-        "m.onValidationStart", "m.onValidationBatchStart", "m.validationStep", "m.onValidationBatchEnd",
-        "m.onValidationEnd",
+        "m.onValidationStart", "m.onValidationEpochStart", "m.onValidationBatchStart", "m.validationStep",
+        "m.onValidationBatchEnd", "m.onValidationEpochEnd", "m.onValidationEnd",
     ]
     private static let firstOfWindow = [
         "m.onTrainBatchStart", "m.trainingStep", "m.onBeforeZeroGrad", "m.onBeforeBackward", "m.onAfterBackward",
@@ -135,11 +141,12 @@ private final class TracedCallback: Callback {
         #expect(
             trace.names == ["m.prepareData", "m.setup(validate)"] + Self.validation + ["m.teardown(validate)"]
                 + [
-                    "m.prepareData", "m.setup(test)", "m.onTestStart", "m.onTestBatchStart", "m.testStep",
-                    "m.onTestBatchEnd", "m.onTestEnd", "m.teardown(test)",
+                    "m.prepareData", "m.setup(test)", "m.onTestStart", "m.onTestEpochStart", "m.onTestBatchStart",
+                    "m.testStep", "m.onTestBatchEnd", "m.onTestEpochEnd", "m.onTestEnd", "m.teardown(test)",
                 ] + [
-                    "m.prepareData", "m.setup(predict)", "m.onPredictStart", "m.onPredictBatchStart", "m.predictStep",
-                    "m.onPredictBatchEnd", "m.onPredictEnd", "m.teardown(predict)",
+                    "m.prepareData", "m.setup(predict)", "m.onPredictStart", "m.onPredictEpochStart",
+                    "m.onPredictBatchStart", "m.predictStep", "m.onPredictBatchEnd", "m.onPredictEpochEnd",
+                    "m.onPredictEnd", "m.teardown(predict)",
                 ])
     }
 
@@ -168,7 +175,7 @@ private final class TracedCallback: Callback {
         let trainer = quietTrainer(maxEpochs: 1) { $0.callbacks = [Failing()] }
         let module = TracedModule(trace)
         #expect(throws: Failure.self) { try trainer.fit(module, train: DataLoader(Points(4), batchSize: 4)) }
-        #expect(trace.names.suffix(2) == ["m.teardown(fit)", "m.onException"])
+        #expect(trace.names.suffix(2) == ["m.onException", "m.teardown(fit)"])
         #expect(trainer.stage == nil && module.trainer == nil)
     }
 

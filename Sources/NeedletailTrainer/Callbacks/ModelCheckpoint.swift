@@ -59,6 +59,12 @@ public final class ModelCheckpoint: Callback {
     /// After all others, so that what they did in the hook is part of the checkpoint.
     public override var runsLast: Bool { true }
 
+    package override var savesCheckpoints: Bool { true }
+
+    package override var isLeftOutOfDevelopmentRuns: Bool { true }
+
+    package override var isLeftOutOfBarebones: Bool { true }
+
     public override var stateKey: String { "ModelCheckpoint(\(monitor ?? "last"))" }
 
     public override func saveState() throws -> JSONValue? { try JSONValue(encoding: Saved(best: bestValue, top: top)) }

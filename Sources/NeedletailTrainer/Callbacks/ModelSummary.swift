@@ -10,6 +10,8 @@ public final class ModelSummary: Callback {
     /// A summary on `console`.
     public init(console: Console = .standardOutput) { self.console = console }
 
+    package override var isLeftOutOfBarebones: Bool { true }
+
     public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) {
         console.write(ModelSummary.text(of: module, optimizers: trainer.step?.slots.map(\.optimizer) ?? []))
     }

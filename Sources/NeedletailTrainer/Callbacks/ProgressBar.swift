@@ -19,6 +19,8 @@ public final class ProgressBar: Callback {
         self.clock = clock ?? { ProcessInfo.processInfo.systemUptime }
     }
 
+    package override var isLeftOutOfBarebones: Bool { true }
+
     /// After the module, so that the values it logged are shown.
     public override var runsLast: Bool { true }
 

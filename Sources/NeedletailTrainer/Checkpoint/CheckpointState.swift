@@ -63,6 +63,7 @@ struct CheckpointState: Codable {
     var callbacks: [String: JSONValue]
     var metrics: [String: Double]
     var epochSums: [MetricStore.Sums]
+    var validation: [String: Double]?  // nil: none has run in the epoch
     var files: [String: FileRecord] = [:]
 
     private static let prefix = Array(#"{"crc32":""#.utf8)
@@ -124,7 +125,7 @@ struct CheckpointState: Codable {
             [
                 ("epoch", trainer.epoch), ("batchInEpoch", trainer.batchInEpoch), ("globalStep", trainer.globalStep),
                 ("skippedSteps", trainer.skippedSteps), ("emptyWindows", trainer.emptyWindows),
-                ("formatVersion", formatVersion),
+                ("formatVersion", formatVersion), ("validatedBatch", trainer.validatedBatch ?? 0),
             ] + trainer.consecutiveSkips.map { ("consecutiveSkips", $0) }
             + steps.map { ("a schedule's count", $0.state.count) }
             + files.map { ("the size of \($0.key)", $0.value.bytes) }

@@ -20,6 +20,8 @@ extension Trainer {
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
             epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
         try module.onSaveCheckpoint(&content.module)
+        content.validation = isEpochComplete ? nil : validationMeans
+        if let data, let saved = try data.saveState() { content.callbacks[data.stateKey] = saved }
         for callback in callbacks {
             guard let saved = try callback.saveState() else { continue }
             content.callbacks[callback.stateKey] = saved
@@ -44,6 +46,7 @@ extension Trainer {
         if isEpochComplete {
             position.epoch += 1
             position.batchInEpoch = 0
+            position.validatedBatch = nil
         }
         return position
     }
@@ -57,8 +60,8 @@ extension Trainer {
         }
         guard let step, let loader else { return }
         let position = content.trainer
-        guard position.batchInEpoch <= loader.batchCount else {
-            throw mismatch("it stands after batch \(position.batchInEpoch) of an epoch of \(loader.batchCount)")
+        guard position.batchInEpoch <= trainingBatchCount else {
+            throw mismatch("it stands after batch \(position.batchInEpoch) of an epoch of \(trainingBatchCount)")
         }
         if position.batchInEpoch > 0 {
             let current = CheckpointState.LoaderRecord(loader)
@@ -110,15 +113,18 @@ extension Trainer {
         } catch let error as CheckpointError { throw error } catch { throw mismatch(JSONValue.reason(error)) }
         state = position
         metrics = content.metrics
+        validationMeans = content.validation
         trainingMetrics.restore(content.epochSums)
         module.hyperparameters.merge(content.hyperparameters) { given, _ in given }
         try module.onLoadCheckpoint(content.module)
-        for callback in callbacks {
-            guard let saved = content.callbacks[callback.stateKey] else { continue }
-            do { try callback.loadState(saved) } catch let error as DecodingError {
-                throw mismatch("the state of \(callback.stateKey): \(JSONValue.reason(error))")
+        func load(_ key: String, _ take: (JSONValue) throws -> Void) throws {
+            guard let saved = content.callbacks[key] else { return }
+            do { try take(saved) } catch let error as DecodingError {
+                throw mismatch("the state of \(key): \(JSONValue.reason(error))")
             }
         }
+        if let data { try load(data.stateKey, data.loadState) }
+        for callback in callbacks { try load(callback.stateKey, callback.loadState) }
         if content.kernelRow != KernelInfo.activeRow {
             notice(
                 "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "

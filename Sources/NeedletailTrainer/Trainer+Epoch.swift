@@ -1,0 +1,118 @@
+// One epoch: its batches, the validations between and after them, its end.
+import NeedletailData
+import NeedletailNN
+import NeedletailOptim
+import NeedletailTensor
+
+extension Trainer {
+    /// The batches of one epoch from where the state stands, validation where it is due, and the epoch's end.
+    ///
+    /// An epoch that ends early (limit, ``shouldStop``) has no end: it can be resumed in its middle.
+    func trainEpoch(
+        _ module: TrainingModule, _ step: TrainingStep, _ train: DataLoader, _ validation: NamedLoaders?
+    ) throws {
+        isEpochComplete = false
+        module.metrics = trainingLog
+        if state.batchInEpoch == 0 {
+            trainingMetrics.beginEpoch()
+            trainingMetrics.phase = .epochHook
+            validationMeans = nil
+            try each({ try $0.onTrainEpochStart(self, module) }, { try module.onTrainEpochStart() })
+            trainingMetrics.phase = .trainingStep
+        } else if let validation {
+            try validateWhereDue(module, validation)  // the checkpoint stands between a batch and its validation
+        }
+        step.accumulation = accumulation(inEpoch: state.epoch)
+        if state.batchInEpoch < trainingBatchCount {
+            let batches = train.batches(epoch: state.epoch, from: state.batchInEpoch, upTo: trainingBatchCount)
+            while let batch = try batches.next() {
+                try trainBatch(module, step, batch)
+                if let validation { try validateWhereDue(module, validation) }
+                if isDone, isAtStepBoundary { break }
+            }
+        }
+        guard state.batchInEpoch >= trainingBatchCount else { return }
+        try endEpoch(module, step, hasValidation: validation != nil)
+    }
+
+    /// Where the module's training steps log.
+    var trainingLog: MetricStore? { configuration.barebones ? nil : trainingMetrics }
+
+    /// The hooks, metrics and schedules of an epoch's end; the next epoch is then the one that runs.
+    private func endEpoch(_ module: TrainingModule, _ step: TrainingStep, hasValidation: Bool) throws {
+        trainingMetrics.phase = .epochHook
+        trainingMetrics.beginBatch(weight: 1)
+        for callback in early { try callback.onTrainEpochEnd(self, module) }
+        try module.onTrainEpochEnd()
+        trainingMetrics.endBatch(counts: true)
+        trainingMetrics.phase = .trainingStep
+        try log(.epoch, trainingMetrics.epochMetrics)
+        try moveSchedules(of: step, mayWait: hasValidation && validationMeans == nil)
+        isEpochComplete = true  // a checkpoint from here on begins with the next epoch
+        for callback in late { try callback.onTrainEpochEnd(self, module) }
+        state = resumePosition
+        isEpochComplete = false
+        trainingMetrics.beginEpoch()
+    }
+
+    /// Ends an epoch for the schedules that go by epochs, and gives a monitored metric to those that need one.
+    ///
+    /// - Parameter mayWait: whether the metric may be one of a validation that has not run in this epoch.
+    private func moveSchedules(of step: TrainingStep, mayWait: Bool) throws {
+        let means = (validationMeans ?? [:]).merging(trainingMetrics.epochMetrics) { $1 }
+        for case let scheduler? in step.slots.map(\.scheduler) {
+            if let monitor = scheduler.monitor, means[monitor] == nil, !mayWait {
+                throw TrainerError.monitorNotLogged(monitor, logged: means.keys.sorted())
+            }
+            scheduler.epochEnded(metric: scheduler.monitor.flatMap { means[$0] })
+        }
+    }
+
+    /// One batch: hooks, THE step, metrics.
+    private func trainBatch(_ module: TrainingModule, _ step: TrainingStep, _ batch: Batch) throws {
+        let index = state.batchInEpoch
+        if isAtStepBoundary { windowStart = WindowStart(self, step) }
+        let batch = try transferred(batch, index, module, .fit)
+        trainingMetrics.beginBatch(weight: module.lossWeight(of: batch))
+        try each(
+            { try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
+        let closesWindow = (index + 1) % step.accumulation == 0 || index + 1 == trainingBatchCount
+        isAtStepBoundary = false
+        let result = try step.run(batch, index, closesWindow: closesWindow)
+        isAtStepBoundary = closesWindow
+        state.batchInEpoch = index + 1
+        trainingMetrics.endBatch(counts: result.loss.isFinite)  // now: a callback may save a checkpoint
+        for callback in early { try callback.onTrainBatchEnd(self, module, result, batch, index) }
+        try module.onTrainBatchEnd(result, batch, index)
+        trainingMetrics.endBatch(counts: result.loss.isFinite)  // what these hooks have logged
+        if closesWindow, (state.globalStep + state.skippedSteps) % configuration.logEveryNSteps == 0 {
+            try logStep(result)
+        }
+        for callback in late { try callback.onTrainBatchEnd(self, module, result, batch, index) }
+    }
+
+    /// The batch as data module and module want it.
+    func transferred(_ batch: Batch, _ index: Int, _ module: TrainingModule, _ stage: Stage) throws -> Batch {
+        let batch = try data?.onAfterBatchTransfer(batch, index, stage) ?? batch
+        return try module.onAfterBatchTransfer(batch, index, stage)
+    }
+
+    /// Writes what was logged by step, with the learning rates, the loss scale where there is one, and the share of updates
+    /// that rounding lost where parameters are stored in 16 bits.
+    ///
+    /// The rates are those of this step: `lr`, or `lr-0`, `lr-1`, … where there are several groups or optimizers.
+    private func logStep(_ result: StepResult) throws {
+        var values = trainingMetrics.stepMetrics
+        let rates = result.learningRates
+        for (index, rate) in rates.enumerated() {
+            let name = rates.count == 1 ? "lr" : "lr-\(index)"
+            if !values.contains(where: { $0.name == name }) { values.append((name, rate)) }  // the module's own wins
+        }
+        if let lossScale {
+            values.append(("amp/scale", Double(lossScale)))
+            values.append(("amp/skipped_total", Double(state.skippedSteps)))
+        }
+        if let lost = result.lostUpdates { values.append((Trainer.lostUpdatesMetric, lost.share)) }
+        try log(.step, values)
+    }
+}

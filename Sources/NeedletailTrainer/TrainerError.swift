@@ -1,0 +1,54 @@
+// What is wrong with options, data or a module with which a trainer cannot run.
+
+/// Options or data with which a trainer cannot run.
+public enum TrainerError: Error, CustomStringConvertible, Equatable {
+    /// Neither maxEpochs nor maxSteps nor maxTime was given.
+    case noLimit
+    /// The precision is `auto`, and no fit has chosen a mode yet.
+    case precisionNotChosen
+    /// An option's value means nothing.
+    case badOption(name: String, found: String, expected: String)
+    /// The training loader yields no batches.
+    case noBatches
+    /// `configureOptimizers()` returned none.
+    case noOptimizer
+    /// Two optimizers own one parameter.
+    case sharedParameter(String, optimizers: (Int, Int))
+    /// This one of `configureSchedules(for:)` is of an optimizer that has one already, or of none of the module's.
+    case misplacedSchedule(Int)
+    /// `lossWeight(of:)` returned a negative or non-finite number.
+    case badLossWeight(Double, batch: Int)
+    /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
+    case noStepBoundary
+    /// The metric that a callback monitors was never logged.
+    case monitorNotLogged(String, logged: [String])
+
+    /// What was found, what was expected, what to do.
+    public var description: String {
+        switch self {
+        case .noLimit: "fit needs a limit: give maxEpochs, maxSteps or maxTime"
+        case .precisionNotChosen:
+            "precision auto is chosen when fit begins, and this trainer has not fitted yet: give it one of "
+                + Precision.allCases.map(\.rawValue).joined(separator: ", ")
+        case .badOption(let name, let found, let expected): "\(name) is \(found), expected \(expected)"
+        case .noBatches:
+            "the training loader has no batches: is the data set empty, or smaller than a batch with dropLast?"
+        case .noOptimizer: "configureOptimizers() returned no optimizer, expected at least one"
+        case .sharedParameter(let name, let optimizers):
+            "parameter \(name) belongs to optimizer \(optimizers.0) and to optimizer \(optimizers.1), expected one owner"
+        case .misplacedSchedule(let index):
+            "schedule \(index) of configureSchedules(for:) is of an optimizer that has a schedule already, or of none that "
+                + "configureOptimizers() returned; expected at most one for each of them: use SequentialSchedule for several"
+        case .badLossWeight(let weight, let batch):
+            "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
+        case .noStepBoundary:
+            "a checkpoint can be saved during fit, at the end of a step only: "
+                + "in onTrainBatchEnd where result.closesWindow, or at the end of an epoch"
+        case .monitorNotLogged(let name, let logged):
+            "the monitored metric '\(name)' was not logged; logged are \(logged.joined(separator: ", "))"
+        }
+    }
+
+    /// Whether two errors are the same.
+    public static func == (a: TrainerError, b: TrainerError) -> Bool { a.description == b.description }
+}
