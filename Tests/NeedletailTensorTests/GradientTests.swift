@@ -95,6 +95,20 @@ private let cases: [GradientCase] = [
         let q = Tensor([0.5, 0.5, 0, 0.1, 0.2, 0.7] as [Double], shape: [2, 3])
         return try crossEntropy($0[0], q, classWeights: Tensor([1, 2, 3] as [Float]), labelSmoothing: 0.1)
     },
+    GradientCase("linear and cross-entropy", [[3, 2], [4, 2], [4]]) {
+        try linearCrossEntropy($0[0], weight: $0[1], bias: $0[2], targets)
+    },
+    GradientCase("linear and cross-entropy, sum in backward", [[3, 2], [4, 2]]) {
+        try linearCrossEntropy($0[0], weight: $0[1], targets, reduction: .sum, gradients: .inBackward)
+    },
+    GradientCase("linear and cross-entropy, rows", [[3, 2], [4, 2], [4]]) {
+        try linearCrossEntropy($0[0], weight: $0[1], bias: $0[2], targets, reduction: .none)
+    },
+    GradientCase("linear and cross-entropy, options", [[1, 3, 2], [4, 2], [4]]) {
+        try linearCrossEntropy(
+            $0[0], weight: $0[1], bias: $0[2], targets.reshape([1, 3]),
+            classWeights: Tensor([0.5, 2, 1, 3] as [Float]), ignoreIndex: 0, labelSmoothing: 0.2)
+    },
     GradientCase("dropout", [[20]]) {
         var generator = SeededGenerator(seed: 3)
         return dropout($0[0], probability: 0.4, using: &generator)

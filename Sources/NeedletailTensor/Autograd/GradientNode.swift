@@ -94,7 +94,7 @@ final class OperationNode: GradientNode, @unchecked Sendable {
 /// The end of the graph: accumulates a gradient in the accumulation type.
 final class LeafNode: GradientNode, @unchecked Sendable {
     private let shape: [Int]
-    private let dtype: DType
+    let dtype: DType
     private var buffer: Tensor?
     private(set) var hasGradient = false
 
@@ -114,10 +114,33 @@ final class LeafNode: GradientNode, @unchecked Sendable {
 
     /// Lets `body` add to the gradient in place: it must write the whole buffer, not reading it where `accumulate` is false.
     func accumulate(_ body: (_ buffer: Tensor, _ accumulate: Bool) -> Void) {
+        let (buffer, accumulate) = target()
+        body(buffer, accumulate)
+    }
+
+    /// The memory of the gradient, which now counts as there: the caller must write all of it, and add where `accumulate`.
+    func target() -> (buffer: Tensor, accumulate: Bool) {
         let target = buffer ?? Tensor(uninitialized: shape, dtype)
         buffer = target
-        body(target, hasGradient)
-        hasGradient = true
+        defer { hasGradient = true }
+        return (target, hasGradient)
+    }
+
+    /// The gradient's memory, where there is some and no gradient in it: the leaf forgets it.
+    func lend() -> Tensor? {
+        guard !hasGradient else { return nil }
+        defer { buffer = nil }
+        return buffer
+    }
+
+    /// Makes `gradient`, of the leaf's type and in memory of its own, the gradient or adds it to the one that is there.
+    func take(_ gradient: Tensor) {
+        if hasGradient, let buffer {
+            Kernels.binary(.add, buffer, gradient, into: buffer)
+        } else {
+            buffer = gradient
+            hasGradient = true
+        }
     }
 
     override func propagate(_ gradient: Tensor) -> [GradientNode] {

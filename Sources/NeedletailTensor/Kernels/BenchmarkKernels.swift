@@ -105,10 +105,7 @@ package enum BenchmarkKernels {
     }
 
     /// x *= factor in place, in one pass of its own.
-    package static func scale(_ x: Tensor, by factor: Double) {
-        let status = csimd_unary(CSIMD_SCALE_SHIFT, x.dtype.csimd, x.count, x.pointer, factor, 0, x.pointer)
-        expectSuccess(status, "scale")
-    }
+    package static func scale(_ x: Tensor, by factor: Double) { Kernels.scale(x, by: factor) }
 
     /// The sum of at most 64 elements from all over a contiguous floating-point tensor: what makes a result count as used.
     package static func sample(_ x: Tensor) -> Double {

@@ -56,6 +56,12 @@ extension Kernels {
         return y
     }
 
+    /// x *= factor in place.
+    static func scale(_ x: Tensor, by factor: Double) {
+        let status = csimd_unary(CSIMD_SCALE_SHIFT, x.dtype.csimd, x.count, x.pointer, factor, 0, x.pointer)
+        expectSuccess(status, "scale")
+    }
+
     /// op(a, b) with broadcasting, both of one floating-point type.
     static func binary(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) -> Tensor {
         guard let shape = Shapes.broadcast(a.shape, b.shape) else { broadcastFailure(operation, a, b) }

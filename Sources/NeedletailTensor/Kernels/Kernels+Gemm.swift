@@ -41,18 +41,19 @@ struct MatrixOperand {
 }
 
 extension Kernels {
-    /// c = epilogue(a b + beta c + bias). Shapes: a [m, k], b [k, n], c [m, n] contiguous, bias [n].
+    /// c = epilogue(alpha a b + beta c + bias). Shapes: a [m, k], b [k, n], c [m, n] contiguous, bias [n].
     static func gemm(
-        _ a: Tensor, _ b: Tensor, beta: Float = 0, bias: Tensor? = nil, epilogue: Epilogue = .none, into c: Tensor
+        _ a: Tensor, _ b: Tensor, alpha: Double = 1, beta: Float = 0, bias: Tensor? = nil, epilogue: Epilogue = .none,
+        into c: Tensor
     ) {
         batchedGemm(
-            a, b, batch: 1, aStride: 0, bStride: 0, beta: beta, bias: bias, epilogue: epilogue, into: c)
+            a, b, batch: 1, aStride: 0, bStride: 0, alpha: alpha, beta: beta, bias: bias, epilogue: epilogue, into: c)
     }
 
     /// `batch` products; product i takes the matrices at the last two axes of a, b and c, i strides further on.
     static func batchedGemm(
-        _ a: Tensor, _ b: Tensor, batch: Int, aStride: Int, bStride: Int, beta: Float = 0, bias: Tensor? = nil,
-        epilogue: Epilogue = .none, into c: Tensor
+        _ a: Tensor, _ b: Tensor, batch: Int, aStride: Int, bStride: Int, alpha: Double = 1, beta: Float = 0,
+        bias: Tensor? = nil, epilogue: Epilogue = .none, into c: Tensor
     ) {
         let m = a.shape[a.rank - 2], k = a.shape[a.rank - 1], n = b.shape[b.rank - 1]
         assert(b.shape[b.rank - 2] == k && c.shape.suffix(2) == [m, n] && c.isContiguous)
@@ -60,7 +61,7 @@ extension Kernels {
         if c.dtype == .float64 {
             for index in 0..<batch {
                 doubleGemm(
-                    left, index * aStride, right, index * bStride, m, n, k, beta, into: c, index * m * n)
+                    left, index * aStride, right, index * bStride, m, n, k, alpha, beta, into: c, index * m * n)
             }
             doubleEpilogue(epilogue, bias: bias, c)
             return
@@ -69,7 +70,7 @@ extension Kernels {
         arguments.m = m
         arguments.n = n
         arguments.k = k
-        arguments.alpha = 1
+        arguments.alpha = Float(alpha)
         arguments.beta = beta
         arguments.a_type = a.dtype.csimd
         arguments.b_type = b.dtype.csimd
@@ -117,7 +118,7 @@ extension Kernels {
     /// One float64 product by OpenBLAS, on one thread: its own splitting would make the bits depend on the thread count.
     private static func doubleGemm(
         _ a: MatrixOperand, _ aOffset: Int, _ b: MatrixOperand, _ bOffset: Int, _ m: Int, _ n: Int, _ k: Int,
-        _ beta: Float, into c: Tensor, _ cOffset: Int
+        _ alpha: Double, _ beta: Float, into c: Tensor, _ cOffset: Int
     ) {
         if m == 0 || n == 0 { return }
         _ = singleThreadedOpenBLAS
@@ -127,7 +128,7 @@ extension Kernels {
         }
         cblas_dgemm(
             CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
-            blasint(m), blasint(n), blasint(k), 1, address(a.tensor, aOffset), blasint(a.leadingDimension),
+            blasint(m), blasint(n), blasint(k), alpha, address(a.tensor, aOffset), blasint(a.leadingDimension),
             address(b.tensor, bOffset), blasint(b.leadingDimension), Double(beta), address(c, cOffset), blasint(n))
     }
 

@@ -55,8 +55,11 @@ extension Kernels {
         return (rowLosses, logSumExp, lossSum, weightSum)
     }
 
-    static func nllBackward(_ arguments: NLLArguments, logSumExp: Tensor, rowScale: Tensor?, scale: Double) -> Tensor {
-        let gradient = Tensor(uninitialized: arguments.logits.shape, arguments.logits.dtype)
+    /// The gradient by the logits, into a new tensor or one of theirs: `target` may be the logits.
+    static func nllBackward(
+        _ arguments: NLLArguments, logSumExp: Tensor, rowScale: Tensor?, scale: Double, into target: Tensor? = nil
+    ) -> Tensor {
+        let gradient = target ?? Tensor(uninitialized: arguments.logits.shape, arguments.logits.dtype)
         var native = nativeArguments(arguments)
         let status = csimd_nll_backward(&native, logSumExp.pointer, rowScale?.pointer, scale, gradient.pointer)
         expectSuccess(status, "crossEntropy gradient")
