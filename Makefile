@@ -62,6 +62,10 @@ format: $(CLANG_FORMAT)
 $(CLANG_FORMAT):
 	.ci/install-clang-format
 
+# TensorBoard's own reader, for the test that opens event files with it.
+.venv/bin/tensorboard: | $(CLANG_FORMAT)
+	.venv/bin/pip install --quiet --disable-pip-version-check tensorboard==2.21.0
+
 # A throw-away package that depends on this one (its last commit) by version.
 consumer: setup
 	Tests/consumer/run

@@ -11,10 +11,13 @@ let package = Package(
     name: "needletail",
     products: [
         .library(name: "Needletail", targets: ["Needletail"]),
+        .library(name: "NeedletailTensorBoard", targets: ["NeedletailTensorBoard"]),
         .executable(name: "needletail", targets: ["NeedletailCLI"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // Kernels at -O3 in debug builds too: at -O0 they are unusable. The fuzzer runs none.
@@ -44,6 +47,11 @@ let package = Package(
                 "NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData", "NeedletailTrainer",
             ],
             swiftSettings: strict),
+        // Of its own, so that only those who want event files build swift-protobuf.
+        .target(
+            name: "NeedletailTensorBoard",
+            dependencies: ["NeedletailTrainer", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            exclude: ["Protos"], swiftSettings: strict),
         .target(
             name: "NeedletailBench",
             dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
@@ -51,7 +59,8 @@ let package = Package(
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
-                "Needletail", "NeedletailBench", "NeedletailPNG",
+                "Needletail", "NeedletailBench", "NeedletailPNG", "NeedletailTensorBoard",
+                .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -68,6 +77,10 @@ let package = Package(
             name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData", "CZlib"],
             swiftSettings: strict),
         .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailTensorBoardTests",
+            dependencies: ["Needletail", "NeedletailTensorBoard", "NeedletailCLI"],
+            swiftSettings: strict),
         .testTarget(
             name: "NeedletailBenchTests", dependencies: ["NeedletailTensor", "NeedletailBench"],
             swiftSettings: strict),

@@ -90,11 +90,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
     var resume: String?
 
-    @Option(help: "Write an event for each step and epoch, and a summary, as JSON lines to this file.")
-    var metrics: String?
-
-    @Option(help: "Look at the range of all values in each 50th step; write a page for a browser to this file.")
-    var numerics: String?
+    @OptionGroup var logging: LoggingOptions
 
     @Flag(help: "No progress bar, no weights summary, no table of ranges.")
     var quiet = false
@@ -120,12 +116,12 @@ struct TrainCommand: ParsableCommand {
 
     func run() throws {
         threads.apply()
-        let metrics = try MetricsFile(path: metrics)
+        let metrics = try MetricsFile(path: logging.metrics)
         try makeCheckpointFolder()
         let data = try ClassificationData(
             self.data.source, validation: validation, scaling: scaling, seed: seed)
         let model = try makeModel(for: data)
-        let trainer = makeTrainer(metrics)
+        let trainer = makeTrainer(metrics, try logging.loggers())
         try trainer.fit(
             model,
             train: DataLoader(data.train, batchSize: batchSize, shuffle: !noShuffle, seed: seed),
@@ -165,7 +161,7 @@ struct TrainCommand: ParsableCommand {
         return model
     }
 
-    private func makeTrainer(_ metrics: MetricsFile) -> Trainer {
+    private func makeTrainer(_ metrics: MetricsFile, _ loggers: [any Logger]) -> Trainer {
         Trainer(maxEpochs: epochs, maxSteps: maxSteps, precision: precision) {
             $0.precisionOverrides = PrecisionOverrides(keep)
             $0.accumulateGradBatches = accumulate
@@ -173,15 +169,11 @@ struct TrainCommand: ParsableCommand {
             $0.updateRounding = updateRounding?.rounding(seed: seed)
             $0.enableProgressBar = !quiet
             $0.enableModelSummary = !quiet
-            $0.callbacks = [metrics]
-            if let numerics { $0.callbacks.append(numericsReport(numerics)) }
+            $0.loggers = loggers
+            $0.logEveryNSteps = logging.logEveryNSteps
+            $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
             if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
         }
-    }
-
-    private func numericsReport(_ path: String) -> NumericsReport {
-        let silent = Console(isTerminal: false) { _ in }
-        return NumericsReport(to: path, console: quiet ? silent : .standardOutput)
     }
 
     private func report(_ test: [String: Double], _ trainer: Trainer, _ metrics: MetricsFile) throws {

@@ -149,10 +149,14 @@ public final class Trainer {
             try data.setup(stage)
             try each({ try $0.setup(self, module, stage) }, { try module.setup(stage) })
             let result = try body()
-            for logger in configuration.loggers { try logger.flush() }
+            for logger in configuration.loggers {
+                try logger.flush()
+                try logger.runEnded(stage, error: nil)
+            }
             teardown(module, data, stage)
             return result
         } catch {
+            for logger in configuration.loggers { try? logger.runEnded(stage, error: error) }
             for callback in callbacks { callback.onException(self, module, error) }
             module.onException(error)
             if isSetUp { teardown(module, data, stage) }

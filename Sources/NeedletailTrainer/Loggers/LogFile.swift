@@ -1,4 +1,4 @@
-// A text file that loggers append to.
+// A file that loggers append to.
 import Foundation
 import NeedletailNN
 
@@ -9,33 +9,60 @@ public struct LogFileError: Error, CustomStringConvertible {
     /// What the system says.
     public let why: String
 
+    /// A failure to write to `path`.
+    package init(path: String, why: String) {
+        self.path = path
+        self.why = why
+    }
+
     /// What failed and what to do.
     public var description: String { "cannot write \(path): \(why); check that the folder exists and has space" }
 }
 
-/// Text appended to a file, each piece in one write, so that a reader or a crash finds whole lines.
-final class LogFile {
-    let path: String
+/// Text or bytes appended to a file, each piece in one write, so that a reader or a crash finds whole pieces.
+package final class LogFile {
+    package let path: String
     private let handle: FileHandle
 
-    /// Opens the file, empty unless `appending`, making its directory where there is none.
-    init(_ path: String, appending: Bool = false) throws {
+    private init(path: String, descriptor: Int32) {
         self.path = path
-        let directory = (path as NSString).deletingLastPathComponent
-        do {
-            if !directory.isEmpty {
-                try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            }
-        } catch { throw LogFileError(path: path, why: error.localizedDescription) }
-        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC)
-        let descriptor = open(path, flags, 0o666)
-        guard descriptor >= 0 else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
         handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
 
+    /// Opens the file, empty unless `appending`, making its directory where there is none.
+    package convenience init(_ path: String, appending: Bool = false) throws {
+        try Self.makeDirectory(for: path)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC), 0o666)
+        guard descriptor >= 0 else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
+        self.init(path: path, descriptor: descriptor)
+    }
+
+    /// Makes a file under the first of the names for 0, 1, … that nothing has yet: two writers never share one.
+    package static func unused(_ path: (Int) -> String) throws -> LogFile {
+        try makeDirectory(for: path(0))
+        for number in 0... {
+            let path = path(number)
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL | O_APPEND, 0o666)
+            if descriptor >= 0 { return LogFile(path: path, descriptor: descriptor) }
+            guard errno == EEXIST else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
+        }
+        preconditionFailure("unreachable: an unbounded loop")
+    }
+
+    private static func makeDirectory(for path: String) throws {
+        let directory = (path as NSString).deletingLastPathComponent
+        guard !directory.isEmpty else { return }
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        } catch { throw LogFileError(path: path, why: error.localizedDescription) }
+    }
+
     /// Appends text.
-    func append(_ text: String) throws {
-        do { try handle.write(contentsOf: Data(text.utf8)) } catch {
+    package func append(_ text: String) throws { try append(Array(text.utf8)) }
+
+    /// Appends bytes.
+    package func append(_ bytes: [UInt8]) throws {
+        do { try handle.write(contentsOf: bytes) } catch {
             throw LogFileError(path: path, why: AtomicFile.reason(error))
         }
     }

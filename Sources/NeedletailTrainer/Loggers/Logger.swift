@@ -29,18 +29,33 @@ public struct MetricsRecord: Sendable {
 }
 
 /// Writes metrics somewhere. An error that a logger throws ends the run.
+///
+/// Only ``log(_:)`` must be written; a logger ignores what it has no place for.
 public protocol Logger: AnyObject {
     /// Called once, when fit begins.
     func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws
     /// Called for each record.
     func log(_ record: MetricsRecord) throws
+    /// Called with a text, such as a sample of what a model has generated.
+    func logText(_ name: String, _ text: String, step: Int) throws
+    /// Called with the distribution of a tensor's values, such as a parameter's by ``ParameterHistograms``.
+    func logHistogram(_ name: String, _ histogram: Histogram, step: Int) throws
     /// Called at the end of each run: everything logged must then be readable by others.
     func flush() throws
+    /// Called when fit, validate, test or predict is over, with the error that ended it, or nil. Where there is an error,
+    /// what this throws is lost.
+    func runEnded(_ stage: Stage, error: (any Error)?) throws
 }
 
 extension Logger {
     /// Does nothing.
     public func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws {}
     /// Does nothing.
+    public func logText(_ name: String, _ text: String, step: Int) throws {}
+    /// Does nothing.
+    public func logHistogram(_ name: String, _ histogram: Histogram, step: Int) throws {}
+    /// Does nothing.
     public func flush() throws {}
+    /// Does nothing.
+    public func runEnded(_ stage: Stage, error: (any Error)?) throws {}
 }

@@ -1,0 +1,54 @@
+// Where `train` writes what it measures, beside the console.
+import ArgumentParser
+import Needletail
+import NeedletailTensorBoard
+
+/// The options for looking at a run.
+struct LoggingOptions: ParsableArguments {
+    @Option(help: "Write an event for each step and epoch, and a summary, as JSON lines to this file.")
+    var metrics: String?
+
+    @Option(help: "Write the logged metrics as comma-separated values to this file.")
+    var csv: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write event files for TensorBoard to the first free of the folders run-1, run-2, … in this one.",
+            valueName: "folder"))
+    var tensorboard: String?
+
+    @Flag(help: "Histograms of parameters and gradients at the end of each epoch; needs --tensorboard.")
+    var histograms = false
+
+    @Option(help: "Metrics are logged every so many steps.")
+    var logEveryNSteps = 50
+
+    @Option(help: "Look at the range of all values in each 50th step; write a page for a browser to this file.")
+    var numerics: String?
+
+    func validate() throws {
+        if histograms, tensorboard == nil {
+            throw ValidationError("--histograms needs --tensorboard FOLDER, which shows them")
+        }
+        guard (1...Int(Int32.max)).contains(logEveryNSteps) else {
+            throw ValidationError("--log-every-n-steps is \(logEveryNSteps), expected 1 to \(Int32.max)")
+        }
+    }
+
+    /// Makes the loggers; their files and folders exist from here on.
+    func loggers() throws -> [any Logger] {
+        var loggers: [any Logger] = []
+        if let csv { loggers.append(CSVLogger(csv)) }
+        if let tensorboard { loggers.append(try TensorBoardLogger(tensorboard)) }
+        return loggers
+    }
+
+    /// Makes the callbacks that look.
+    func callbacks(quiet: Bool) -> [Callback] {
+        var callbacks: [Callback] = []
+        let silent = Console(isTerminal: false) { _ in }
+        if let numerics { callbacks.append(NumericsReport(to: numerics, console: quiet ? silent : .standardOutput)) }
+        if histograms { callbacks.append(ParameterHistograms()) }
+        return callbacks
+    }
+}
