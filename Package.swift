@@ -56,10 +56,11 @@ let package = Package(
             name: "NeedletailBench",
             dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
             swiftSettings: strict),
+        .target(name: "NeedletailVerify", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
-                "Needletail", "NeedletailBench", "NeedletailPNG", "NeedletailTensorBoard",
+                "Needletail", "NeedletailBench", "NeedletailVerify", "NeedletailPNG", "NeedletailTensorBoard",
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
@@ -93,7 +94,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NeedletailTrustTests",
-            dependencies: ["Needletail", "NeedletailPNG", "NeedletailCLI", "UntrustedInputs", "CZlib"],
+            dependencies: [
+                "Needletail", "NeedletailVerify", "NeedletailPNG", "NeedletailCLI", "UntrustedInputs", "CZlib",
+            ],
             swiftSettings: strict),
     ]
 )

@@ -11,13 +11,13 @@ struct NeedletailCommand: ParsableCommand {
             Start with:  needletail train
             It trains a small network on handwritten digits that are part of the program.
 
-            Exit codes: 0 done, 1 bench compare found something slower, 64 wrong arguments, 65 bad or missing data, 70 training \
+            Exit codes: 0 done, 1 bench compare found something slower or verify a broken promise, 64 wrong arguments, 65 bad or missing data, 70 training \
             diverged, 74 a result could not be written.
             """,
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InspectCommand.self, BenchCommand.self,
-            DoctorCommand.self,
+            DoctorCommand.self, VerifyCommand.self,
         ])
 
     static func main() {

@@ -1,0 +1,133 @@
+// What `needletail verify` calls: kernels with all their arguments, on the row that the calling thread has chosen.
+internal import CSIMD
+
+/// Kernels as the verification calls them.
+package enum VerificationKernels {
+    /// y = x in another floating-point type.
+    package static func converted(_ x: Tensor, to type: DType) -> Tensor {
+        let y = Tensor(uninitialized: x.shape, type)
+        Kernels.convert(x, to: y)
+        return y
+    }
+
+    /// log-softmax, or softmax, of the rows of x [rows, columns] in its own type.
+    package static func softmax(_ x: Tensor, log: Bool) -> Tensor { Kernels.softmax(x, log: log) }
+
+    /// Cross-entropy of the rows: losses [rows], and the gradient of `scale` times their sum by the logits.
+    ///
+    /// Shapes: logits [rows, columns], targets [rows] int64, each of them a class.
+    package static func nll(_ logits: Tensor, _ targets: Tensor, scale: Double) -> (rowLosses: Tensor, gradient: Tensor)
+    {
+        let arguments = NLLArguments(
+            logits: logits, targets: targets, classWeights: nil, ignoreIndex: -100, labelSmoothing: 0)
+        guard let forward = try? Kernels.nllForward(arguments, keepRowLosses: true), let losses = forward.rowLosses
+        else {
+            fatalError("VerificationKernels.nll: a target is not a class")
+        }
+        let gradient = Kernels.nllBackward(
+            arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: scale)
+        return (losses, gradient)
+    }
+
+    /// Whether the row multiplies bfloat16 by an instruction of its own on this machine.
+    package static func hasNativeBFloat16(row: String) -> Bool {
+        KernelInfo.rows.firstIndex { $0.name == row }.map { csimd_row_has_native_bf16($0) } ?? false
+    }
+
+    /// Lets calls from this thread run the kernels of `row`, bfloat16 products widened or native, while `body` runs.
+    ///
+    /// The row, and where asked for its native kernel, must be able to run here.
+    package static func onRow<R>(_ row: String, native: Bool = false, _ body: () throws -> R) rethrows -> R {
+        guard KernelInfo.setThreadRow(row),
+            csimd_set_thread_bf16_gemm(native ? 1 : 0) == CSIMD_OK || !native
+        else { fatalError("onRow: \(row) cannot run on this machine") }
+        defer {
+            _ = KernelInfo.setThreadRow(nil)
+            csimd_set_thread_bf16_gemm(-1)
+        }
+        return try body()
+    }
+}
+
+extension VerificationKernels {
+    /// C = relu?(alpha op(A) op(B) + beta C + bias), of matrices in wider storage.
+    package struct Product {
+        /// Sizes of op(A) [m, k], op(B) [k, n], C [m, n].
+        package var m: Int, n: Int, k: Int
+        /// The stored matrices, their second axis as long as the leading dimension.
+        package var a: Tensor, b: Tensor
+        /// Whether A is stored [k, m], B [n, k].
+        package var transposed: (a: Bool, b: Bool)
+        /// The factors.
+        package var alpha: Float, beta: Float
+        /// Added to every row, [n].
+        package var bias: Tensor?
+        /// Whether negative results become 0.
+        package var isRectified: Bool
+
+        package init(
+            m: Int, n: Int, k: Int, a: Tensor, b: Tensor, transposed: (a: Bool, b: Bool), alpha: Float = 1,
+            beta: Float = 0, bias: Tensor? = nil, isRectified: Bool = false
+        ) {
+            (self.m, self.n, self.k, self.a, self.b) = (m, n, k, a, b)
+            (self.transposed, self.alpha, self.beta) = (transposed, alpha, beta)
+            (self.bias, self.isRectified) = (bias, isRectified)
+        }
+
+        /// The result over `c` [m, leading dimension], which stays as it is.
+        package func callAsFunction(over c: Tensor) -> Tensor {
+            let result = c.copied()
+            var arguments = csimd_gemm_args()
+            (arguments.m, arguments.n, arguments.k) = (m, n, k)
+            (arguments.alpha, arguments.beta) = (alpha, beta)
+            (arguments.a_type, arguments.b_type, arguments.c_type) = (a.dtype.csimd, b.dtype.csimd, c.dtype.csimd)
+            (arguments.a_transposed, arguments.b_transposed) = transposed
+            (arguments.lda, arguments.ldb, arguments.ldc) = (a.shape[1], b.shape[1], c.shape[1])
+            arguments.a = UnsafeRawPointer(a.pointer)
+            arguments.b = UnsafeRawPointer(b.pointer)
+            arguments.c = result.pointer
+            if let bias {
+                arguments.bias = UnsafeRawPointer(bias.pointer)
+                arguments.bias_type = bias.dtype.csimd
+            }
+            arguments.epilogue = isRectified ? CSIMD_EPILOGUE_RELU : CSIMD_EPILOGUE_NONE
+            arguments.batch = 1
+            expectSuccess(csimd_gemm(&arguments), "gemm")
+            return result
+        }
+    }
+}
+
+/// Conversions of long runs of float32 bit patterns to one 16-bit type, compared with what they must give.
+package final class ConversionSweep {
+    private let x = Tensor(uninitialized: [8192], .float32)
+    private let y: Tensor
+
+    /// A sweep on one thread; `type` is a 16-bit type.
+    package init(to type: DType) { y = Tensor(uninitialized: [8192], type) }
+
+    /// Converts the patterns `first`, `first + step`, … up to `last`, each with the bits of `sign` added; the first one whose
+    /// result has other bits than `expected`, and what it gave.
+    package func firstDifference(
+        from first: UInt32, through last: UInt32, step: UInt32, sign: UInt32, expected: UInt16
+    ) -> (pattern: UInt32, got: UInt16)? {
+        let patterns = x.pointer.assumingMemoryBound(to: UInt32.self)
+        let results = y.pointer.assumingMemoryBound(to: UInt16.self)
+        var left = Int((last - first) / step) + 1
+        var start = first | sign
+        while left > 0 {
+            let count = min(left, 8192)
+            for index in 0..<count { patterns[index] = start &+ UInt32(truncatingIfNeeded: index) &* step }
+            expectSuccess(csimd_convert(CSIMD_F32, x.pointer, y.dtype.csimd, y.pointer, count), "convert")
+            var difference: UInt16 = 0
+            for index in 0..<count { difference |= results[index] ^ expected }
+            if difference != 0 {
+                let index = (0..<count).first { results[$0] != expected } ?? 0
+                return (patterns[index], results[index])
+            }
+            start = start &+ UInt32(count) &* step
+            left -= count
+        }
+        return nil
+    }
+}
