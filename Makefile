@@ -70,10 +70,15 @@ $(CLANG_FORMAT):
 consumer: setup
 	Tests/consumer/run
 
-# End to end against PyTorch on Fashion-MNIST; not part of CI.
+# Against the installed PyTorch, not part of CI: each operation forward and backward on random shapes (CASES of each, from SEED),
+# then the tutorial's training on Fashion-MNIST.
+SEED ?= $(shell date +%j%H%M%S)
+CASES ?= 16
 parity: setup
-	swift build -c release --product needletail
-	$(PYTHON) Tests/parity/compare.py
+	$(PYTHON) Tests/parity/operations.py --seed $(SEED) --cases $(CASES) --largest 12 --output .build/operations.safetensors
+	NEEDLETAIL_PARITY_FILE=$(CURDIR)/.build/operations.safetensors swift test -c release --no-parallel --disable-xctest \
+	    --filter OperationParityTests
+	$(PYTHON) Tests/parity/compare.py --seed $(SEED)
 
 # Matrix products and the training loop beside PyTorch, oneDNN, OpenBLAS and Lightning, interleaved.
 peers: setup

@@ -97,7 +97,7 @@ let package = Package(
             dependencies: [
                 "Needletail", "NeedletailVerify", "NeedletailPNG", "NeedletailCLI", "UntrustedInputs", "CZlib",
             ],
-            swiftSettings: strict),
+            resources: [.copy("Fixtures")], swiftSettings: strict),
     ]
 )
 
