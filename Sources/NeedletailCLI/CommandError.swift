@@ -12,10 +12,14 @@ enum CommandError: Error, CustomStringConvertible {
     case diverged(String)
     /// A result could not be written: exit code 74.
     case output(String)
+    /// A signal has ended training: exit code 128 + its number.
+    case interrupted(String, code: Int32)
 
     var description: String {
         switch self {
-        case .usage(let message), .data(let message), .diverged(let message), .output(let message): message
+        case .usage(let message), .data(let message), .diverged(let message), .output(let message),
+            .interrupted(let message, _):
+            message
         }
     }
 
@@ -25,6 +29,7 @@ enum CommandError: Error, CustomStringConvertible {
         case .data: ExitCode(65)
         case .diverged: ExitCode(70)
         case .output: ExitCode(74)
+        case .interrupted(_, let code): ExitCode(code)
         }
     }
 }
@@ -34,6 +39,7 @@ extension CommandError {
     init?(describing error: any Error) {
         switch error {
         case let error as CommandError: self = error
+        case let error as RunInterrupted: self = .interrupted("\(error)", code: error.exitCode)
         case let error as TrainingDiverged: self = .diverged("\(error)")
         case let error as TrainerError: self = .usage("\(error)")
         case let error as ScheduleError: self = .usage("\(error)")

@@ -14,6 +14,9 @@ struct TrainCommand: ParsableCommand {
               needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed --checkpoint runs/fashion
               needletail train --data fashion-mnist --epochs 6 --precision bf16-mixed --checkpoint runs/fashion --resume last
               needletail train --data fashion-mnist --schedule cosine --warmup-steps 200 --learning-rate 3e-3
+
+            Ctrl-C (or SIGTERM) ends training after the current step and saves a checkpoint, from which --resume last goes on; a \
+            second one ends it at once. SIGUSR1 saves and goes on.
             """)
 
     @OptionGroup var data: DataOptions
@@ -114,7 +117,10 @@ struct TrainCommand: ParsableCommand {
         }
     }
 
-    func run() throws {
+    /// The signals are the command's from here on: before and after training they end it at once, with the same exit codes.
+    func run() throws { try ProcessSignals.watching { try train() } }
+
+    private func train() throws {
         threads.apply()
         let metrics = try MetricsFile(path: logging.metrics)
         try makeCheckpointFolder()
@@ -167,6 +173,7 @@ struct TrainCommand: ParsableCommand {
             $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
             $0.updateRounding = updateRounding?.rounding(seed: seed)
+            $0.handlesSignals = true
             $0.enableProgressBar = !quiet
             $0.enableModelSummary = !quiet
             $0.loggers = loggers

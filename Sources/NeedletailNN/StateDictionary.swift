@@ -13,15 +13,19 @@ extension Module {
     ///
     /// A parameter that is shared under several names may be given under any of them, under several only with equal
     /// values.
-    /// - Parameter strict: whether missing and unexpected names are errors; otherwise they are returned.
+    /// - Parameters:
+    ///   - patterns: names that match one of these, such as `head.*`, are neither taken nor missed.
+    ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
     /// - Returns: the names of parameters that were not given, and the given names that no parameter has.
     /// - Throws: `StateDictionaryError`, having changed nothing. Wrong shapes and types are errors whatever `strict`
     ///   says.
     @discardableResult
     public func load(
-        stateDictionary: [String: Tensor], strict: Bool = true
+        stateDictionary: [String: Tensor], except patterns: [String] = [], strict: Bool = true
     ) throws -> (missing: [String], unexpected: [String]) {
-        let parameters = namedParameters()
+        func isLeftOut(_ name: String) -> Bool { patterns.contains { matches(name, pattern: $0) } }
+        let stateDictionary = patterns.isEmpty ? stateDictionary : stateDictionary.filter { !isLeftOut($0.key) }
+        let parameters = namedParameters().filter { !isLeftOut($0.name) }
         var names: [ObjectIdentifier: [String]] = [:]
         var known: Set<String> = []
         for (name, parameter) in parameterAliases() {

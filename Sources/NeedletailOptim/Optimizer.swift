@@ -10,7 +10,7 @@ public import NeedletailTensor
 /// An optimizer of your own overrides `update(_:gradient:in:step:)` and keeps its state in `moment(_:of:)`.
 open class Optimizer {
     /// The parameters and their options.
-    public let groups: [ParameterGroup]
+    public private(set) var groups: [ParameterGroup]
 
     /// How updates are rounded to 16-bit parameters. An optimizer of your own that assigns values rounds to nearest.
     ///
@@ -38,6 +38,23 @@ open class Optimizer {
                 "parameter \(index) '\(parameter.name)' \(parameter.shape) was given to the optimizer twice"
             )
         }
+    }
+
+    /// Moves those of its parameters that `isMoved` holds for into a group of their own, whose options are those of the first
+    /// group that loses one, changed by `change`. State stays with the parameters. Returns the group; nil where none is moved.
+    package func split(
+        _ isMoved: (Parameter) -> Bool, _ change: (inout any OptimizerOptions) -> Void
+    ) -> ParameterGroup? {
+        guard let first = groups.first(where: { $0.parameters.contains(where: isMoved) }) else { return nil }
+        var options = first.options
+        change(&options)
+        let moved = ParameterGroup(parameters.filter(isMoved), options)
+        groups =
+            groups.compactMap { group in
+                let rest = group.parameters.filter { !isMoved($0) }
+                return rest.isEmpty ? nil : ParameterGroup(rest, group.options)
+            } + [moved]
+        return moved
     }
 
     /// All groups' parameters in order.

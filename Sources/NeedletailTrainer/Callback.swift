@@ -25,6 +25,20 @@ open class Callback {
     /// Takes back what ``saveState()`` returned.
     open func loadState(_ state: JSONValue) throws {}
 
+    /// Tensors that a resumed run needs, by names of their own; none unless overridden.
+    open func stateTensors() throws -> [(name: String, tensor: Tensor)] { [] }
+    /// Takes back what ``stateTensors()`` returned; also called where there was nothing.
+    open func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {}
+
+    /// Called around the writing of a checkpoint: parameters must be those that train.
+    package func checkpointWillBeSaved() {}
+    /// Called when it is written, or could not be.
+    package func checkpointWasSaved() {}
+    /// Looks for options (learning rate, batch size) before fit makes its optimizers.
+    package func search(_ trial: FitTrial) throws {}
+    /// Changes optimizers that were just made, before they get their schedules.
+    package func configure(_ optimizers: [Optimizer], _ trainer: Trainer, _ module: TrainingModule) throws {}
+
     // MARK: Hooks of a run
 
     /// Called at the beginning of fit, validate, test and predict.

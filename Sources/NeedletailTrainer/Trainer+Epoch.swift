@@ -28,6 +28,7 @@ extension Trainer {
             while let batch = try batches.next() {
                 try trainBatch(module, step, batch)
                 if let validation { try validateWhereDue(module, validation) }
+                if isAtStepBoundary { try obeySignals() }
                 if isDone, isAtStepBoundary { break }
             }
         }

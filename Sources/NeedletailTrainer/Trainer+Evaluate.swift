@@ -129,6 +129,7 @@ extension Trainer {
             try evaluationBatchEnd(stage, module, batch, index)
             evaluationMetrics.endBatch(counts: true)
             index += 1
+            try endWhereAsked()
         }
     }
 }

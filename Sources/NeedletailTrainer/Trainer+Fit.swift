@@ -33,8 +33,12 @@ extension Trainer {
             var train = try data.trainLoader()
             if configuration.overfitBatches != nil { train = train.inOrder() }
             let validation = try configuration.limitValBatches.isNone ? nil : data.validationLoaders()
+            hasValidation = validation != nil
             try applyPrecision(to: module) { try self.choosePrecision(module, train, resume) }
-            let step = try prepareFit(module, train, resume)
+            let trial = FitTrial(self, module, train, resumed: try resume.map { try Checkpoint(path(of: $0)) })
+            for callback in callbacks { try callback.search(trial) }
+            train = trial.train
+            let step = try prepareFit(module, train, trial)
             try each({ try $0.onFitStart(self, module) }, { try module.onFitStart() })
             if let validation, resume == nil { try sanityCheck(module, validation) }
             module.train(true)
@@ -47,7 +51,7 @@ extension Trainer {
 
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
     private func prepareFit(
-        _ module: TrainingModule, _ train: DataLoader, _ resume: ResumePoint?
+        _ module: TrainingModule, _ train: DataLoader, _ trial: FitTrial
     ) throws -> TrainingStep {
         let policy = try chosenPolicy()
         lastScaler = nil
@@ -58,6 +62,10 @@ extension Trainer {
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         state = TrainerState()
         let optimizers = module.configureOptimizers()
+        if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
+            for group in optimizers[0].groups { group.learningRate *= rate / own }
+        }
+        for callback in callbacks { try callback.configure(optimizers, self, module) }
         let step = try TrainingStep(
             module, optimizers: optimizers, schedulers: module.configureSchedules(for: optimizers),
             scaler: configuration.makeScaler(for: policy), configuration: configuration, hooks: self)
@@ -71,7 +79,8 @@ extension Trainer {
         trainingMetrics.restore([])
         evaluationMetrics.restore([])
         if let seed = configuration.seed { module.seedRandomLayers(seed) }
-        if let resume { try restore(module, from: resume) }
+        if let checkpoint = trial.resumed { try restore(module, from: checkpoint) }
+        (firstState, lastSaved) = (state, nil)
         if let rounding = configuration.updateRounding, rounding != .nearest,
             !step.slots.contains(where: \.storesSixteenBit)
         {
@@ -96,7 +105,10 @@ extension Trainer {
     }
 
     /// How many batches share an update in `epoch`.
-    func accumulation(inEpoch epoch: Int) -> Int { configuration.accumulateGradBatches }
+    func accumulation(inEpoch epoch: Int) -> Int {
+        let scheduler = callbacks.lazy.compactMap { $0 as? GradientAccumulationScheduler }.first
+        return scheduler?.batches(inEpoch: epoch) ?? configuration.accumulateGradBatches
+    }
 
     /// How many steps `epoch` has.
     func steps(inEpoch epoch: Int) -> Int {
@@ -105,7 +117,11 @@ extension Trainer {
     }
 
     /// How many steps the epochs before `epoch` have.
-    func steps(untilEpoch epoch: Int) -> Int { epoch * steps(inEpoch: 0) }
+    func steps(untilEpoch epoch: Int) -> Int {
+        let scheduler = callbacks.lazy.compactMap { $0 as? GradientAccumulationScheduler }.first
+        let starts = [0] + (scheduler?.scheduling.keys.sorted() ?? []).filter { $0 > 0 && $0 < epoch }
+        return zip(starts, starts.dropFirst() + [epoch]).reduce(0) { $0 + ($1.1 - $1.0) * steps(inEpoch: $1.0) }
+    }
 }
 
 extension BatchLimit {

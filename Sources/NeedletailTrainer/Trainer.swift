@@ -71,6 +71,12 @@ public final class Trainer {
     var validationMeans: [String: Double]?
     /// What the running accumulation window began with.
     var windowStart: WindowStart?
+    /// Whether the running fit has validations.
+    var hasValidation = false
+    /// Where the run stood when its `last` checkpoint was written, and where it began.
+    var lastSaved: TrainerState?, firstState: TrainerState?
+    /// Whether this fit has tried a step.
+    var hasTrained: Bool { firstState != state }
     var isEpochComplete = false
     var isAtStepBoundary = true
 
@@ -148,7 +154,7 @@ public final class Trainer {
             isSetUp = true
             try data.setup(stage)
             try each({ try $0.setup(self, module, stage) }, { try module.setup(stage) })
-            let result = try body()
+            let result = try obeyingSignals(body)
             for logger in configuration.loggers {
                 try logger.flush()
                 try logger.runEnded(stage, error: nil)
@@ -156,9 +162,12 @@ public final class Trainer {
             teardown(module, data, stage)
             return result
         } catch {
-            for logger in configuration.loggers { try? logger.runEnded(stage, error: error) }
             for callback in callbacks { callback.onException(self, module, error) }
             module.onException(error)
+            for logger in configuration.loggers {  // what ended the run is the error to report
+                try? logger.flush()
+                try? logger.runEnded(stage, error: error)
+            }
             if isSetUp { teardown(module, data, stage) }
             throw error
         }

@@ -79,6 +79,11 @@ public struct TrainerConfiguration {
     public var enableCheckpointing = true
     /// Where checkpoints go, in a folder `checkpoints`, and whatever else a run writes. Where nil, nothing is written unless a callback or logger does.
     public var rootDirectory: String?
+    /// Whether a run obeys signals. SIGINT and SIGTERM then end it after the current step, with a checkpoint `last` (where
+    /// there is a directory for checkpoints) and the error ``RunInterrupted``; a second one ends the process at once.
+    /// SIGUSR1 saves and goes on. Handlers are the process's, so they are left alone unless this is set; they are in place
+    /// during runs only. The command `needletail train` sets it.
+    public var handlesSignals = false
     /// How precision `auto` takes the time, in seconds, and where it prints its table.
     package var autoPrecision: (clock: () -> Double, console: Console) = (monotonicSeconds, .standardOutput)
 

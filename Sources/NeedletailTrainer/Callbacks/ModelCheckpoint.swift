@@ -1,19 +1,34 @@
-// Writes checkpoints while training: the last one, the best ones.
+// Writes checkpoints while training: the last one, the best ones, all of them.
 import Foundation
 public import NeedletailData
 
 /// Keeps checkpoints in a directory: `last`, and where a metric is monitored `best` and the top k.
 ///
-/// `last` is written at the end of each epoch, after every so many applied steps where ``everyNSteps`` is given, and when
-/// training ends. With ``saveTopK`` above 1 the best k are also kept as `epoch=E-step=S`. Each of them is a folder that a
-/// run can resume from; a crash at any byte leaves complete ones only.
+/// `last` is written at the end of each epoch (of every so many), after every so many applied steps, after so much time, and
+/// when training ends. The monitored metric is looked at after each validation that logs it (where a step is complete), and
+/// one that training logs when the epoch ends. With ``saveTopK`` above 1 the best k are also kept under names of their own,
+/// with -1 all. Each of them is a folder that a run can resume from; a crash at any byte leaves complete ones only.
+///
+///     ModelCheckpoint(directory: "runs", monitor: "val_loss", saveTopK: 3) { $0.fileName = "{epoch}-{val_loss:.3f}" }
 public final class ModelCheckpoint: Callback {
     /// Whether a monitored metric is best when it is small or when it is large.
-    public enum Mode: String, Sendable {
-        /// Small values are best.
-        case min
-        /// Large values are best.
-        case max
+    public typealias Mode = MonitorMode
+
+    /// What is set less often.
+    public struct Options: Sendable {
+        /// The names of kept checkpoints: `{epoch}`, `{step}` and `{METRIC}`, also with digits as `{METRIC:.3f}`, become
+        /// `epoch=3`, `METRIC=0.125`. A slash becomes a line; a name that is taken gets `-v1`, `-v2`, ….
+        public var fileName = "{epoch}-{step}"
+        /// Whether `last` is kept.
+        public var saveLast = true
+        /// At the ends of which epochs anything is saved: one in so many.
+        public var everyNEpochs = 1
+        /// After how much time `last` is written, beside the ends of epochs; nil for ends of epochs only.
+        public var every: Duration?
+        /// Whether an error that ends fit leaves the moment after the last complete step as `last`.
+        public var saveOnException = false
+        /// Seconds of a clock.
+        package var clock: @Sendable () -> Double = { monotonicSeconds() }
     }
 
     /// A kept checkpoint.
@@ -30,30 +45,39 @@ public final class ModelCheckpoint: Callback {
 
     /// Where checkpoints go.
     public let directory: String
-    /// The metric that decides which is best; nil to keep only the last.
+    /// The metric that decides which is best; nil to keep only the last (with ``saveTopK`` -1: all).
     public let monitor: String?
     /// Whether it should be small or large.
     public let mode: Mode
-    /// How many of the best are kept.
+    /// How many of the best are kept: -1 for all, 0 for none.
     public let saveTopK: Int
     /// After how many applied steps `last` is written, beside the ends of epochs; nil for ends of epochs only.
     public let everyNSteps: Int?
+    /// Everything else.
+    public let options: Options
     /// The monitored metric's best value so far.
     public private(set) var bestValue: Double?
     private var top: [Kept] = []
-    private var saved: (epoch: Int, batch: Int)?
+    private var lastTime = 0.0
 
     /// Keeps checkpoints in `directory`.
     public init(
-        directory: String, monitor: String? = nil, mode: Mode = .min, saveTopK: Int = 1, everyNSteps: Int? = nil
+        directory: String, monitor: String? = nil, mode: Mode = .min, saveTopK: Int = 1, everyNSteps: Int? = nil,
+        _ configure: (inout Options) -> Void = { _ in }
     ) {
-        precondition(saveTopK >= 1, "ModelCheckpoint: saveTopK is \(saveTopK), expected at least 1")
+        var options = Options()
+        configure(&options)
+        precondition(saveTopK >= -1, "ModelCheckpoint: saveTopK is \(saveTopK), expected at least -1")
         precondition(everyNSteps ?? 1 >= 1, "ModelCheckpoint: everyNSteps is \(everyNSteps!), expected at least 1")
+        precondition(
+            options.everyNEpochs >= 1, "ModelCheckpoint: everyNEpochs is \(options.everyNEpochs), expected at least 1")
+        precondition(!options.fileName.isEmpty, "ModelCheckpoint: fileName is empty, expected a name")
         self.directory = directory
         self.monitor = monitor
         self.mode = mode
         self.saveTopK = saveTopK
         self.everyNSteps = everyNSteps
+        self.options = options
     }
 
     /// After all others, so that what they did in the hook is part of the checkpoint.
@@ -72,68 +96,135 @@ public final class ModelCheckpoint: Callback {
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
         // What falls out of the top k is removed: a name from a file must not lead elsewhere.
-        if let kept = saved.top.first(where: { $0.name.wholeMatch(of: /epoch=[0-9]+-step=[0-9]+/) == nil }) {
+        if let kept = saved.top.first(where: { !Self.isName($0.name) }) {
             throw DecodingError.dataCorrupted(
                 .init(
                     codingPath: [],
-                    debugDescription: "found the name '\(kept.name)' of a kept checkpoint, expected epoch=E-step=S"))
+                    debugDescription: "found the name '\(kept.name)' of a kept checkpoint, expected that of a folder"))
         }
         bestValue = saved.best
         top = saved.top
     }
 
-    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) { saved = nil }
+    public override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) { lastTime = options.clock() }
 
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
-        guard let everyNSteps, result.isApplied, trainer.state.globalStep % everyNSteps == 0 else { return }
-        try saveLast(trainer)
+        if let everyNSteps, result.isApplied, trainer.state.globalStep % everyNSteps == 0 {
+            if monitor == nil { try keep(trainer) }
+            return try saveLast(trainer)
+        }
+        if let every = options.every, result.closesWindow, options.clock() - lastTime >= every / .seconds(1) {
+            try saveLast(trainer)
+        }
+    }
+
+    /// A validation between batches; the one at the end of an epoch counts when that ends.
+    public override func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
+        guard let monitor, trainer.stage == .fit, !trainer.isSanityChecking, trainer.isAtStepBoundary,
+            trainer.state.batchInEpoch < trainer.trainingBatchCount, let value = trainer.validationMeans?[monitor]
+        else { return }
+        try saveBest(trainer, value)
     }
 
     public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if let monitor { try saveBest(trainer, monitor) }
+        guard (trainer.state.epoch + 1) % options.everyNEpochs == 0 else { return }
+        if let monitor {
+            guard let value = trainer.metrics[monitor] else {
+                throw TrainerError.monitorNotLogged(monitor, logged: trainer.metrics.keys.sorted())
+            }
+            // The value of a validation between batches has counted already.
+            let validated = trainer.state.validatedBatch
+            if validated == nil || validated == trainer.trainingBatchCount || trainer.validationMeans?[monitor] == nil {
+                try saveBest(trainer, value)
+            }
+        } else if everyNSteps == nil {
+            try keep(trainer)
+        }
         try saveLast(trainer)
     }
 
     public override func onTrainEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
-        let state = trainer.resumePosition
-        if saved ?? (-1, -1) != (state.epoch, state.batchInEpoch) { try saveLast(trainer) }
+        if trainer.lastSaved != trainer.resumePosition { try saveLast(trainer) }
+    }
+
+    public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {
+        guard options.saveOnException, trainer.stage == .fit, trainer.step != nil, trainer.hasTrained else { return }
+        do { try trainer.saveLastCompleteStep(to: directory + "/last") } catch {
+            trainer.notice("no checkpoint could be saved after the error: \(error)")
+        }
     }
 
     private func saveLast(_ trainer: Trainer) throws {
+        lastTime = options.clock()
+        guard options.saveLast else { return }
         try trainer.saveCheckpoint(to: directory + "/last")
         trainer.lastCheckpoint = directory + "/last"
-        let state = trainer.resumePosition
-        saved = (state.epoch, state.batchInEpoch)
+        trainer.lastSaved = trainer.resumePosition
     }
 
-    private func saveBest(_ trainer: Trainer, _ monitor: String) throws {
-        guard let value = trainer.metrics[monitor] else {
-            throw TrainerError.monitorNotLogged(monitor, logged: trainer.metrics.keys.sorted())
-        }
-        guard value.isFinite else { return }
+    /// Keeps what is not compared with anything, where all is kept.
+    private func keep(_ trainer: Trainer) throws {
+        guard saveTopK == -1 else { return }
+        try trainer.saveCheckpoint(to: directory + "/" + name(trainer))
+    }
+
+    private func saveBest(_ trainer: Trainer, _ value: Double) throws {
+        guard value.isFinite, saveTopK != 0 else { return }
+        let capacity = saveTopK == -1 ? Int.max : saveTopK
         var removed: [Kept] = []
-        let name = "epoch=\(trainer.state.epoch)-step=\(trainer.state.globalStep)"
-        let entersTop = top.count < saveTopK || isBetter(value, than: top[top.count - 1].value)
+        let entersTop = top.count < capacity || mode.isBetter(value, than: top[top.count - 1].value)
+        let name = name(trainer)
         if entersTop {
-            top.removeAll { $0.name == name }
             // After equal ones: of two equal values the earlier is better.
-            let place = top.firstIndex { isBetter(value, than: $0.value) } ?? top.count
+            let place = top.firstIndex { mode.isBetter(value, than: $0.value) } ?? top.count
             top.insert(Kept(name: name, value: value), at: place)
-            removed = Array(top.dropFirst(saveTopK))
+            removed = Array(top.dropFirst(capacity))
             top.removeLast(removed.count)
         }
-        let isBest = bestValue.map { isBetter(value, than: $0) } ?? true
-        if isBest {
+        if bestValue.map({ mode.isBetter(value, than: $0) }) ?? true {
             bestValue = value
             try trainer.saveCheckpoint(to: directory + "/best")
             trainer.bestCheckpoint = directory + "/best"
         }
-        guard saveTopK > 1, entersTop else { return }
+        guard saveTopK != 1, entersTop else { return }
         try trainer.saveCheckpoint(to: directory + "/" + name)
         for kept in removed { try? FileManager.default.removeItem(atPath: directory + "/" + kept.name) }
     }
 
-    private func isBetter(_ a: Double, than b: Double) -> Bool { mode == .min ? a < b : a > b }
+    // MARK: Names
+
+    /// The template filled in, and made different from the names that are kept.
+    private func name(_ trainer: Trainer) -> String {
+        let filled = options.fileName.replacing(/\{([^{}:]+)(?::\.([0-9]{1,2})f)?\}/) { match -> String in
+            let key = String(match.1)
+            let value =
+                switch key {
+                case "epoch": "\(trainer.state.epoch)"
+                case "step": "\(trainer.state.globalStep)"
+                default: Self.text(trainer.metrics[key], digits: match.2.flatMap { Int($0) })
+                }
+            return "\(key)=\(value)"
+        }
+        let flat = filled.replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "\0", with: "_")
+        let base = flat.prefix(100).drop { $0 == "." } + (flat.hasSuffix(".previous") ? "_" : "")
+        var name = base.isEmpty ? "_" : String(base), version = 0
+        while top.contains(where: { $0.name == name }) || !Self.isName(name) {
+            version += 1
+            name = String(base) + "-v\(version)"
+        }
+        return name
+    }
+
+    private static func text(_ value: Double?, digits: Int?) -> String {
+        guard let value else { return "nan" }
+        return digits.map { String(format: "%.\($0)f", value) } ?? "\(value)"
+    }
+
+    /// Whether it names a folder in the directory, and not one with a meaning of its own.
+    private static func isName(_ name: String) -> Bool {
+        !name.isEmpty && !name.hasPrefix(".") && !name.contains("/") && !name.contains("\0") && name.utf8.count < 1000
+            && name != "last" && name != "best" && !name.hasSuffix(".previous")
+    }
 }

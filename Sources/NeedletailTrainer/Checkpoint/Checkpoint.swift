@@ -13,6 +13,7 @@ public import NeedletailTensor
 public struct Checkpoint {
     static let modelFile = "model.safetensors"
     static let optimizerFile = "optimizer.safetensors"
+    static let callbackFile = "callbacks.safetensors"
 
     /// The folder that was read.
     public let path: String
@@ -20,6 +21,8 @@ public struct Checkpoint {
     public let model: [String: Tensor]
     /// The optimizers' state: `<optimizer's index>/<parameter>.<moment>`.
     public let optimizer: [String: Tensor]
+    /// The tensors of callbacks: `<state key>/<name>`; empty where none keeps any.
+    public let callbacks: [String: Tensor]
     let content: CheckpointState
 
     /// Reads the checkpoint in the folder at `path`.
@@ -74,6 +77,21 @@ public struct Checkpoint {
         self.content = content
         model = try tensors(Checkpoint.modelFile)
         optimizer = try tensors(Checkpoint.optimizerFile)
+        callbacks = content.files[Checkpoint.callbackFile] == nil ? [:] : try tensors(Checkpoint.callbackFile)
+    }
+
+    /// The tensors of the callback with this key, by its names for them.
+    func tensors(of stateKey: String) -> [String: Tensor] {
+        let prefix = stateKey + "/"
+        return Dictionary(
+            uniqueKeysWithValues: callbacks.filter { $0.key.hasPrefix(prefix) }
+                .map { (String($0.key.dropFirst(prefix.count)), $0.value) })
+    }
+
+    /// The averaged weights by name where the run averaged them (``WeightAveraging``); nil where it did not.
+    public var averagedModel: [String: Tensor]? {
+        let averages = tensors(of: "WeightAveraging")
+        return averages.isEmpty ? nil : averages
     }
 
     /// Checks the bytes of a state.json by themselves; throws ``CheckpointError``.

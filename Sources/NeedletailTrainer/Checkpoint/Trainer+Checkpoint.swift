@@ -12,6 +12,8 @@ extension Trainer {
     /// ``CheckpointError`` where it cannot be written, the old one then being unharmed.
     public func saveCheckpoint(to path: String) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
+        for callback in callbacks { callback.checkpointWillBeSaved() }
+        defer { for callback in callbacks { callback.checkpointWasSaved() } }
         var content = CheckpointState(
             policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, bfloat16MatMul: bfloat16MatMul.rawValue,
             trainer: resumePosition, scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
@@ -33,11 +35,24 @@ extension Trainer {
             (Checkpoint.modelFile, try SafeTensorsFile.encode(tensors: module.stateDictionary())),
             (Checkpoint.optimizerFile, try SafeTensorsFile.encode(tensors: moments)),
         ]
+        let kept = try callbacks.flatMap { callback in
+            try callback.stateTensors().map { ("\(callback.stateKey)/\($0.name)", $0.tensor) }
+        }
+        if !kept.isEmpty { files.append((Checkpoint.callbackFile, try SafeTensorsFile.encode(tensors: kept))) }
         for file in files {
             content.files[file.name] = .init(bytes: file.bytes.count, crc32: CRC32.text(file.bytes))
         }
         files.append((CheckpointState.fileName, try content.encoded()))  // last: it vouches for the others
         try CheckpointFolder.write(files, to: path)
+    }
+
+    /// Saves the moment after the last complete step, also from within a step or an accumulation window.
+    ///
+    /// Throws: as ``saveCheckpoint(to:)``; ``TrainerError/noStepBoundary`` where an optimizer has updated parameters since.
+    func saveLastCompleteStep(to path: String) throws {
+        if isAtStepBoundary { return try saveCheckpoint(to: path) }
+        guard let step, let windowStart, !step.hasUpdated else { throw TrainerError.noStepBoundary }
+        try windowStart.around(self, step) { try saveCheckpoint(to: path) }
     }
 
     /// The counters with which a resumed run begins: after a complete epoch those of the next one.
@@ -52,8 +67,7 @@ extension Trainer {
     }
 
     /// Puts the run where the checkpoint was written.
-    func restore(_ module: TrainingModule, from point: ResumePoint) throws {
-        let checkpoint = try Checkpoint(path(of: point))
+    func restore(_ module: TrainingModule, from checkpoint: Checkpoint) throws {
         let content = checkpoint.content
         func mismatch(_ why: String) -> CheckpointError {
             CheckpointError(path: checkpoint.path, problem: .mismatch(why))
@@ -124,7 +138,12 @@ extension Trainer {
             }
         }
         if let data { try load(data.stateKey, data.loadState) }
-        for callback in callbacks { try load(callback.stateKey, callback.loadState) }
+        for callback in callbacks {
+            try load(callback.stateKey, callback.loadState)
+            do { try callback.load(stateTensors: checkpoint.tensors(of: callback.stateKey), module) } catch {
+                throw mismatch("the state of \(callback.stateKey): \(error)")
+            }
+        }
         if content.kernelRow != KernelInfo.activeRow {
             notice(
                 "checkpoint \(checkpoint.path) was computed by the \(content.kernelRow) kernels, this run uses "
@@ -189,13 +208,16 @@ extension Trainer {
         step?.scaler = saved
     }
 
+    /// The directory of the first ``ModelCheckpoint``, or that of the root directory; nil where there is neither.
+    var checkpointDirectory: String? {
+        callbacks.lazy.compactMap { ($0 as? ModelCheckpoint)?.directory }.first
+            ?? configuration.rootDirectory.map { $0 + "/checkpoints" }
+    }
+
     /// Where a resume point's checkpoint is.
     func path(of point: ResumePoint) throws -> String {
         if case .path(let path) = point { return path }
-        let directory =
-            callbacks.lazy.compactMap { ($0 as? ModelCheckpoint)?.directory }.first
-            ?? configuration.rootDirectory.map { $0 + "/checkpoints" }
-        guard let directory else { throw CheckpointError(path: "", problem: .noDirectory) }
+        guard let directory = checkpointDirectory else { throw CheckpointError(path: "", problem: .noDirectory) }
         return directory + (point == .last ? "/last" : "/best")
     }
 }

@@ -1,0 +1,72 @@
+// Fine-tuning: the head first, then the backbone too, with a rate of its own.
+import NeedletailNN
+package import NeedletailOptim
+import NeedletailTensor
+
+/// Freezes a part of the model, and unfreezes it at an epoch with a learning rate of its own.
+///
+///     try classifier.load(from: "pretrained/last", except: ["head.*"])
+///     Trainer(maxEpochs: 10) { $0.callbacks = [BackboneFineTuning("backbone.*", unfreezeAtEpoch: 5)] }
+///
+/// While it is frozen no gradient is formed for it, and neither its values nor its optimizer's state move. From the
+/// beginning its parameters are a group of their own, whose rate a schedule moves like the others'.
+public final class BackboneFineTuning: Callback {
+    /// The rate with which the backbone begins.
+    public enum Rate: Sendable, Equatable {
+        /// So many times the rate of the group that it was in.
+        case ratio(Double)
+        /// This rate.
+        case value(Double)
+    }
+
+    /// The names of its parameters, such as `backbone.*`.
+    public let pattern: String
+    /// The first epoch, from 0, in which it is trained.
+    public let unfreezeAtEpoch: Int
+    /// Its learning rate.
+    public let rate: Rate
+
+    /// Freezes the parameters that `pattern` matches until `unfreezeAtEpoch`.
+    public init(_ pattern: String = "backbone.*", unfreezeAtEpoch: Int = 10, rate: Rate = .ratio(0.1)) {
+        precondition(
+            unfreezeAtEpoch >= 0, "BackboneFineTuning: unfreezeAtEpoch is \(unfreezeAtEpoch), expected zero or more")
+        self.pattern = pattern
+        self.unfreezeAtEpoch = unfreezeAtEpoch
+        self.rate = rate
+    }
+
+    public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
+        guard stage == .fit else { return }
+        // Unfrozen first: an optimizer made of those that train must know them all.
+        guard module.unfreeze(pattern) > 0 else {
+            throw TrainerError.badOption(
+                name: "BackboneFineTuning: the pattern", found: "'\(pattern)', which matches no parameter",
+                expected: "one of " + module.namedParameters().map(\.name).joined(separator: ", "))
+        }
+    }
+
+    package override func configure(
+        _ optimizers: [Optimizer], _ trainer: Trainer, _ module: TrainingModule
+    ) throws {
+        let backbone = module.namedParameters().filter { matches($0.name, pattern: pattern) }.map(\.parameter)
+        let identities = Set(backbone.map { ObjectIdentifier($0) })
+        for optimizer in optimizers {
+            _ = optimizer.split {
+                identities.contains(ObjectIdentifier($0))
+            } _: { options in
+                switch rate {
+                case .ratio(let ratio): options.learningRate *= ratio
+                case .value(let value): options.learningRate = value
+                }
+            }
+        }
+    }
+
+    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) { adjust(trainer, module) }
+
+    public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) { adjust(trainer, module) }
+
+    private func adjust(_ trainer: Trainer, _ module: TrainingModule) {
+        if trainer.state.epoch < unfreezeAtEpoch { module.freeze(pattern) } else { module.unfreeze(pattern) }
+    }
+}

@@ -1,0 +1,110 @@
+// Finds a batch size before training.
+import Foundation
+
+/// Times training steps with batch sizes that double, and trains with the smallest that is nearly as fast a sample as any.
+///
+/// On a CPU a larger batch stops paying once the matrix products fill the caches; memory is seldom what limits it. The search
+/// ends before a size that would need more memory than ``memoryLimit``. It leaves no trace but the batch size, which a
+/// resumed run takes from its checkpoint: times vary, so a run with this callback is repeatable only from there on.
+/// The learning rate stays; batches of several times the size may want a larger one.
+public final class BatchSizeFinder: Callback {
+    /// One batch size.
+    public struct Trial: Sendable, Equatable {
+        /// The rows of a batch.
+        public let batchSize: Int
+        /// Samples trained on a second.
+        public let samplesPerSecond: Double
+        /// By how many bytes the process's memory stands above where the search began.
+        public let bytes: Int
+    }
+
+    /// The sizes that are tried: the smaller one doubled until it is above the larger one, or above the number of samples.
+    public let sizes: ClosedRange<Int>
+    /// The share of the best rate that is good enough.
+    public let tolerance: Double
+    /// The most bytes that a step may take; nil: half of what the system has free.
+    public let memoryLimit: Int?
+    /// What was measured.
+    public private(set) var trials: [Trial] = []
+    /// The size that the run trains with; nil before a search.
+    public private(set) var batchSize: Int?
+    private let clock: () -> Double
+
+    /// Tries sizes from the smaller to the larger one; `clock` gives seconds.
+    public init(
+        _ sizes: ClosedRange<Int> = 8...4096, tolerance: Double = 0.95, memoryLimit: Int? = nil,
+        clock: (() -> Double)? = nil
+    ) {
+        precondition(sizes.lowerBound >= 1, "BatchSizeFinder: sizes begin at \(sizes.lowerBound), expected at least 1")
+        precondition((0...1).contains(tolerance), "BatchSizeFinder: tolerance is \(tolerance), expected 0 to 1")
+        self.sizes = sizes
+        self.tolerance = tolerance
+        self.memoryLimit = memoryLimit
+        self.clock = clock ?? monotonicSeconds
+    }
+
+    package override var isLeftOutOfDevelopmentRuns: Bool { true }
+
+    package override func search(_ trial: FitTrial) throws {
+        if let resumed = trial.resumed {
+            batchSize = resumed.content.loader?.batchSize
+        } else {
+            trials = []
+            let limit = memoryLimit ?? (SystemMemory.available.map { $0 / 2 } ?? .max)
+            let before = SystemMemory.resident ?? 0
+            var size = sizes.lowerBound
+            while size <= sizes.upperBound, size <= trial.train.dataset.count || trials.isEmpty {
+                let rate = try samplesPerSecond(trial, size)
+                let bytes = max(0, (SystemMemory.resident ?? 0) - before)
+                trials.append(Trial(batchSize: size, samplesPerSecond: rate, bytes: bytes))
+                if bytes > limit / 2 { break }  // twice the size takes at most twice as much
+                size *= 2
+            }
+            batchSize = choice
+        }
+        guard let batchSize else { return }
+        trial.train = trial.train.batched(by: batchSize)
+    }
+
+    /// The smallest size whose rate is within the tolerance of the best one.
+    private var choice: Int? {
+        let best = trials.map(\.samplesPerSecond).max() ?? 0
+        return trials.first { $0.samplesPerSecond >= tolerance * best }?.batchSize
+    }
+
+    /// The best of three steps after one that does not count.
+    private func samplesPerSecond(_ trial: FitTrial, _ size: Int) throws -> Double {
+        let own = trial.train
+        defer { trial.train = own }
+        trial.train = own.batched(by: size)
+        return try trial.trying { step in
+            var source = BatchSource(trial.train)
+            _ = try step.run(source.next(), 0, closesWindow: true)
+            var best = 0.0
+            for _ in 0..<3 {
+                try ProcessSignals.throwWhereAsked(trial.trainer)
+                let batch = try source.next()
+                let start = clock()
+                _ = try step.run(batch, 0, closesWindow: true)
+                let seconds = clock() - start
+                best = max(best, seconds > 0 ? Double(batch.count) / seconds : .infinity)
+            }
+            return best
+        }
+    }
+}
+
+/// Memory as Linux tells it; nil elsewhere.
+private enum SystemMemory {
+    /// What the process has in memory, in bytes.
+    static var resident: Int? { kilobytes("VmRSS:", in: "/proc/self/status") }
+    /// What new programs can take, in bytes.
+    static var available: Int? { kilobytes("MemAvailable:", in: "/proc/meminfo") }
+
+    private static func kilobytes(_ key: String, in path: String) -> Int? {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
+        else { return nil }
+        return line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    }
+}

@@ -1,0 +1,56 @@
+// Weights from a checkpoint, or from a file that Python has written.
+import Foundation
+import NeedletailNN
+import NeedletailTensor
+
+/// A module that can be built from what it said about itself.
+public protocol HyperparameterInitializable: TrainingModule {
+    /// Builds the module from the hyper-parameters that a checkpoint kept.
+    init(hyperparameters: [String: JSONValue]) throws
+}
+
+extension HyperparameterInitializable {
+    /// Builds the module from a checkpoint's hyper-parameters and loads its weights: Lightning's `load_from_checkpoint`.
+    ///
+    /// Throws: ``CheckpointError``, `StateDictionaryError`, and what the initializer throws.
+    public static func load(from path: String) throws -> Self {
+        let checkpoint = try Checkpoint(path)
+        let module = try Self(hyperparameters: checkpoint.hyperparameters)
+        module.hyperparameters = checkpoint.hyperparameters
+        try module.load(checkpoint, except: [], strict: true)
+        return module
+    }
+}
+
+extension TrainingModule {
+    /// Loads weights from a checkpoint's folder, or from a safetensors file such as PyTorch's users write.
+    ///
+    ///     try classifier.load(from: "runs/last", except: ["head.*"])  // the backbone; the head is new
+    ///
+    /// Of a checkpoint the averaged weights are taken where there are any, and parameters get the types that they had there;
+    /// a run gives them its own. Of a file, values are converted to the types that parameters have.
+    /// - Parameters:
+    ///   - patterns: parameters whose names match one of these keep their values, whatever the file has under these names.
+    ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
+    /// - Throws: ``CheckpointError``, `SafeTensorsError`, `StateDictionaryError`; no value has then changed.
+    @discardableResult
+    public func load(
+        from path: String, except patterns: [String] = [], strict: Bool = true
+    ) throws -> (missing: [String], unexpected: [String]) {
+        var isFolder: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+            return try load(
+                stateDictionary: SafeTensorsFile.read(path).tensors, except: patterns, strict: strict)
+        }
+        return try load(Checkpoint(path), except: patterns, strict: strict)
+    }
+
+    @discardableResult
+    fileprivate func load(
+        _ checkpoint: Checkpoint, except patterns: [String], strict: Bool
+    ) throws -> (missing: [String], unexpected: [String]) {
+        try? checkpoint.policy.apply(to: self)  // an override may be of a parameter that this module does not have
+        return try load(
+            stateDictionary: checkpoint.averagedModel ?? checkpoint.model, except: patterns, strict: strict)
+    }
+}
