@@ -10,6 +10,11 @@ public struct LearningRateSearch: Sendable {
     /// The smoothed losses after steps with them.
     public let losses: [Double]
 
+    package init(rates: [Double], losses: [Double]) {
+        self.rates = rates
+        self.losses = losses
+    }
+
     /// The rate at which the loss falls most steeply over the logarithm of the rate, as Lightning suggests it: the first ten
     /// steps, in which the mean settles, and the last one do not count. nil where too few steps have a finite loss.
     public var suggestion: Double? {

@@ -1,0 +1,161 @@
+import Foundation
+import Needletail
+import Testing
+
+@Suite struct ModelCheckpointTests {
+    private func run(
+        _ script: [Double], _ checkpoint: ModelCheckpoint, resume: ResumePoint? = nil,
+        _ configure: (inout TrainerConfiguration) -> Void = { _ in }
+    ) throws -> Trainer {
+        let trainer = quietTrainer(maxEpochs: script.count) {
+            $0.callbacks = [checkpoint]
+            configure(&$0)
+        }
+        let (train, validation) = scriptedLoaders()
+        try trainer.fit(ScriptedMetrics(script), train: train, validation: validation, resume: resume)
+        return trainer
+    }
+
+    @Test func namesFollowTheTemplate() throws {
+        let directory = try TemporaryDirectory()
+        _ = try run(
+            [0.5, 0.25, 0.125, 0.3],
+            ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: 2) {
+                $0.fileName = "run-{epoch}-{step}-{val:.2f}-{train}"
+            })
+        #expect(
+            directory.names() == [
+                "best", "last", "run-epoch=1-step=4-val=0.25-train=0.25", "run-epoch=2-step=6-val=0.12-train=0.125",
+            ])
+        // Equal names get a version; names never lead elsewhere or hide.
+        let other = try TemporaryDirectory()
+        _ = try run(
+            [3, 2, 1], ModelCheckpoint(directory: other.path, monitor: "val", saveTopK: 3) { $0.fileName = "../a" })
+        #expect(other.names() == ["_a", "_a-v1", "_a-v2", "best", "last"])
+        let third = try TemporaryDirectory()
+        _ = try run([3], ModelCheckpoint(directory: third.path, monitor: "val", saveTopK: 2) { $0.fileName = "last" })
+        #expect(third.names() == ["best", "last", "last-v1"])
+    }
+
+    @Test func howManyAreKept() throws {
+        func names(_ k: Int, monitor: String? = "val", everyNSteps: Int? = nil) throws -> [String] {
+            let directory = try TemporaryDirectory()
+            let checkpoint = ModelCheckpoint(
+                directory: directory.path, monitor: monitor, saveTopK: k, everyNSteps: everyNSteps)
+            _ = try run([3, 1, 2], checkpoint)
+            return directory.names()
+        }
+        #expect(try names(0) == ["last"])
+        #expect(try names(1) == ["best", "last"])
+        #expect(try names(2) == ["best", "epoch=1-step=4", "epoch=2-step=6", "last"])
+        #expect(try names(-1) == ["best", "epoch=0-step=2", "epoch=1-step=4", "epoch=2-step=6", "last"])
+        #expect(try names(-1, monitor: nil) == ["epoch=0-step=2", "epoch=1-step=4", "epoch=2-step=6", "last"])
+        #expect(
+            try names(-1, monitor: nil, everyNSteps: 3) == ["epoch=1-step=3", "epoch=2-step=6", "last"])
+    }
+
+    /// Epochs, time, and neither.
+    @Test func whenItSaves() throws {
+        let directory = try TemporaryDirectory()
+        _ = try run(
+            [4, 3, 2, 1, 0.5],
+            ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: -1) {
+                $0.everyNEpochs = 2
+                $0.saveLast = false
+            })
+        #expect(directory.names() == ["best", "epoch=1-step=4", "epoch=3-step=8"])
+        let timed = try TemporaryDirectory()
+        var times = [0.0, 1, 1.5, 2, 4.5, 5, 5, 6].makeIterator()
+        nonisolated(unsafe) let next = { times.next() ?? 9 }
+        var seen: [Int] = []
+        _ = try run(
+            [1, 1],
+            ModelCheckpoint(directory: timed.path) {
+                $0.every = .seconds(2)
+                $0.clock = { next() }
+            }
+        ) {
+            $0.callbacks.append(
+                LambdaCallback {
+                    $0.onTrainBatchStart = { trainer, _, _, _ in
+                        guard let state = try? Checkpoint(timed("last")).state else { return }
+                        if seen.last != state.globalStep { seen.append(state.globalStep) }
+                    }
+                })
+        }
+        #expect(seen == [2, 3], "at the end of the first epoch, and two seconds after it")
+    }
+
+    /// A validation between two batches that is better than all before it: that moment is the best.
+    @Test func theBestMayBeInTheMiddleOfAnEpoch() throws {
+        let directory = try TemporaryDirectory()
+        let trainer = quietTrainer(maxEpochs: 2) {
+            $0.valCheckInterval = 1
+            $0.callbacks = [ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: 2)]
+        }
+        let (train, validation) = scriptedLoaders()
+        try trainer.fit(ScriptedMetrics([5, 4, 1, 3]), train: train, validation: validation)
+        let best = try Checkpoint(directory("best"))
+        #expect(best.state.epoch == 1 && best.state.batchInEpoch == 1 && best.metrics["val"] == 1)
+        #expect(directory.names() == ["best", "epoch=1-step=3", "epoch=1-step=4", "last"])
+        #expect(trainer.bestCheckpoint == directory("best") && trainer.lastCheckpoint == directory("last"))
+    }
+
+    /// A resumed run goes on comparing, and removes what an earlier one kept.
+    @Test(arguments: Precision.allCases) func aResumedRunGoesOnComparing(_ precision: Precision) throws {
+        let directory = try TemporaryDirectory()
+        let script = [3.0, 1, 2, 0.5]
+        for (epochs, resume) in [(2, nil), (4, .last)] as [(Int, ResumePoint?)] {
+            let trainer = quietTrainer(maxEpochs: epochs, precision: precision) {
+                $0.callbacks = [ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: 2)]
+            }
+            let (train, validation) = scriptedLoaders()
+            try trainer.fit(ScriptedMetrics(script), train: train, validation: validation, resume: resume)
+        }
+        #expect(directory.names() == ["best", "epoch=1-step=4", "epoch=3-step=8", "last"])
+    }
+
+    /// After an error the run goes on from the step that failed, with the bits of a run that did not fail: in an open
+    /// window too, in every precision.
+    @Test(arguments: Precision.allCases) func anErrorLeavesTheLastCompleteStep(_ precision: Precision) throws {
+        struct Failure: Error {}
+        final class Failing: SmallClassifier {
+            var failsAt: Int?
+            private var calls = 0
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                let loss = try super.trainingStep(batch, index)  // dropout has drawn, metrics are logged
+                calls += 1
+                if calls == failsAt { throw Failure() }
+                return loss
+            }
+        }
+        let directory = try TemporaryDirectory()
+        func fit(_ failsAt: Int?, _ root: String, resume: ResumePoint? = nil) throws -> [[UInt8]] {
+            let module = Failing()
+            module.failsAt = failsAt
+            let trainer = quietTrainer(maxEpochs: 2, precision: precision) {
+                $0.accumulateGradBatches = 2
+                $0.callbacks = [
+                    ModelCheckpoint(directory: root) { $0.saveOnException = true },
+                    OnExceptionCheckpoint(directory: root),
+                ]
+            }
+            try trainer.fit(module, train: DataLoader(Points(20), batchSize: 4, shuffle: true), resume: resume)
+            return module.bits
+        }
+        let whole = try fit(nil, directory("whole"))
+        for (call, batch) in [(3, 2), (4, 2), (8, 2), (10, 4)] {
+            let root = directory("\(call)")
+            #expect(throws: Failure.self) { try fit(call, root) }
+            let state = try Checkpoint(root + "/on_exception").state
+            #expect(state.batchInEpoch == batch, "call \(call)")
+            for name in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+                #expect(bytes(root + "/on_exception/" + name) == bytes(root + "/last/" + name))
+            }
+            #expect(try fit(nil, root, resume: .path(root + "/on_exception")) == whole)
+            for name in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+                #expect(bytes(root + "/last/" + name) == bytes(directory("whole/last/" + name)), "\(call) \(name)")
+            }
+        }
+    }
+}
