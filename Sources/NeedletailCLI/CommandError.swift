@@ -46,7 +46,7 @@ extension CommandError {
         case let error as PrecisionError: self = .usage("\(error)")
         case let error as CheckpointError:
             if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
-        case is AtomicFileError, is LogFileError: self = .output("\(error)")
+        case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")
         case is DataFileError, is SafeTensorsError, is StateDictionaryError, is TargetError, is ShapeError:
             self = .data("\(error)")
         default: return nil

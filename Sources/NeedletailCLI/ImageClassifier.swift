@@ -88,6 +88,11 @@ final class ImageClassifier: TrainingModule {
         layers.reduce(batch.inputs.flattened(from: 1)) { $1($0) }
     }
 
+    /// One image of zeros.
+    override var exampleInputs: Tensor? {
+        Tensor.zeros([1, configuration.images.height, configuration.images.width])
+    }
+
     override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
         let loss = try crossEntropy(logits(batch), batch.targets)
         log("train_loss", loss, onStep: true, onEpoch: true, progressBar: true)

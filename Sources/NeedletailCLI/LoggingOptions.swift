@@ -1,6 +1,6 @@
 // Where `train` writes what it measures, beside the console.
-import ArgumentParser
-import Needletail
+public import ArgumentParser
+public import Needletail
 import NeedletailTensorBoard
 
 /// The options for looking at a run.
@@ -17,11 +17,37 @@ struct LoggingOptions: ParsableArguments {
             valueName: "folder"))
     var tensorboard: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Log to the MLflow server at this address; what it does not take is kept in mlflow-unsent-….jsonl in this folder "
+                + "and sent by the next run.",
+            valueName: "url"))
+    var mlflow: String?
+
+    @Option(help: "The experiment on the MLflow server.")
+    var mlflowExperiment = "needletail"
+
     @Flag(help: "Histograms of parameters and gradients at the end of each epoch; needs --tensorboard.")
     var histograms = false
 
     @Option(help: "Metrics are logged every so many steps.")
     var logEveryNSteps = 50
+
+    @Option(
+        help:
+            "Write a page for a browser to this file, with curves, the loss scale, weights and options; needs no network."
+    )
+    var report: String?
+
+    @Option(
+        help: "Print where the time goes: simple, by parts of a step and kinds of operations; advanced, by layer too.")
+    var profile: Profiler.Detail?
+
+    @Option(help: "Write the first steps to this file, for chrome://tracing or Perfetto.")
+    var trace: String?
+
+    @Flag(help: "Log samples a second, GFLOP/s and their share of this machine's peak.")
+    var throughput = false
 
     @Option(help: "Look at the range of all values in each 50th step; write a page for a browser to this file.")
     var numerics: String?
@@ -40,7 +66,15 @@ struct LoggingOptions: ParsableArguments {
         var loggers: [any Logger] = []
         if let csv { loggers.append(CSVLogger(csv)) }
         if let tensorboard { loggers.append(try TensorBoardLogger(tensorboard)) }
+        if let mlflow { loggers.append(try MLflowLogger(mlflow, experiment: mlflowExperiment)) }
         return loggers
+    }
+
+    /// What measures where the time goes; a trace alone prints no table.
+    func profiler() -> Profiler? {
+        if profile == nil, trace == nil { return nil }
+        let silent = Console(isTerminal: false) { _ in }
+        return Profiler(profile ?? .simple, trace: trace, console: profile == nil ? silent : .standardOutput)
     }
 
     /// Makes the callbacks that look.
@@ -48,7 +82,11 @@ struct LoggingOptions: ParsableArguments {
         var callbacks: [Callback] = []
         let silent = Console(isTerminal: false) { _ in }
         if let numerics { callbacks.append(NumericsReport(to: numerics, console: quiet ? silent : .standardOutput)) }
+        if let report { callbacks.append(RunReport(to: report)) }
+        if throughput { callbacks.append(ThroughputMonitor()) }
         if histograms { callbacks.append(ParameterHistograms()) }
         return callbacks
     }
 }
+
+extension Profiler.Detail: ExpressibleByArgument {}

@@ -54,7 +54,7 @@ public final class TensorBoardLogger: Logger {
 
     /// Begins the run's entry on the page HPARAMS, and writes a table of the hyper-parameters as text.
     public func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws {
-        let flat = Self.flattened(hyperparameters)
+        let flat = JSONValue.flattened(hyperparameters)
         var data = ProtoHParamsPluginData()
         data.sessionStartInfo.startTimeSecs = clock()
         data.sessionStartInfo.groupName = (directory as NSString).lastPathComponent
@@ -120,16 +120,6 @@ public final class TensorBoardLogger: Logger {
             $0.metadata.pluginData.pluginName = "hparams"
             $0.metadata.pluginData.content = content
             $0.metadata.dataClass = .tensor
-        }
-    }
-
-    /// Members of objects under dotted names, sorted.
-    private static func flattened(
-        _ members: [String: JSONValue], prefix: String = ""
-    ) -> [(name: String, value: JSONValue)] {
-        members.sorted { $0.key < $1.key }.flatMap { name, value in
-            if case .object(let inner) = value { return flattened(inner, prefix: prefix + name + ".") }
-            return [(prefix + name, value)]
         }
     }
 

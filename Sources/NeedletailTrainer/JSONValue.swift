@@ -67,6 +67,16 @@ public enum JSONValue: Sendable, Hashable, Codable {
         try JSONValue.decoder.decode(type, from: JSONValue.encoder.encode(self))
     }
 
+    /// Members of objects within objects under dotted names, sorted: what loggers of flat names are given.
+    package static func flattened(
+        _ members: [String: JSONValue], prefix: String = ""
+    ) -> [(name: String, value: JSONValue)] {
+        members.sorted { $0.key < $1.key }.flatMap { name, value in
+            if case .object(let inner) = value { return flattened(inner, prefix: prefix + name + ".") }
+            return [(prefix + name, value)]
+        }
+    }
+
     /// One line of JSON text, keys sorted.
     public var text: String {
         switch self {

@@ -79,7 +79,7 @@ extension Trainer {
             { try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
         let closesWindow = (index + 1) % step.accumulation == 0 || index + 1 == trainingBatchCount
         isAtStepBoundary = false
-        let result = try step.run(batch, index, closesWindow: closesWindow)
+        let result = try observed { try step.run(batch, index, closesWindow: closesWindow) }
         isAtStepBoundary = closesWindow
         state.batchInEpoch = index + 1
         trainingMetrics.endBatch(counts: result.loss.isFinite)  // now: a callback may save a checkpoint

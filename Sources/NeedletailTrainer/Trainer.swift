@@ -64,6 +64,8 @@ public final class Trainer {
     let evaluationMetrics = MetricStore(phase: .evaluationStep)
     var step: TrainingStep?
     var lastScaler: LossScaler?
+    /// Who is shown the operations of training steps; callbacks, such as a profiler's, add and remove theirs.
+    let graphObservers = GraphObservers()
     var loader: DataLoader?
     var module: TrainingModule?
     var data: DataModule?
@@ -126,8 +128,11 @@ public final class Trainer {
 
     /// Sorts callbacks into those before the module and those after it; those that write checkpoints come last.
     private func arrange(_ callbacks: [Callback]) {
-        early = callbacks.filter { !$0.runsLast }
-        late = callbacks.filter { $0.runsLast && !$0.savesCheckpoints } + callbacks.filter(\.savesCheckpoints)
+        let profiler = configuration.profiler.map { [$0] } ?? []
+        early = profiler.map(\.first) + callbacks.filter { !$0.runsLast }
+        late =
+            callbacks.filter { $0.runsLast && !$0.savesCheckpoints } + callbacks.filter(\.savesCheckpoints)
+            + profiler.map(\.last)
     }
 
     /// Sets up a run of `stage`, does it, and tears down whatever happens.
@@ -194,6 +199,11 @@ public final class Trainer {
         for early in early { try callback(early) }
         try module()
         for late in late { try callback(late) }
+    }
+
+    /// Runs `body`, a training step, and shows it to ``graphObservers`` where there are any.
+    func observed<R>(_ body: () throws -> R) rethrows -> R {
+        graphObservers.isEmpty ? try body() : try observing(graphObservers, body)
     }
 
     /// Writes metrics to every logger and keeps them for ``metrics``.

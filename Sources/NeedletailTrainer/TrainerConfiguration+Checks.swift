@@ -22,6 +22,7 @@ extension TrainerConfiguration {
             options.enableCheckpointing = false
             options.callbacks.removeAll(where: \.isLeftOutOfDevelopmentRuns)
         }
+        if fastDevRun == 0 { options.loggers += options.callbacks.compactMap { $0 as? any Logger } }
         if barebones {
             options.numSanityValSteps = 0
             options.enableProgressBar = false

@@ -38,7 +38,7 @@ public struct TrainerConfiguration {
     public var detectAnomaly = false
     /// Code that runs beside training, in this order.
     public var callbacks: [Callback] = []
-    /// Where metrics are written.
+    /// Where metrics are written, beside those of ``callbacks`` that are loggers too.
     public var loggers: [any Logger] = []
     /// Metrics logged by step are written every so many steps.
     public var logEveryNSteps = 50
@@ -71,6 +71,8 @@ public struct TrainerConfiguration {
     /// Where given, fit begins with random layers (dropout) seeded from it, whatever they have drawn before. Initial weights
     /// and the order of the data are seeded where they are made.
     public var seed: UInt64?
+    /// What measures where the time goes; nil for nothing.
+    public var profiler: Profiler?
     /// Whether a progress bar is shown on standard output.
     public var enableProgressBar = true
     /// Whether a weights summary is printed when fit begins.

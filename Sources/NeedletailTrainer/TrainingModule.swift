@@ -20,6 +20,9 @@ open class TrainingModule: Module {
     public package(set) final weak var trainer: Trainer?
     /// What describes the model (sizes, learning rate): kept in checkpoints, so that it can be built again from one.
     public final var hyperparameters: [String: JSONValue] = [:]
+    /// Inputs like those of the data: where given, the weights summary runs ``predictStep(_:_:)`` on them when fit begins,
+    /// and shows the sizes and operations of each layer.
+    open var exampleInputs: Tensor? { nil }
     /// Where ``log(_:_:onStep:onEpoch:progressBar:)-(String,Double,_,_,_)`` writes; nil outside of a run.
     package final var metrics: MetricStore?
 

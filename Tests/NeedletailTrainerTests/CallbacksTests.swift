@@ -31,13 +31,13 @@ private final class Output {
         #expect(
             ModelSummary.text(of: module, optimizers: [Adam(module.parameters())])
                 == """
-                -------------------------------------------------------------------------------------------
-                Name   | Type   | Params  | Stored / computed | Stored bytes | Shadow  | Gradient | State
-                -------------------------------------------------------------------------------------------
-                layer1 | Linear | 100,480 | float32 / float16 |      401,920 | 200,960 |  401,920 | 803,840
-                layer2 | Linear |  33,024 | float32 / float16 |      132,096 |  66,048 |  132,096 | 264,192
-                layer3 | Linear |   2,570 | float32 / float32 |       10,280 |       0 |   10,280 |  20,560
-                -------------------------------------------------------------------------------------------
+                ---------------------------------------------------------------------------------------------------
+                Name   | Type   | Params  | Mode  | Stored / computed | Stored bytes | Shadow  | Gradient | State
+                ---------------------------------------------------------------------------------------------------
+                layer1 | Linear | 100,480 | train | float32 / float16 |      401,920 | 200,960 |  401,920 | 803,840
+                layer2 | Linear |  33,024 | train | float32 / float16 |      132,096 |  66,048 |  132,096 | 264,192
+                layer3 | Linear |   2,570 | train | float32 / float32 |       10,280 |       0 |   10,280 |  20,560
+                ---------------------------------------------------------------------------------------------------
                 136,074 trainable parameters
                 0 non-trainable parameters
                 136,074 parameters in total
@@ -77,15 +77,39 @@ private final class Output {
             }
         }
         let all = rows([SGD(module.parameters(), learningRate: 0.1, momentum: 0.9)])
-        #expect(all[3] == "(own)|Tied|3|float64 / float64|24|0|24|24")
-        #expect(all[4] == "first|Embedding|10|bfloat16 / bfloat16|20|0|40|40")
-        #expect(all[5] == "drop|Dropout|0|" || all[5] == "drop|Dropout|0")
-        #expect(all[6] == "second|Embedding|0|" || all[6] == "second|Embedding|0")
+        #expect(all[3] == "(own)|Tied|3|train|float64 / float64|24|0|24|24")
+        #expect(all[4] == "first|Embedding|10|train|bfloat16 / bfloat16|20|0|40|40")
+        #expect(all[5].hasPrefix("drop|Dropout|0|train"))
+        #expect(all[6].hasPrefix("second|Embedding|0|train"))
         #expect(all.last == "44 bytes master, 0 shadow, 64 gradient, 64 optimizer state")
         module.scale.requiresGradient = false
         let frozen = rows([SGD([module.scale], learningRate: 0.1, momentum: 0.9)])
-        #expect(frozen[3] == "(own)|Tied|3|float64 / float64|24|0|0|0")
+        #expect(frozen[3] == "(own)|Tied|3|train, frozen|float64 / float64|24|0|0|0")
         #expect(frozen.last == "44 bytes master, 0 shadow, 40 gradient, 0 optimizer state")
+    }
+
+    /// With example inputs: 2·1·784·128 = 200,704 operations in the first layer, and so on; ReLU is part of the product.
+    @Test func summaryShowsSizesWhereThereAreExampleInputs() throws {
+        final class WithExample: SmallClassifier {
+            override var exampleInputs: Tensor? { Tensor.zeros([4, 6]) }
+        }
+        let output = Output()
+        let module = WithExample()
+        let untouched = module.bits
+        let trainer = quietTrainer(maxSteps: 0, precision: .mixedBFloat16) {
+            $0.callbacks = [ModelSummary(console: output.console(isTerminal: false))]
+        }
+        let generator = module.drop.generator
+        try trainer.fit(module, train: DataLoader(Points(8), batchSize: 4))
+        let rows = output.text.split(separator: "\n").map { line in
+            line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "|")
+        }
+        // 2·4·6·8 and one for each of 4·8 elements; dropout does nothing in evaluation; 2·4·8·3.
+        #expect(rows[1] == "Name|Type|Params|Mode|In|Out|FLOPs|Stored / computed|Stored bytes|Shadow|Gradient|State")
+        #expect(rows[3].hasPrefix("hidden|Linear|56|train|[4, 6]|[4, 8]|416|float32 / bfloat16|"), "\(rows[3])")
+        #expect(rows[5].hasPrefix("head|Linear|27|train|[4, 8]|[4, 3]|192|"), "\(rows[5])")
+        #expect(rows.contains("608 FLOPs of a forward pass over the example"), "\(output.text)")
+        #expect(module.bits == untouched && module.isTraining && module.drop.generator == generator)
     }
 
     @Test func fitPrintsTheSummaryAndPlainLines() throws {

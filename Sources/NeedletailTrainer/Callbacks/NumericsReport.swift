@@ -48,7 +48,7 @@ public final class NumericsReport: Callback {
     /// The page.
     public func page(_ trainer: Trainer) -> String { NumericsPage.text(of: layers, heading: heading(trainer)) }
 
-    private func heading(_ trainer: Trainer) -> String {
+    func heading(_ trainer: Trainer) -> String {
         let overflowed = overflowedSteps == 0 ? "" : ", gradients of \(overflowedSteps) left out: not finite"
         let steps = recordedSteps == 1 ? "1 step" : "\(recordedSteps) steps"
         return "of \(steps) in \(trainer.precision?.rawValue ?? "auto")\(overflowed)"

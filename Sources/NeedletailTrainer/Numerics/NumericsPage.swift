@@ -5,14 +5,7 @@ import NeedletailTensor
 /// The report for a browser.
 package enum NumericsPage {
     package static func text(of layers: [LayerNumerics], heading: String) -> String {
-        let chart = ExponentChart(for: layers)
-        var body = "<h1>Numerics</h1>\n<p class=\"lead\">Values \(heading.escapedForXML).</p>\n"
-        if layers.isEmpty {
-            body += "<p>No step has been recorded yet.</p>\n"
-        } else {
-            body += overview(layers) + legend
-            for (index, layer) in layers.enumerated() { body += section(layer, index, chart) }
-        }
+        let body = "<h1>Numerics</h1>\n" + sections(of: layers, heading: heading)
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -29,6 +22,15 @@ package enum NumericsPage {
             </html>
 
             """
+    }
+
+    /// What the page shows below its title, for other pages too.
+    static func sections(of layers: [LayerNumerics], heading: String) -> String {
+        let lead = "<p class=\"lead\">Values \(heading.escapedForXML).</p>\n"
+        guard !layers.isEmpty else { return lead + "<p>No step has been recorded yet.</p>\n" }
+        let chart = ExponentChart(for: layers)
+        return lead + overview(layers) + legend
+            + layers.enumerated().map { section($0.element, $0.offset, chart) }.joined()
     }
 
     /// Each layer with its recommendation.
@@ -116,7 +118,7 @@ package enum NumericsPage {
             "\(ModelSummary.grouped(histogram.total)) values, \(NumericsText.percent(zeros).escapedForXML) zero\(broken)"
     }
 
-    private static let style = """
+    static let style = """
         :root { color-scheme: light dark; --text: #1c2330; --soft: #667085; --page: #f6f7f9; --card: #fff; --rule: #e3e6eb;
           --normal: #3b76c4; --subnormal: #e0a030; --zero: #cf4a3f; --infinite: #8e3fa8;
           --good: #1d7a4a; --fair: #96690a; --bad: #b3372c; }

@@ -1,0 +1,86 @@
+// Requests that wait to be sent, in a file, so that neither a dead server nor a dead run loses one.
+import Foundation
+import NeedletailNN
+
+/// A file of requests, one JSON object a line: `{"path":…,"body":…}`. Its owner holds a lock on it as long as it lives.
+///
+/// `@unchecked Sendable`: its owner, the sender, calls it with a lock held.
+final class MLflowSpool: @unchecked Sendable {
+    /// A request.
+    struct Line: Sendable {
+        let path: String, body: String
+        var text: String { "{\"path\":\(JSONValue.quoted(path)),\"body\":\(body)}\n" }
+    }
+
+    let path: String
+    /// -1 while there is no file.
+    private var descriptor: Int32
+
+    private init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit { if descriptor >= 0 { close(descriptor) } }
+
+    /// A new file in `directory`, which is made where it is missing.
+    static func make(in directory: String) throws -> MLflowSpool {
+        do { try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true) } catch {
+            throw LogFileError(path: directory, why: "no folder can be made there")
+        }
+        let path = "\(directory)/\(prefix)\(getpid())-\(UInt32.random(in: 0 ... .max)).jsonl"
+        let spool = MLflowSpool(path: path, descriptor: -1)
+        try spool.create()
+        return spool
+    }
+
+    private func create() throws {
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
+        flock(descriptor, LOCK_EX | LOCK_NB)
+    }
+
+    /// What runs that have ended left in `directory`, and the files, which can be removed once the lines are elsewhere.
+    static func adopt(from directory: String) -> [(spool: MLflowSpool, lines: [Line])] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".jsonl") }.sorted().compactMap { name in
+            let path = "\(directory)/\(name)"
+            let descriptor = open(path, O_RDWR | O_APPEND | O_CLOEXEC)
+            guard descriptor >= 0 else { return nil }
+            let spool = MLflowSpool(path: path, descriptor: descriptor)
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }  // its run goes on
+            let data = (try? Data(contentsOf: URL(fileURLWithPath: path))) ?? Data()
+            // A last line without an end was not written whole.
+            let whole = data.prefix(through: data.lastIndex(of: UInt8(ascii: "\n")) ?? data.startIndex)
+            let lines = whole.split(separator: UInt8(ascii: "\n")).compactMap { line -> Line? in
+                guard case .object(let members)? = try? JSONValue.decoder.decode(JSONValue.self, from: Data(line)),
+                    case .string(let path)? = members["path"], let body = members["body"]
+                else { return nil }
+                return Line(path: path, body: body.text)
+            }
+            return (spool, lines)
+        }
+    }
+
+    private static let prefix = "mlflow-unsent-"
+
+    /// Appends a line in one write, to a new file where it was removed.
+    func append(_ line: Line) throws {
+        if descriptor < 0 { try create() }
+        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
+        do { try file.write(contentsOf: Data(line.text.utf8)) } catch {
+            throw LogFileError(path: path, why: AtomicFile.reason(error))
+        }
+    }
+
+    /// Forgets every line: all of them were sent.
+    func empty() { _ = ftruncate(descriptor, 0) }
+
+    /// Removes the file.
+    func remove() {
+        guard descriptor >= 0 else { return }
+        _ = unlink(path)
+        close(descriptor)
+        descriptor = -1
+    }
+}

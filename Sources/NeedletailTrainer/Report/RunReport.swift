@@ -1,0 +1,157 @@
+// A page for a browser that shows how a run went.
+import Foundation
+public import NeedletailData
+import NeedletailNN
+import NeedletailTensor
+
+/// Writes one page about a run: curves of every metric, the learning rate and the loss scale with skipped steps marked,
+/// final values, the weights summary, options, environment, and each layer's range where a ``NumericsReport`` runs too.
+///
+///     Trainer(maxEpochs: 3) { $0.callbacks = [RunReport(to: "report.html")] }
+///
+/// The page needs neither network nor script. It is replaced at the end of each epoch and of each run (fit, test, …), also
+/// where an error ended it, so it can be looked at while training goes on. Every step is in its curves: where there are
+/// more than a thousand, neighbours are drawn as their mean within the band of their smallest and largest value.
+public final class RunReport: Callback, Logger {
+    /// Where the page goes.
+    public let path: String
+    private let clock: () -> Double
+    private(set) var content = RunReportContent()
+    private var curves: [String: Int] = [:]
+    private var fitStart = 0.0, trainingSeconds = 0.0, lastBatchEnd = 0.0
+    private var isFitting = false
+
+    /// A report at `path`, which is replaced when fit begins.
+    public convenience init(to path: String) { self.init(to: path) { Date().timeIntervalSince1970 } }
+
+    /// A report with a clock of one's own, in seconds since 1970.
+    package init(to path: String, clock: @escaping () -> Double) {
+        self.path = path
+        self.clock = clock
+    }
+
+    /// The page so far.
+    public var page: String { RunReportPage(content).text }
+
+    package override var isLeftOutOfBarebones: Bool { true }
+
+    /// After the module, so that its values are shown.
+    public override var runsLast: Bool { true }
+
+    // MARK: Logger
+
+    /// Keeps the hyper-parameters.
+    public func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws {
+        content.hyperparameters = JSONValue.flattened(hyperparameters).map { name, value in
+            if case .string(let text) = value { return (name, text) }
+            return (name, value.text)
+        }
+    }
+
+    /// Adds the values to their curves.
+    public func log(_ record: MetricsRecord) throws {
+        for (name, value) in record.values {
+            content.final[name] = value
+            // The step's loss, rate and scale are known for every step, not only for those that are logged.
+            if record.event == .step, name == "lr" || name.hasPrefix("lr-") || name.hasPrefix("amp/") { continue }
+            append(name, Double(record.step), value, isMarked: record.event == .epoch)
+        }
+    }
+
+    private func append(_ name: String, _ x: Double, _ y: Double, isMarked: Bool) {
+        let index =
+            curves[name]
+            ?? {
+                content.metrics.append(.init(name: name, isMarked: isMarked))
+                return content.metrics.count - 1
+            }()
+        curves[name] = index
+        content.metrics[index].series.append(x, y)
+    }
+
+    // MARK: Callback
+
+    /// Writes a page at once, so that a path that cannot be written is found before training.
+    public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
+        isFitting = stage == .fit
+        guard isFitting else { return }
+        content = RunReportContent()
+        curves = [:]
+        (fitStart, trainingSeconds, content.samples) = (clock(), 0, 0)
+        content.started = fitStart
+        content.state = "running"
+        try write(trainer)
+    }
+
+    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        content.model = String(describing: type(of: module))
+        content.summary = try ModelSummary.summary(trainer, module)
+        content.optimizers =
+            trainer.step?.slots.map { slot in
+                let rates = slot.optimizer.groups.map { String(format: "%.4g", $0.learningRate) }.joined(
+                    separator: ", ")
+                let schedule = slot.scheduler.map { ", " + String(describing: type(of: $0.schedule)) } ?? ""
+                return "\(type(of: slot.optimizer)), learning rate \(rates)\(schedule)"
+            } ?? []
+    }
+
+    public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        lastBatchEnd = clock()
+    }
+
+    public override func onTrainBatchEnd(
+        _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+    ) throws {
+        let now = clock()
+        if lastBatchEnd > 0 { trainingSeconds += now - lastBatchEnd }
+        lastBatchEnd = now
+        content.samples += batch.count
+        guard result.closesWindow else { return }
+        let step = Double(trainer.state.globalStep)
+        content.loss.append(step, result.loss)
+        content.gradientNorm.append(step, result.gradientNorm)
+        for (rate, value) in result.learningRates.enumerated() {
+            if rate == content.rates.count { content.rates.append(DecimatedSeries()) }
+            content.rates[rate].append(step, value)
+        }
+        if trainer.lossScale != nil { content.scale.append(step, result.scale) }
+        if let reason = result.skipReason, reason != .noWeight {
+            content.skippedSteps += 1
+            if content.skipped.count < 500 { content.skipped.append(step) }
+        }
+    }
+
+    public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
+        content.state = "running, epoch \(trainer.state.epoch + 1) done"
+        try write(trainer)
+    }
+
+    public override func onFitEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
+        content.state = "finished"
+        try write(trainer)
+        isFitting = false
+    }
+
+    public override func onTestEnd(_ trainer: Trainer, _ module: TrainingModule) throws { try write(trainer) }
+
+    public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {
+        guard isFitting else { return }
+        isFitting = false
+        content.state = "ended by an error"
+        content.error = "\(error)"
+        try? write(trainer)  // what ended training is the error to report
+    }
+
+    private func write(_ trainer: Trainer) throws {
+        content.precision = trainer.precision?.rawValue ?? "auto"
+        if isFitting { content.seconds = clock() - fitStart }
+        content.samplesPerSecond = trainingSeconds > 0 ? Double(content.samples) / trainingSeconds : 0
+        content.trainerState = trainer.state
+        content.options = RunReportContent.options(of: trainer)
+        content.numerics =
+            trainer.callbacks.lazy.compactMap { $0 as? NumericsReport }.first { !$0.layers.isEmpty }
+            .map { NumericsPage.sections(of: $0.layers, heading: $0.heading(trainer)) }
+        content.notices = trainer.notices
+        try AtomicFile.write(Array(page.utf8), to: path)
+    }
+}
