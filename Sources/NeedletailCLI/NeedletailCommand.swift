@@ -24,13 +24,31 @@ struct NeedletailCommand: ParsableCommand {
     static func main() {
         signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
-            var command = try parseAsRoot()
-            try command.run()
+            let settings = try Settings(
+                Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment
+            ) { try OptionCatalog(of: self) }
+            try run(settings)
             guard fflush(nil) == 0 else {
                 throw CommandError.output("standard output could not be written: \(String(cString: strerror(errno)))")
             }
         } catch {
             leave(because: error)
+        }
+    }
+
+    /// Parses and runs the command that the settings name, or prints them.
+    private static func run(_ settings: Settings) throws {
+        var command: any ParsableCommand
+        do { command = try parseAsRoot(settings.arguments) } catch {
+            let origin =
+                exitCode(for: error) == .validationFailure ? settings.source(ofOptionIn: message(for: error)) : ""
+            if origin.isEmpty { throw error }
+            throw CommandError.usage(message(for: error) + origin)
+        }
+        if settings.isPrinting {
+            print(settings.text, terminator: "")
+        } else {
+            try Settings.$current.withValue(settings) { try command.run() }
         }
     }
 

@@ -14,10 +14,26 @@ struct TrainCommand: ParsableCommand {
               needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed --checkpoint runs/fashion
               needletail train --data fashion-mnist --epochs 6 --precision bf16-mixed --checkpoint runs/fashion --resume last
               needletail train --data fashion-mnist --schedule cosine --warmup-steps 200 --learning-rate 3e-3
+              needletail train --config run.yaml --epochs 5
+
+            An option's value is that of the command line, else of the environment (NEEDLETAIL_BATCH_SIZE for --batch-size, of every \
+            command), else of the --config file, else of the checkpoint that is resumed, else its default. --no- before a \
+            flag's name (--no-quiet) turns it off.
 
             Ctrl-C (or SIGTERM) ends training after the current step and saves a checkpoint, from which --resume last goes on; a \
             second one ends it at once. SIGUSR1 saves and goes on.
             """)
+
+    @Option(
+        help:
+            "Take options that are not given here from this file, YAML or JSON, with the names of the options as keys.")
+    var config: String?
+
+    @Flag(
+        help:
+            "Print the options with their values and where they come from, as a file for --config, and do nothing else."
+    )
+    var printConfig = false
 
     @OptionGroup var data: DataOptions
 
@@ -32,9 +48,6 @@ struct TrainCommand: ParsableCommand {
 
     @Option(help: "Times that the training images are gone through.")
     var epochs = 10
-
-    @Option(help: "Stop after this many applied steps.")
-    var maxSteps: Int?
 
     @Option(help: "Images a batch.")
     var batchSize = 64
@@ -93,6 +106,8 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
     var resume: String?
 
+    @OptionGroup var trainer: TrainerOptions
+
     @OptionGroup var logging: LoggingOptions
 
     @Flag(help: "No progress bar, no weights summary, no table of ranges.")
@@ -101,8 +116,8 @@ struct TrainCommand: ParsableCommand {
     func validate() throws {
         // More than 2^31 of anything is a slip of the finger, and far from where sums overflow.
         for (name, value, least) in [
-            ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--max-steps", maxSteps ?? 0, 0),
-            ("--batch-size", batchSize, 1), ("--accumulate", accumulate, 1),
+            ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--batch-size", batchSize, 1),
+            ("--accumulate", accumulate, 1),
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }
@@ -155,6 +170,7 @@ struct TrainCommand: ParsableCommand {
         }
         var generator = SeededGenerator(seed: seed)
         let model = try ImageClassifier(configuration, using: &generator)
+        if checkpoint != nil { model.hyperparameters["options"] = try Settings.current?.keptOptions() }
         if let path = self.`init` {
             // First the types, so that float64 weights reach a float64 run unrounded. A mixed mode stores every parameter
             // at least as wide as any mode that auto may take.
@@ -168,7 +184,8 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func makeTrainer(_ metrics: MetricsFile, _ loggers: [any Logger]) -> Trainer {
-        Trainer(maxEpochs: epochs, maxSteps: maxSteps, precision: precision) {
+        Trainer(maxEpochs: epochs, precision: precision) {
+            trainer.apply(to: &$0)
             $0.precisionOverrides = PrecisionOverrides(keep)
             $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
@@ -177,6 +194,7 @@ struct TrainCommand: ParsableCommand {
             $0.enableProgressBar = !quiet
             $0.enableModelSummary = !quiet
             $0.loggers = loggers
+            $0.profiler = logging.profiler()
             $0.logEveryNSteps = logging.logEveryNSteps
             $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
             if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }

@@ -1,0 +1,252 @@
+// Options from four places: flag > environment variable > configuration file > the checkpoint that is resumed > default.
+import Foundation
+import Needletail
+
+/// The arguments of a command with what other places give added to them.
+struct Settings {
+    /// Where an option's value comes from.
+    enum Source {
+        case argument, variable(String), file(String), checkpoint(String), byDefault
+
+        /// For people.
+        var text: String {
+            switch self {
+            case .argument: "command line"
+            case .variable(let name): name
+            case .file(let path): path
+            case .checkpoint(let path): "checkpoint \(path)"
+            case .byDefault: "default"
+            }
+        }
+    }
+
+    /// What the parser is given.
+    let arguments: [String]
+    /// Whether the settings are to be printed instead of used.
+    let isPrinting: Bool
+    /// Each option's values and where they come from, in the order of declaration.
+    private let chosen: [(option: OptionCatalog.Option, values: [String], source: Source)]?
+    private let given: [String]
+    private let catalog: @Sendable () throws -> OptionCatalog
+
+    /// Those of the command that runs.
+    @TaskLocal static var current: Settings?
+
+    /// The options of `train` that a run's result is a function of: a checkpoint keeps them, and a run that is resumed takes
+    /// those that are not given anew. None of them is a place for output, a number of threads, or a limit that ends a run early.
+    private static let kept: Set<String> = [
+        "data", "validation", "scaling", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "schedule",
+        "warmup-steps", "schedule-steps", "keep", "update-rounding", "accumulate", "clip", "seed",
+        "no-shuffle",
+    ]
+
+    /// Variables of this prefix that belong to the package's build and tests.
+    static let foreign: Set<String> = [
+        "NEEDLETAIL_PART", "NEEDLETAIL_KILLS", "NEEDLETAIL_SOAK_SECONDS", "NEEDLETAIL_FUZZ_READER",
+        "NEEDLETAIL_OPENBLAS_CHOSE",
+    ]
+
+    /// Arguments as they are, where no other place says anything; else with what the environment, a configuration file
+    /// and the options that a checkpoint keeps give for options that are not among them.
+    init(
+        _ given: [String], environment: [String: String],
+        catalog makeCatalog: @escaping @Sendable () throws -> OptionCatalog
+    ) throws {
+        (self.given, catalog) = (given, makeCatalog)
+        let variables = environment.filter { name, value in
+            name.hasPrefix(OptionCatalog.prefix) && !Self.foreign.contains(name)
+                && !name.hasPrefix("NEEDLETAIL_TEST_") && !value.isEmpty
+        }
+        let words = given.prefix { $0 != "--" }
+        let asks = words.contains { word in
+            ["--config", "--print-config", "--resume", "--no-", "--shuffle"].contains { word.hasPrefix($0) }
+        }
+        // Nothing to add: the catalog is not even made.
+        guard asks || !variables.isEmpty else {
+            (arguments, isPrinting, chosen) = (given, false, nil)
+            return
+        }
+        let catalog = try makeCatalog()
+        try Self.check(variables, catalog)
+        let (path, options) = catalog.command(in: given)
+        var (kept, own) = Self.split(Array(given.dropFirst(path.count)), options)
+        func value(_ name: String) -> String? {
+            guard let option = options.first(where: { $0.name == name }) else { return nil }
+            return own[name].map { $0.last ?? "" } ?? variables[option.variable]
+        }
+        let file = try value("config").map { path in
+            try ConfigurationFile(path, allowed: options.map(\.name).filter { !Self.notInFiles.contains($0) })
+        }
+        let checkpoint = Self.checkpoint(
+            value("resume") ?? file?.values["resume"]?.last, in: value("checkpoint") ?? file?.values["checkpoint"]?.last
+        )
+        var added: [String] = []
+        var chosen: [(OptionCatalog.Option, [String], Source)] = []
+        for option in options {
+            if let values = own[option.name] {
+                chosen.append((option, values, .argument))
+                // A flag that was turned off stays away.
+                if option.isFlag, values == ["false"] { continue }
+                own[option.name] = nil
+                continue
+            }
+            let (values, source): ([String], Source)
+            if let text = variables[option.variable] {
+                let list = option.isRepeating ? text.split(separator: ",").map(String.init) : [text]
+                (values, source) = (list, .variable(option.variable))
+            } else if let found = file?.values[option.name], let file {
+                let isList = option.isRepeating || option.isFlag || found.isEmpty
+                (values, source) = (isList ? found : [found.joined(separator: ",")], .file(file.path))
+            } else if let found = checkpoint?.options[option.name] {
+                (values, source) = (found, .checkpoint(checkpoint?.path ?? ""))
+            } else {
+                chosen.append((option, option.defaultValue.map { [$0] } ?? [], .byDefault))
+                continue
+            }
+            chosen.append((option, values, source))
+            if option.isFlag {
+                if try Self.truth(values.last ?? "false", option, source) { added.append("--" + option.name) }
+            } else {
+                added += values.map { "--\(option.name)=\($0)" }
+            }
+        }
+        kept.insert(contentsOf: added, at: 0)
+        arguments = path + kept
+        isPrinting = chosen.contains {
+            $0.0.name == "print-config" && ($0.1.last ?? "true") != "false" && !$0.2.isDefault
+        }
+        self.chosen = chosen
+    }
+
+    /// Options that a file does not set: itself, and what is done instead of training.
+    private static let notInFiles: Set<String> = ["config", "print-config"]
+
+    // MARK: Arguments
+
+    /// The arguments without flags that are turned off, and what they give for each option.
+    private static func split(
+        _ arguments: [String], _ options: [OptionCatalog.Option]
+    ) -> (kept: [String], own: [String: [String]]) {
+        var kept: [String] = [], own: [String: [String]] = [:]
+        var rest = arguments[...]
+        while let word = rest.popFirst() {
+            guard word != "--" else {
+                kept += [word] + rest
+                break
+            }
+            let parts = word.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = word.hasPrefix("--") ? String(parts.first ?? "") : ""
+            if let option = options.first(where: { $0.name == name }) {
+                kept.append(word)
+                if option.isFlag {
+                    own[name] = ["true"]
+                } else if parts.count == 2 {
+                    own[name, default: []].append(String(parts[1]))
+                } else if let value = rest.popFirst() {
+                    kept.append(value)
+                    own[name, default: []].append(value)
+                }
+            } else if let option = options.first(where: { $0.isFlag && $0.opposite == name }), parts.count == 1 {
+                own[option.name] = ["false"]
+                kept.removeAll { $0 == "--" + option.name }
+            } else {
+                kept.append(word)
+            }
+        }
+        return (kept, own)
+    }
+
+    private static func truth(_ text: String, _ option: OptionCatalog.Option, _ source: Source) throws -> Bool {
+        switch text.lowercased() {
+        case "true", "yes", "on", "1": return true
+        case "false", "no", "off", "0": return false
+        default:
+            throw CommandError.usage("\(option.name) is '\(text)' (from \(source.text)), expected true or false")
+        }
+    }
+
+    /// A variable that no option has is a slip of the finger.
+    private static func check(_ variables: [String: String], _ catalog: OptionCatalog) throws {
+        let allowed = catalog.variables
+        guard let unknown = variables.keys.filter({ !allowed.contains($0) }).min() else { return }
+        throw CommandError.usage(
+            "the environment variable \(unknown) is set, which no option reads; expected one of "
+                + allowed.sorted().joined(separator: ", "))
+    }
+
+    // MARK: Checkpoints
+
+    /// The options that the checkpoint to resume keeps; nil where there is none that can be read, of which `train` tells.
+    private static func checkpoint(
+        _ resume: String?, in folder: String?
+    ) -> (path: String, options: [String: [String]])? {
+        guard let resume, resume != "last" || folder != nil else { return nil }
+        let path = resume == "last" ? (folder ?? "") + "/last" : resume
+        guard let checkpoint = try? Checkpoint(path), case .object(let members)? = checkpoint.hyperparameters["options"]
+        else { return nil }
+        var options = members.mapValues { value -> [String] in
+            guard case .array(let values) = value else { return [] }
+            return values.compactMap { if case .string(let text) = $0 { text } else { nil } }
+        }
+        options["precision"] = [checkpoint.precision.rawValue]  // what auto has chosen, too
+        return (path, options)
+    }
+
+    // MARK: Output
+
+    /// The options that a checkpoint keeps, by name, as lists of texts.
+    func keptOptions() throws -> JSONValue {
+        let chosen = try self.chosen ?? Self.given(given, try catalog())
+        var members: [String: JSONValue] = [:]
+        for (option, values, _) in chosen where Self.kept.contains(option.name) && !values.isEmpty {
+            members[option.name] = .array(values.map { .string($0) })
+        }
+        return .object(members)
+    }
+
+    /// The options where nothing but arguments gives them.
+    private static func given(
+        _ arguments: [String], _ catalog: OptionCatalog
+    ) -> [(option: OptionCatalog.Option, values: [String], source: Source)] {
+        let (path, options) = catalog.command(in: arguments)
+        let (_, own) = split(Array(arguments.dropFirst(path.count)), options)
+        return options.map { option in
+            own[option.name].map { (option, $0, .argument) }
+                ?? (option, option.defaultValue.map { [$0] } ?? [], .byDefault)
+        }
+    }
+
+    /// Every option with its value and where that comes from, as a file for `--config`.
+    var text: String {
+        let rows = (chosen ?? []).filter { !Self.notInFiles.contains($0.option.name) }.map { option, values, source in
+            values.isEmpty && !option.isFlag
+                ? ("# \(option.name):", "not set") : ("\(option.name): \(Self.yaml(option, values))", source.text)
+        }
+        let width = rows.map(\.0.count).max() ?? 0
+        return rows.map { "\($0.0.padded(width))  # \($0.1)\n" }.joined()
+    }
+
+    private static func yaml(_ option: OptionCatalog.Option, _ values: [String]) -> String {
+        if option.isFlag { return (values.last ?? "false") }
+        let texts = values.map { text in
+            text.wholeMatch(of: /[A-Za-z0-9.][A-Za-z0-9._\/+-]*/) != nil && !["null", "true", "false"].contains(text)
+                ? text : JSONValue.string(text).text
+        }
+        return option.isRepeating ? "[" + texts.joined(separator: ", ") + "]" : texts.last ?? ""
+    }
+
+    /// What a parser's message about an option lacks: where its value came from, where that is no argument.
+    func source(ofOptionIn message: String) -> String {
+        for (option, _, source) in chosen ?? [] where message.contains("--\(option.name)") {
+            switch source {
+            case .argument, .byDefault: continue
+            default: return " (\(option.name) is from \(source.text))"
+            }
+        }
+        return ""
+    }
+}
+
+extension Settings.Source {
+    fileprivate var isDefault: Bool { if case .byDefault = self { true } else { false } }
+}
