@@ -65,13 +65,13 @@ void csimd_run_tasks(size_t tasks, int threads, csimd_task task, void *context) 
         csimd_share(tasks, 1, (size_t)t, (size_t)threads, &begin, &shares[t].end);
         atomic_init(&shares[t].next, begin);
     }
-    const csimd_placement placement = csimd_place_caller(threads);
+    csimd_placement *placement = csimd_place_caller(threads);
     const int64_t begun = nanoseconds();
     int64_t finished = begun;
 #pragma omp parallel num_threads(threads)
     {
         const int worker = omp_get_thread_num();
-        if (placement.wanted && worker != 0) csimd_place_worker(&placement, worker);
+        if (placement != NULL && worker != 0) csimd_place_worker(placement, worker);
         for (int t = 0; t < threads; t++) {
             share *from = &shares[(worker + t) % threads];
             for (size_t i; (i = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed)) < from->end;)

@@ -50,4 +50,55 @@ import Testing
         let ratio = two.sorted()[7] / one.sorted()[7]
         #expect(ratio <= 4, "two threads took \(ratio) times as long as one")
     }
+
+    /// The kernel may wake the caller on its worker's CPU, where the two would take turns: the worker must give way. Here the
+    /// caller is put on one CPU after the other; the masks of the process's threads say who went where.
+    @Test(.enabled(if: twoCPUs && !placedByEnvironment)) func aWorkerGivesWayToItsCaller() throws {
+        let all = try allowedCPUs(in: "/proc/thread-self/status")
+        defer { keepCaller(to: all) }
+        let threads = Int32(all.count)
+        _ = secondsOfProducts(threads: threads)  // places the workers
+        for (from, to) in zip(all, all.dropFirst() + all.prefix(1)) {
+            // A caller that works alone after a stall has no region in which a worker could be in its way: again, then.
+            let moved = try (0..<200).contains { _ in
+                keepCaller(to: [from])
+                _ = secondsOfProducts(threads: threads)
+                let before = try allowedCPUsOfTasks()
+                keepCaller(to: [to])
+                _ = secondsOfProducts(threads: threads)
+                let after = try allowedCPUsOfTasks()
+                return before.contains { task, cpus in cpus == [to] && after[task] == [from] }
+            }
+            let tasks = try allowedCPUsOfTasks()
+            #expect(moved, "the caller went from \(from) to \(to), and no worker the other way: \(tasks)")
+        }
+    }
+
+    private static let placedByEnvironment = ["OMP_PROC_BIND", "OMP_PLACES", "KMP_AFFINITY", "GOMP_CPU_AFFINITY"]
+        .contains { ProcessInfo.processInfo.environment[$0].map { !$0.isEmpty } ?? false }
+
+    /// `sched_setaffinity` is hidden from Swift by its headers.
+    private func keepCaller(to cpus: [Int]) {
+        typealias SetAffinity = @convention(c) (pid_t, Int, UnsafePointer<UInt8>) -> CInt
+        let call = unsafeBitCast(dlsym(nil, "sched_setaffinity"), to: SetAffinity.self)
+        var mask = [UInt8](repeating: 0, count: 1024)
+        for cpu in cpus { mask[cpu / 8] |= 1 << UInt8(cpu % 8) }
+        #expect(call(0, mask.count, mask) == 0)
+    }
+
+    private func allowedCPUsOfTasks() throws -> [pid_t: [Int]] {
+        let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap { pid_t($0) }
+        return Dictionary(
+            uniqueKeysWithValues: tasks.map { ($0, (try? allowedCPUs(in: "/proc/self/task/\($0)/status")) ?? []) })
+    }
+
+    /// Reads `Cpus_allowed_list: 0-2,5`.
+    private func allowedCPUs(in path: String) throws -> [Int] {
+        let status = try String(contentsOfFile: path, encoding: .utf8)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") })
+        return line.split(whereSeparator: { " \t".contains($0) }).last!.split(separator: ",").flatMap { part in
+            let ends = part.split(separator: "-").compactMap { Int($0) }
+            return Array(ends.first!...ends.last!)
+        }
+    }
 }
