@@ -50,6 +50,7 @@ extension Tensor {
         func stacked(_ x: Tensor, _ own: [Int]) -> (Tensor, Int) {
             let matrix = Array(x.shape.suffix(2))
             if Shapes.count(own) == 1 { return (x.reshape(matrix), 0) }
+            if own == batch, let stride = x.strideOfMatrices { return (x, stride) }
             let full = x.broadcast(to: batch + matrix).contiguous()
             return (full.reshape([count] + matrix), matrix[0] * matrix[1])
         }
@@ -58,6 +59,18 @@ extension Tensor {
         Kernels.batchedGemm(
             left, right, batch: count, aStride: leftStride, bStride: rightStride, into: y.reshape([count, m, n]))
         return y
+    }
+
+    /// The distance from each matrix of the last two axes to the next, where kernels can take them as they lie: transposed or
+    /// not, the axes before them one after the other in memory. nil where they must be copied first.
+    private var strideOfMatrices: Int? {
+        let (rows, columns) = (shape[rank - 2], shape[rank - 1])
+        let (rowStride, columnStride) = (strides[rank - 2], strides[rank - 1])
+        guard (columnStride == 1 && rowStride >= columns) || (rowStride == 1 && columnStride >= rows) else {
+            return nil
+        }
+        for axis in 0..<rank - 3 where strides[axis] != strides[axis + 1] * shape[axis + 1] { return nil }
+        return strides[rank - 3]
     }
 }
 
