@@ -167,7 +167,7 @@ static block_plan plan_blocks(const csimd_gemm_kernels *kernels, const csimd_gem
         return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .b_floats = need.b};
     }
     if (path != CSIMD_GEMM_BLOCKED) {
-        const csimd_gemm_skinny_floats need = csimd_gemm_skinny_scratch(kernels, path, args, columns);
+        const csimd_gemm_skinny_floats need = csimd_gemm_skinny_scratch(kernels, path, args, rows, columns);
         return (block_plan){.path = path, .depth = depth, .a_floats = need.a, .sums_floats = need.sums};
     }
     const size_t panel = csimd_round_up(csimd_minimum(columns, kernels->nc), kernels->nr);

@@ -44,6 +44,9 @@ typedef struct csimd_gemm_kernels {
     void (*dot_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                     bool add, float *c, size_t ldc);
 
+    // turned[p * width + j] = x[j * ldx + p], as pack_b_columns makes a panel of at most nr columns of float32.
+    void (*turn)(const float *x, size_t ldx, size_t depth, size_t columns, float *turned);
+
     // Small products: a row of tiles of `multiply` with A float32, element (i, p) at i * a_row + p * a_step, and B of `type`
     // read where it lies, stored [depth, columns], or packed, then float32. rows <= mr (small_narrow_mr where there are at most
     // nr / 2 columns); c_columns >= columns is how far a last vector may be written. Rows of a 16-bit B that end inside a
@@ -63,6 +66,7 @@ extern const csimd_gemm_kernels csimd_gemm_ref;
 extern const csimd_gemm_kernels csimd_gemm_avx2;
 extern const csimd_gemm_kernels csimd_gemm_avx512;
 extern const csimd_gemm_kernels csimd_gemm_avx512_bf16;
+void csimd_gemm_turn_avx512(const float *x, size_t ldx, size_t depth, size_t columns, float *turned);
 void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                          bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
@@ -82,7 +86,13 @@ void csimd_gemm_small_avx512(csimd_type type, size_t rows, size_t columns, size_
 #endif
 
 // Which way a product goes; decided by the shape of the whole, so that every part of C is computed the same way.
-typedef enum { CSIMD_GEMM_BLOCKED, CSIMD_GEMM_FEW_ROWS, CSIMD_GEMM_FEW_DOTS, CSIMD_GEMM_SMALL } csimd_gemm_path;
+typedef enum {
+    CSIMD_GEMM_BLOCKED,
+    CSIMD_GEMM_FEW_ROWS,
+    CSIMD_GEMM_FEW_DOTS,
+    CSIMD_GEMM_FEW_COLUMNS,
+    CSIMD_GEMM_SMALL
+} csimd_gemm_path;
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 
 // Floats of scratch that a small product needs for A and B, and the product (gemm_small.c).
@@ -90,6 +100,7 @@ typedef struct {
     size_t a, b;
 } csimd_gemm_small_floats;
 bool csimd_gemm_is_skinny(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);  // few rows, B in either layout
+bool csimd_gemm_is_of_few_columns(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 bool csimd_gemm_is_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 csimd_gemm_small_floats csimd_gemm_small_scratch(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
@@ -100,7 +111,7 @@ typedef struct {
     size_t a, sums;
 } csimd_gemm_skinny_floats;
 csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
-                                                   const csimd_gemm_args *args, size_t columns);
+                                                   const csimd_gemm_args *args, size_t rows, size_t columns);
 void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *args, size_t depth,
                        float *a, float *sums);
 

@@ -1,30 +1,50 @@
 // Products of few rows: B, used once, is read where it lies; only A is packed. The sums of up to 1,024 columns stay in L1 or
-// L2 while blocks of k pass.
+// L2 while blocks of k pass. Products of few columns where A's rows and B's columns are both contiguous are the same with the
+// operands exchanged, and their sums turned round at last: a tile 16 lanes wide would have n of them in use.
 #include "gemm.h"
 
 enum {
     COLUMNS_AT_ONCE = 1024,
-    COLUMNS_IN_TURN = 12,  // a multiple of every tile's width up to 4, few enough for L1
-    DEPTH_AT_ONCE = 64,    // rows of B read side by side, a few lines of each: few enough pages, long enough sums
-    DEPTH_A_ROW = 8,       // a dot product shorter than this times the rows costs more to add up than B costs to pack
+    COLUMNS_IN_TURN = 12,    // a multiple of every tile's width up to 4, few enough for L1
+    DEPTH_AT_ONCE = 64,      // rows of B read side by side, a few lines of each: few enough pages, long enough sums
+    DEPTH_A_ROW = 8,         // a dot product shorter than this times the rows costs more to add up than B costs to pack
+    MOST_COLUMNS = 12,       // more of them fill a vector well enough
+    FEW_COLUMNS_DEPTH = 128, // a dot product shorter than this costs more to add up than lanes cost that lie idle
 };
 
 bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
     return g->b_transposed && !g->a_transposed && g->m <= 2 * kernels->few_dot_rows && g->k >= DEPTH_A_ROW * g->m;
 }
 
+bool csimd_gemm_is_of_few_columns(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
+    return kernels->turn != NULL && g->b_transposed && !g->a_transposed && g->n <= MOST_COLUMNS &&
+           g->m > 2 * kernels->few_dot_rows && g->k >= FEW_COLUMNS_DEPTH;
+}
+
 bool csimd_gemm_is_skinny(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
-    return g->b_transposed ? csimd_gemm_is_of_few_dots(kernels, g) : g->m <= kernels->few_rows;
+    if (!g->b_transposed) return g->m <= kernels->few_rows;
+    return csimd_gemm_is_of_few_dots(kernels, g) || csimd_gemm_is_of_few_columns(kernels, g);
 }
 
 csimd_gemm_path csimd_gemm_choose_path(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
     if (csimd_gemm_is_small(kernels, g)) return CSIMD_GEMM_SMALL;
     if (!csimd_gemm_is_skinny(kernels, g)) return CSIMD_GEMM_BLOCKED;
+    if (csimd_gemm_is_of_few_columns(kernels, g)) return CSIMD_GEMM_FEW_COLUMNS;
     return g->b_transposed ? CSIMD_GEMM_FEW_DOTS : CSIMD_GEMM_FEW_ROWS;
 }
 
+// A row of sums that were turned round is a panel of B wide.
+static size_t turned_width(const csimd_gemm_kernels *kernels, size_t columns) {
+    return columns > kernels->nr / 2 ? kernels->nr : kernels->nr / 2;
+}
+
 csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
-                                                   const csimd_gemm_args *g, size_t columns) {
+                                                   const csimd_gemm_args *g, size_t rows, size_t columns) {
+    if (path == CSIMD_GEMM_FEW_COLUMNS) {
+        const size_t panel = csimd_round_up(csimd_minimum(rows, COLUMNS_AT_ONCE), kernels->nr);
+        return (csimd_gemm_skinny_floats){.a = g->n * kernels->a_row_stride,
+                                          .sums = (g->n + turned_width(kernels, g->n)) * panel};
+    }
     const size_t panel = csimd_round_up(csimd_minimum(columns, COLUMNS_AT_ONCE), kernels->nr);
     return (csimd_gemm_skinny_floats){
         .a = path == CSIMD_GEMM_FEW_ROWS ? g->k * kernels->a_panel_width : g->m * kernels->a_row_stride,
@@ -61,25 +81,51 @@ static void few_rows(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g
     }
 }
 
+// sums[i, s] = sum_p a[i, p] b[j + s, p] for `columns` columns, at most COLUMNS_AT_ONCE.
+static void sum_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, size_t j, size_t columns,
+                     float *a, float *sums, size_t ldsums) {
+    for (size_t p = 0; p < g->k; p += depth) {
+        const size_t run = csimd_minimum(g->k - p, depth);
+        kernels->pack_a_rows(g->a_type, csimd_gemm_at(g->a_type, g->a, p), g->lda, g->m, run, a);
+        // More rows than one tile has take turns at a few columns of B, which stay in L1 meanwhile.
+        const size_t group = g->m <= kernels->few_dot_rows ? columns : COLUMNS_IN_TURN;
+        for (size_t s = 0; s < columns; s += group) {
+            const void *b = csimd_gemm_at(g->b_type, g->b, (j + s) * g->ldb + p);
+            for (size_t i = 0, rows; i < g->m; i += rows) {
+                rows = csimd_gemm_next_height(g->m - i, kernels->few_dot_rows);
+                kernels->dot_few(g->b_type, rows, csimd_minimum(columns - s, group), run, a + i * kernels->a_row_stride, b,
+                                 g->ldb, p > 0, sums + i * ldsums + s, ldsums);
+            }
+        }
+    }
+}
+
 static void few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, float *a, float *sums) {
     for (size_t j = 0; j < g->n; j += COLUMNS_AT_ONCE) {
         const size_t columns = csimd_minimum(g->n - j, COLUMNS_AT_ONCE);
         const size_t ldsums = csimd_round_up(columns, kernels->nr);
-        for (size_t p = 0; p < g->k; p += depth) {
-            const size_t run = csimd_minimum(g->k - p, depth);
-            kernels->pack_a_rows(g->a_type, csimd_gemm_at(g->a_type, g->a, p), g->lda, g->m, run, a);
-            // More rows than one tile has take turns at a few columns of B, which stay in L1 meanwhile.
-            const size_t group = g->m <= kernels->few_dot_rows ? columns : COLUMNS_IN_TURN;
-            for (size_t s = 0; s < columns; s += group) {
-                const void *b = csimd_gemm_at(g->b_type, g->b, (j + s) * g->ldb + p);
-                for (size_t i = 0, rows; i < g->m; i += rows) {
-                    rows = csimd_gemm_next_height(g->m - i, kernels->few_dot_rows);
-                    kernels->dot_few(g->b_type, rows, csimd_minimum(columns - s, group), run, a + i * kernels->a_row_stride, b,
-                                     g->ldb, p > 0, sums + i * ldsums + s, ldsums);
-                }
-            }
-        }
+        sum_dots(kernels, g, depth, j, columns, a, sums, ldsums);
         finish_columns(kernels, g, j, columns, sums, ldsums);
+    }
+}
+
+static void few_columns(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, float *a, float *sums) {
+    csimd_gemm_args exchanged = *g;
+    exchanged.m = g->n;
+    exchanged.n = g->m;
+    exchanged.a = g->b;
+    exchanged.a_type = g->b_type;
+    exchanged.lda = g->ldb;
+    exchanged.b = g->a;
+    exchanged.b_type = g->a_type;
+    exchanged.ldb = g->lda;
+    for (size_t i = 0; i < g->m; i += COLUMNS_AT_ONCE) {
+        const size_t rows = csimd_minimum(g->m - i, COLUMNS_AT_ONCE);
+        const size_t ldsums = csimd_round_up(rows, kernels->nr);
+        sum_dots(kernels, &exchanged, depth, i, rows, a, sums, ldsums);
+        float *turned = sums + g->n * ldsums;
+        kernels->turn(sums, ldsums, rows, g->n, turned);
+        kernels->finish(g, i, 0, rows, g->n, g->alpha, turned, turned_width(kernels, g->n));
     }
 }
 
@@ -87,6 +133,8 @@ void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, 
                        float *a, float *sums) {
     if (path == CSIMD_GEMM_FEW_ROWS)
         few_rows(kernels, g, a, sums);
+    else if (path == CSIMD_GEMM_FEW_COLUMNS)
+        few_columns(kernels, g, depth, a, sums);
     else
         few_dots(kernels, g, depth, a, sums);
 }

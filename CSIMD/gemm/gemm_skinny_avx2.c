@@ -1,4 +1,4 @@
-// GEMM of few rows, AVX2: 1 to 6 rows by 8 to 2 vectors of 8 columns, or 1 to 6 rows by 8 to 2 columns of dot products.
+// GEMM of few rows, AVX2: 1 to 6 rows by 8 to 2 vectors of 8 columns, or 1 to 6 rows by 4 to 2 columns of dot products.
 // At most 12 sums + the vectors of B + 1 of A in 16 registers (one row keeps 8 sums and 8 vectors of B, some of them in
 // memory). One row: a vector of bf16 takes a load and 3 operations, 8 vectors (128 bytes of B) about 16 cycles, far faster than
 // memory delivers them: bound by reading B up to about 8 rows.

@@ -1,4 +1,4 @@
-// GEMM of few rows, AVX-512: 1 to 14 rows by 8 to 2 vectors of 16 columns, or 1 to 8 rows by 8 to 3 columns of dot products.
+// GEMM of few rows, AVX-512: 1 to 14 rows by 8 to 2 vectors of 16 columns, or 1 to 8 rows by 4 or 3 columns of dot products.
 // At most 28 sums + the vectors of B + 1 of A in 32 registers. One row: a vector of bf16 takes a load and
 // 3 operations, 8 vectors (256 bytes of B) about 16 cycles, far faster than memory delivers them: bound by reading B up to
 // about 8 rows.

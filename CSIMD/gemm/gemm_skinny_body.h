@@ -1,9 +1,14 @@
 // Products of few rows, included by each instruction set's file: B is used once, so it is widened in registers on the way and
 // never packed. Bound by reading B (2 bytes an element for 16 bits); a vector of B needs a load, a widening (2 operations for
 // bf16) and `rows` multiply-adds.
-// A tile is as many vectors or columns of B wide as the registers have room for sums, MOST_SUMS / rows, at most 8.
+// A tile is as many vectors or columns of B wide as the registers have room for sums, MOST_SUMS / rows, but at most 8 vectors
+// or 4 columns. Columns are mostly a multiple of 4 KiB apart, on one set of L1, which has 12 lines: 4 of them and the 4
+// prefetched fit; 8 took up to 1.25 times as long (768 x 3072, 1 to 3 rows).
+
+enum { MOST_DOTS = 4 };
 
 V_INLINE int skinny_width(int rows) { return MOST_SUMS / rows < 8 ? MOST_SUMS / rows : 8; }
+V_INLINE int dot_width(int rows) { return MOST_SUMS / rows < MOST_DOTS ? MOST_SUMS / rows : MOST_DOTS; }
 
 // B stored [depth, columns]: c[i, j] = (add ? c[i, j] : 0) + sum_p a[p * v_lanes + i] b[p * ldb + j] for `vectors` vectors of
 // columns, of which the last has `last` columns.
@@ -53,7 +58,7 @@ V_INLINE void rows_of(csimd_type type, const int rows, size_t columns, size_t de
 // interleaved sums. A's rows are followed by zeros up to a whole vector.
 V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_t depth, const float *a, const void *b,
                        size_t at, size_t ldb, bool add, float *c, size_t ldc) {
-    v_f32 sum[SKINNY_ROWS][8];
+    v_f32 sum[SKINNY_ROWS][MOST_DOTS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) sum[i][j] = v_set(0);
@@ -61,7 +66,7 @@ V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++)  // the next tile's columns: short runs, which the hardware finds too late
             __builtin_prefetch(csimd_gemm_at(type, b, at + (size_t)(j + columns) * ldb + p));
-        v_f32 right[8];
+        v_f32 right[MOST_DOTS];
         if (p + v_lanes <= depth) {
 #pragma clang loop unroll(full)
             for (int j = 0; j < columns; j++) right[j] = v_load(type, b, at + (size_t)j * ldb + p);
@@ -89,9 +94,8 @@ V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_
 
 V_INLINE void dot_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                      bool add, float *c, size_t ldc) {
-    const size_t width = (size_t)skinny_width(rows);
+    const size_t width = (size_t)dot_width(rows);
     size_t j = 0;
-    for (; j + width <= columns; j += width)
-        dot_tile(type, rows, skinny_width(rows), depth, a, b, j * ldb, ldb, add, c + j, ldc);
+    for (; j + width <= columns; j += width) dot_tile(type, rows, dot_width(rows), depth, a, b, j * ldb, ldb, add, c + j, ldc);
     for (; j < columns; j++) dot_tile(type, rows, 1, depth, a, b, j * ldb, ldb, add, c + j, ldc);
 }

@@ -27,6 +27,7 @@ static inline size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 bool csimd_gemm_is_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {
     if (kernels->multiply_small == NULL || g->k == 0 || g->alpha == 0) return false;
     if (g->m > MOST_ROWS || g->k > kernels->kc || g->n >= MOST_PRODUCTS || g->m * g->n * g->k >= MOST_PRODUCTS) return false;
+    if (csimd_gemm_is_of_few_columns(kernels, g)) return false;
     if (csimd_gemm_is_of_few_dots(kernels, g)) return g->k <= SHORT_SUMS;
     const size_t whole = kernels->small_reads_any_width ? COPIED_WHOLE : COPIED_WHOLE / 2;
     if (g->a_type != CSIMD_F32 && g->m * g->k > whole &&

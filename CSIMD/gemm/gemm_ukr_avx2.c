@@ -150,6 +150,10 @@ static void multiply(size_t rows, size_t columns, size_t depth, const float *a, 
     }
 }
 
+static void turn(const float *x, size_t ldx, size_t depth, size_t columns, float *turned) {
+    pack_b_columns(CSIMD_F32, x, ldx, depth, columns, turned);
+}
+
 const csimd_gemm_kernels csimd_gemm_avx2 = {
     .mr = TILE_ROWS,
     .narrow_mr = NARROW_TILE_ROWS,
@@ -169,6 +173,7 @@ const csimd_gemm_kernels csimd_gemm_avx2 = {
     .few_dot_rows = SKINNY_ROWS,
     .multiply_few = csimd_gemm_few_avx2,
     .dot_few = csimd_gemm_dot_avx2,
+    .turn = turn,
     .small_narrow_mr = SMALL_NARROW_ROWS,
     .small_reads_any_width = false,
     .multiply_small = csimd_gemm_small_avx2,

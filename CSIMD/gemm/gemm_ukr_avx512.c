@@ -23,6 +23,10 @@ V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) { return v_fma(l
 
 #include "gemm_tiles_avx512_body.h"
 
+void csimd_gemm_turn_avx512(const float *x, size_t ldx, size_t depth, size_t columns, float *turned) {
+    pack_b_columns(CSIMD_F32, x, ldx, depth, columns, turned);
+}
+
 const csimd_gemm_kernels csimd_gemm_avx512 = {
     .mr = TILE_ROWS,
     .narrow_mr = NARROW_TILE_ROWS,
@@ -42,6 +46,7 @@ const csimd_gemm_kernels csimd_gemm_avx512 = {
     .few_dot_rows = SKINNY_ROWS,
     .multiply_few = csimd_gemm_few_avx512,
     .dot_few = csimd_gemm_dot_avx512,
+    .turn = csimd_gemm_turn_avx512,
     .small_narrow_mr = SMALL_NARROW_ROWS,
     .small_reads_any_width = true,
     .multiply_small = csimd_gemm_small_avx512,

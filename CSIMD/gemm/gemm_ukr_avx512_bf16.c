@@ -130,6 +130,7 @@ const csimd_gemm_kernels csimd_gemm_avx512_bf16 = {
     .finish = finish,
     .few_dot_rows = SKINNY_ROWS,
     .dot_few = csimd_gemm_dot_avx512_bf16,
+    .turn = csimd_gemm_turn_avx512,
 };
 
 #pragma clang attribute pop

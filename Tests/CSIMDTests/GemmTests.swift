@@ -68,6 +68,24 @@ import Testing
         }
     }
 
+    /// Products of few columns whose operands are both contiguous along k, computed with the operands exchanged: every number of
+    /// columns around the limit, rows around their groups and around the 1,024 that are turned round at a time.
+    @Test func fewColumns() {
+        for n in 1...13 {
+            for (m, k) in [(17, 128), (18, 257), (64, 256), (131, 127), (1030, 129), (25, 1100)] {
+                let index = (m + n) % 3
+                for b in Set([Self.types[index].rawValue, CSIMD_BF16.rawValue]).sorted() {
+                    GemmProblem(
+                        m: m, n: n, k: k,
+                        types: (CSIMD_BF16, csimd_type(rawValue: b), index == 1 ? CSIMD_F32 : CSIMD_F16),
+                        transposed: (false, true), beta: index == 1 ? 1 : 0, biasType: index == 2 ? CSIMD_F32 : nil,
+                        epilogue: index == 0 ? CSIMD_EPILOGUE_RELU : CSIMD_EPILOGUE_NONE, padding: index
+                    ).check()
+                }
+            }
+        }
+    }
+
     /// The same edges in more than one block of k, where A and B are packed.
     @Test func everyTileEdgeOfPackedBlocks() {
         for (index, m) in [5, 6, 7, 12, 13, 14, 15, 28, 29].enumerated() {
