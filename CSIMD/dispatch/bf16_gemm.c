@@ -1,4 +1,5 @@
-// Which kernel multiplies two bf16 matrices: the widening one or the CPU's own dot product. On Zen 4 and 5 the instruction has
+// Which kernel multiplies two bf16 matrices: the widening one, the CPU's own dot product, or, only where it was asked for, its
+// matrix tiles. On Zen 4 and 5 the instruction has
 // twice the rate of float32 multiply-adds, on a Xeon without AMX half of it: measured, not looked up (docs/decisions/0003).
 #include "kernel_table.h"
 
@@ -79,14 +80,26 @@ bool csimd_measure_bf16_gemm(double *widening, double *native) {
     return true;
 }
 
+// The kernels of a row for a choice, or NULL where it has none that this CPU or, for tests, this thread can run.
+static const csimd_gemm_kernels *kernels_of(const csimd_row *row, csimd_bf16_gemm choice) {
+    if (choice == CSIMD_WIDEN) return row->gemm;
+    if (choice == CSIMD_NATIVE) return csimd_native_bf16(row);
+    if (row->gemm_amx == NULL) return NULL;
+    if (row->has_gemm_amx(csimd_cpu_detect())) return row->gemm_amx;
+    return csimd_thread_emulates() && csimd_native_bf16(row) != NULL ? row->gemm_amx_emulated : NULL;
+}
+
 static void choose_default(void) {
+    static const char *const names[] = {"widen", "native", "amx"};
     const char *wanted = getenv("CSIMD_BF16_GEMM");
-    const bool widen = wanted != NULL && strcmp(wanted, "widen") == 0, native = wanted != NULL && strcmp(wanted, "native") == 0;
     double rates[2];
-    if (widen || native) {
+    for (int choice = CSIMD_WIDEN; wanted != NULL && choice <= CSIMD_AMX; choice++) {
+        if (strcmp(wanted, names[choice]) != 0 || kernels_of(csimd_kernels(), (csimd_bf16_gemm)choice) == NULL) continue;
         default_reason = CSIMD_BF16_BY_ENVIRONMENT;
-        default_choice = native ? CSIMD_NATIVE : CSIMD_WIDEN;
-    } else if (csimd_measure_bf16_gemm(&rates[0], &rates[1])) {
+        default_choice = (csimd_bf16_gemm)choice;
+        return;
+    }
+    if (csimd_measure_bf16_gemm(&rates[0], &rates[1])) {
         default_reason = CSIMD_BF16_BY_MEASUREMENT;
         default_choice = rates[1] >= CSIMD_BF16_MARGIN * rates[0] ? CSIMD_NATIVE : CSIMD_WIDEN;
     }
@@ -95,12 +108,13 @@ static void choose_default(void) {
 // The choice and who made it, for the row that this thread uses.
 static csimd_bf16_gemm choose(csimd_bf16_reason *reason) {
     *reason = CSIMD_BF16_BY_ABSENCE;
-    if (csimd_native_bf16(csimd_kernels()) == NULL) return CSIMD_WIDEN;
+    const csimd_row *row = csimd_kernels();
+    if (csimd_native_bf16(row) == NULL) return CSIMD_WIDEN;
     *reason = CSIMD_BF16_BY_THREAD;
-    if (thread_choice >= 0) return (csimd_bf16_gemm)thread_choice;
+    if (thread_choice >= 0 && kernels_of(row, (csimd_bf16_gemm)thread_choice) != NULL) return (csimd_bf16_gemm)thread_choice;
     *reason = CSIMD_BF16_BY_PROCESS;
     const int process = atomic_load_explicit(&process_choice, memory_order_relaxed);
-    if (process >= 0) return (csimd_bf16_gemm)process;
+    if (process >= 0 && kernels_of(row, (csimd_bf16_gemm)process) != NULL) return (csimd_bf16_gemm)process;
     pthread_once(&default_once, choose_default);
     *reason = default_reason;
     return default_choice;
@@ -117,8 +131,12 @@ csimd_bf16_reason csimd_bf16_gemm_reason(void) {
     return reason;
 }
 
+const csimd_gemm_kernels *csimd_chosen_bf16(const csimd_row *row) { return kernels_of(row, csimd_active_bf16_gemm()); }
+
 static bool may_choose(int choice) {
-    return choice < 0 || choice == CSIMD_WIDEN || (choice == CSIMD_NATIVE && row_with_native() != NULL);
+    const csimd_row *row = row_with_native();
+    if (choice < 0 || choice == CSIMD_WIDEN) return true;
+    return choice <= CSIMD_AMX && row != NULL && kernels_of(row, (csimd_bf16_gemm)choice) != NULL;
 }
 
 csimd_status csimd_set_bf16_gemm(int choice) {

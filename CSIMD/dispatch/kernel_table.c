@@ -17,6 +17,8 @@ static bool always(const csimd_cpu *cpu) {
 static bool has_avx2(const csimd_cpu *cpu) { return cpu->avx2 && cpu->fma && cpu->f16c; }
 static bool has_avx512(const csimd_cpu *cpu) { return cpu->avx512 && has_avx2(cpu); }
 static bool has_avx512_bf16(const csimd_cpu *cpu) { return cpu->avx512_bf16 && has_avx512(cpu); }
+static bool has_avx512_fp16(const csimd_cpu *cpu) { return cpu->avx512_fp16 && has_avx512(cpu); }
+static bool has_amx_bf16(const csimd_cpu *cpu) { return cpu->amx_bf16 && has_avx512_bf16(cpu) && csimd_cpu_allows_tiles(); }
 #endif
 
 static const csimd_row rows[] = {
@@ -32,6 +34,12 @@ static const csimd_row rows[] = {
         .gemm = &csimd_gemm_avx512,
         .gemm_bf16 = &csimd_gemm_avx512_bf16,
         .has_gemm_bf16 = has_avx512_bf16,
+        .gemm_amx = &csimd_gemm_amx_bf16,
+        .gemm_amx_emulated = &csimd_gemm_amx_bf16_emulated,
+        .has_gemm_amx = has_amx_bf16,
+        .gemm_f16_chunked = &csimd_gemm_avx512_fp16,
+        .gemm_f16_chunked_emulated = &csimd_gemm_avx512_fp16_emulated,
+        .has_gemm_f16_chunked = has_avx512_fp16,
         .softmax = &csimd_softmax_kernels_avx512,
         .optim = &csimd_optim_kernels_avx512,
     },
@@ -57,6 +65,8 @@ static const csimd_row rows[] = {
         .elementwise = &csimd_elementwise_kernels_ref,
         .convert = &csimd_convert_kernels_ref,
         .gemm = &csimd_gemm_ref,
+        .gemm_f16_chunked = &csimd_gemm_ref_chunked,
+        .has_gemm_f16_chunked = always,
         .softmax = &csimd_softmax_kernels_ref,
         .optim = &csimd_optim_kernels_ref,
     },
@@ -67,6 +77,7 @@ enum { row_count = sizeof rows / sizeof rows[0] };
 static size_t default_row;
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
 static _Thread_local ptrdiff_t thread_row = -1;
+static _Thread_local bool thread_emulates;
 
 static void choose_default_row(void) {
     const csimd_cpu *cpu = csimd_cpu_detect();
@@ -103,6 +114,34 @@ const csimd_row *csimd_row_at(size_t row) { return &rows[row]; }
 
 const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row) {
     return row->gemm_bf16 != NULL && row->has_gemm_bf16(csimd_cpu_detect()) ? row->gemm_bf16 : NULL;
+}
+
+void csimd_set_thread_emulation(bool emulates) { thread_emulates = emulates; }
+
+bool csimd_thread_emulates(void) { return thread_emulates; }
+
+// Tested: the whole test suite has passed on a CPU that has the instruction.
+typedef struct {
+    const char *name, *instruction;
+    bool (*supported)(const csimd_cpu *cpu);
+    bool tested;
+} special_kernel;
+
+static const special_kernel special_kernels[] = {
+#if CSIMD_X86
+    {"bf16 native", "AVX512_BF16: VDPBF16PS", has_avx512_bf16, true},
+    {"bf16 amx", "AMX-BF16: TDPBF16PS", has_amx_bf16, false},
+    {"f16 chunked", "AVX512_FP16: VFMADDPH", has_avx512_fp16, false},
+#endif
+    {"f16 chunked ref", "none: emulated, slow", always, true},
+};
+
+size_t csimd_special_kernel_count(void) { return sizeof special_kernels / sizeof special_kernels[0]; }
+
+csimd_special_kernel csimd_special_kernel_at(size_t index) {
+    if (index >= csimd_special_kernel_count()) return (csimd_special_kernel){"", "", false, false};
+    const special_kernel *kernel = &special_kernels[index];
+    return (csimd_special_kernel){kernel->name, kernel->instruction, kernel->supported(csimd_cpu_detect()), kernel->tested};
 }
 
 // A family by the place of its kernels in a row.

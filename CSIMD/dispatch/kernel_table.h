@@ -23,6 +23,11 @@ typedef struct {
     const csimd_gemm_kernels *gemm;
     const csimd_gemm_kernels *gemm_bf16;  // of bf16 by bf16 in instructions of its own, or NULL; needs what has_gemm_bf16 says
     bool (*has_gemm_bf16)(const csimd_cpu *cpu);
+    // The same in matrix tiles, and of f16 by f16 in float16 chunks; the emulations are for tests, or NULL.
+    const csimd_gemm_kernels *gemm_amx, *gemm_amx_emulated;
+    bool (*has_gemm_amx)(const csimd_cpu *cpu);
+    const csimd_gemm_kernels *gemm_f16_chunked, *gemm_f16_chunked_emulated;
+    bool (*has_gemm_f16_chunked)(const csimd_cpu *cpu);
     const csimd_convert_kernels *convert;
     const csimd_elementwise_kernels *elementwise;
     const csimd_reduce_kernels *reduce;
@@ -34,5 +39,11 @@ const csimd_row *csimd_kernels(void);
 // Row `row`; its native bf16 kernels, NULL where it has none or the CPU cannot run them.
 const csimd_row *csimd_row_at(size_t row);
 const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row);
+
+// What multiplies two bf16 matrices on the calling thread; what multiplies two f16 matrices other than row->gemm, or NULL.
+const csimd_gemm_kernels *csimd_chosen_bf16(const csimd_row *row);
+const csimd_gemm_kernels *csimd_chosen_f16(const csimd_row *row);
+
+bool csimd_thread_emulates(void);
 
 #endif

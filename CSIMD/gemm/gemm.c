@@ -7,8 +7,9 @@
 #include "../support/scratch.h"
 
 enum {
-    TILE_LIMIT = 32 * 32,          // no row's tile has more elements
-    ROWS_WITH_PARTIAL_SUMS = 4096  // most rows of C a task keeps float32 sums for between blocks of k
+    TILE_LIMIT = 32 * 32,           // no row's tile has more elements
+    ROWS_WITH_PARTIAL_SUMS = 4096,  // most rows of C a task keeps float32 sums for between blocks of k
+    MOST_ROWS_BOUND_BY_MEMORY = 16  // no float16 sums for them (CSIMD.h)
 };
 static const double products_worth_a_thread = 1.5e5;  // two threads from 3e5: fork and join cost 1 to 5 us
 
@@ -74,7 +75,7 @@ typedef struct {
 static void compute_tile(const tile_context *t, size_t i, size_t j, size_t rows, size_t columns, size_t width, size_t depth,
                          const float *a, const float *b) {
     const csimd_gemm_args *g = t->g;
-    const bool panels = g->a_transposed;
+    const bool panels = csimd_gemm_a_in_panels(t->kernels, g);
     if (t->direct) {
         t->kernels->multiply(rows, columns, depth, a, panels, b, !t->first || g->beta == 1, (float *)g->c + i * g->ldc + j,
                              g->ldc);
@@ -91,6 +92,7 @@ static void compute_tile(const tile_context *t, size_t i, size_t j, size_t rows,
 
 // The five loops: panels of C's columns, blocks of k (B packed), blocks of rows (A packed), then tiles.
 static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, size_t depth, buffers scratch) {
+    const bool a_in_panels = csimd_gemm_a_in_panels(kernels, g);
     tile_context t = {.kernels = kernels, .g = g, .direct = csimd_gemm_result_is_the_sums(g)};
     for (size_t j = 0; j < g->n; j += kernels->nc) {
         const size_t panel_columns = csimd_minimum(g->n - j, kernels->nc);
@@ -108,13 +110,13 @@ static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_ar
                     const size_t columns = csimd_minimum(panel_columns - jr, kernels->nr);
                     const bool narrow = columns <= kernels->nr / 2;
                     const size_t width = narrow ? kernels->nr / 2 : kernels->nr;
-                    const size_t mr = narrow && !g->a_transposed ? kernels->narrow_mr : kernels->mr;
+                    const size_t mr = narrow && !a_in_panels ? kernels->narrow_mr : kernels->mr;
                     const float *a = scratch.a;
                     t.sums = scratch.sums + jr;
                     for (size_t ir = 0, height; ir < rows; ir += height) {
                         height = csimd_gemm_next_height(rows - ir, mr);
                         compute_tile(&t, i + ir, j + jr, height, columns, width, run, a, scratch.b + jr * packed_run);
-                        a += g->a_transposed ? packed_run * kernels->a_panel_width : height * kernels->a_row_stride;
+                        a += a_in_panels ? packed_run * kernels->a_panel_width : height * kernels->a_row_stride;
                     }
                 }
             }
@@ -147,7 +149,7 @@ static void run_part(const csimd_gemm_kernels *kernels, csimd_gemm_path path, co
 // Floats of a packed block of A and of a packed panel of B.
 static size_t packed_a_floats(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, size_t rows, size_t depth) {
     rows = csimd_minimum(rows, kernels->mc);
-    if (!args->a_transposed) return rows * kernels->a_row_stride;
+    if (!csimd_gemm_a_in_panels(kernels, args)) return rows * kernels->a_row_stride;
     return divide_up(rows, kernels->mr) * csimd_gemm_packed_depth(kernels, depth) * kernels->a_panel_width;
 }
 
@@ -293,12 +295,16 @@ static bool is_operand(csimd_type type, const void *x, size_t rows, size_t width
     return x != NULL || rows == 0 || width == 0;
 }
 
-// The native bf16 kernels where they may and can compute the product, else the row's own.
+// The kernels chosen for two bf16 or two f16 operands where they may and can compute the product, else the row's own.
 static const csimd_gemm_kernels *kernels_for(const csimd_gemm_args *args) {
     const csimd_row *row = csimd_kernels();
+    if (args->a_type == CSIMD_F16 && args->b_type == CSIMD_F16 && args->m > MOST_ROWS_BOUND_BY_MEMORY) {
+        const csimd_gemm_kernels *chunked = csimd_chosen_f16(row);
+        return chunked != NULL ? chunked : row->gemm;
+    }
     if (args->a_type != CSIMD_BF16 || args->b_type != CSIMD_BF16 || row->gemm_bf16 == NULL) return row->gemm;
     const bool few_rows = !args->b_transposed && args->m <= row->gemm->few_rows;  // no native kernel reads B [k, n] in place
-    return !few_rows && csimd_active_bf16_gemm() == CSIMD_NATIVE ? row->gemm_bf16 : row->gemm;
+    return few_rows ? row->gemm : csimd_chosen_bf16(row);
 }
 
 csimd_status csimd_gemm(const csimd_gemm_args *args) {

@@ -16,7 +16,9 @@ typedef struct csimd_gemm_kernels {
     size_t nr;             // tile width
     size_t kc, mc, nc;     // block sizes; kc is also the longest run summed in one register
     size_t a_row_stride, a_panel_width;
-    bool pairs;  // a packed float holds two bf16 elements, of p and p + 1; panels end in one vector of marks more
+    // A packed float holds two 16-bit elements, with bf16 those of p and p + 1; panels end in one vector more, of marks.
+    bool pairs;
+    bool a_in_rows;  // pack_a_panels makes rows too
 
     // Widen rows x depth elements of A, stored [rows, depth] (pack_a_rows) or [depth, rows] (pack_a_panels).
     void (*pack_a_rows)(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed);
@@ -62,11 +64,18 @@ typedef struct csimd_gemm_kernels {
 } csimd_gemm_kernels;
 
 extern const csimd_gemm_kernels csimd_gemm_ref;
+extern const csimd_gemm_kernels csimd_gemm_ref_chunked;
 #if CSIMD_X86
 extern const csimd_gemm_kernels csimd_gemm_avx2;
 extern const csimd_gemm_kernels csimd_gemm_avx512;
 extern const csimd_gemm_kernels csimd_gemm_avx512_bf16;
+extern const csimd_gemm_kernels csimd_gemm_amx_bf16, csimd_gemm_amx_bf16_emulated;
+extern const csimd_gemm_kernels csimd_gemm_avx512_fp16, csimd_gemm_avx512_fp16_emulated;
 void csimd_gemm_turn_avx512(const float *x, size_t ldx, size_t depth, size_t columns, float *turned);
+void csimd_gemm_finish_avx512(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
+                              const float *sums, size_t ldsums);
+void csimd_gemm_finish_avx512_bf16(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
+                                   const float *sums, size_t ldsums);
 void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                          bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
@@ -125,6 +134,10 @@ static inline bool csimd_gemm_result_is_the_sums(const csimd_gemm_args *args) {
 static inline size_t csimd_gemm_next_height(size_t left, size_t mr) {
     size_t tiles = (left + mr - 1) / mr;
     return (left + tiles - 1) / tiles;
+}
+
+static inline bool csimd_gemm_a_in_panels(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args) {
+    return args->a_transposed && !kernels->a_in_rows;
 }
 
 // Vectors that a panel of `depth` elements a row or column is long when packed.

@@ -47,17 +47,6 @@ V_INLINE void pack_narrow(const uint16_t *x, size_t ld, size_t depth, size_t cou
     _mm512_storeu_si512(packed, least);
 }
 
-static void pack_a_panels(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
-    assert(type == CSIMD_BF16);
-    (void)type;
-    for (size_t i = 0; i < rows;) {
-        const size_t height = csimd_gemm_next_height(rows - i, TILE_ROWS);
-        pack_narrow((const uint16_t *)a + i, lda, depth, rows - i, packed);
-        packed += ((depth + 1) / 2 + 1) * v_lanes;
-        i += height;
-    }
-}
-
 V_INLINE void pack_wide(const uint16_t *x, size_t ld, size_t depth, size_t count, float *packed, float *marks, bool first) {
     __m512i least = first ? no_mark() : _mm512_loadu_si512(marks);
     for (size_t p = 0; p < depth; p += 2, packed += TILE_COLUMNS, x += 2 * ld) {

@@ -1,4 +1,5 @@
-// Tiles of every height and width of the AVX-512 micro-kernels, each compiled for itself; included after gemm_ukr_body.h.
+// Tiles of every height and width of the AVX-512 micro-kernels, each compiled for itself; included after the
+// body that has `tile`, and NARROW_COLUMNS, the width of a narrow one.
 
 static void multiply_rows(size_t rows, size_t columns, size_t depth, const float *a, const float *b, bool add, float *c,
                           size_t ldc) {
@@ -236,7 +237,7 @@ static void multiply_narrow_panels(size_t rows, size_t columns, size_t depth, co
 
 static void multiply_tile(size_t rows, size_t columns, size_t depth, const float *a, bool a_in_panels, const float *b, bool add,
                           float *c, size_t ldc) {
-    if (columns > v_lanes) {
+    if (columns > NARROW_COLUMNS) {
         if (a_in_panels)
             multiply_panels(rows, columns, depth, a, b, add, c, ldc);
         else

@@ -21,10 +21,17 @@ V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) { return v_fma(l
 
 #include "gemm_ukr_body.h"
 
+enum { NARROW_COLUMNS = v_lanes };
+
 #include "gemm_tiles_avx512_body.h"
 
 void csimd_gemm_turn_avx512(const float *x, size_t ldx, size_t depth, size_t columns, float *turned) {
     pack_b_columns(CSIMD_F32, x, ldx, depth, columns, turned);
+}
+
+void csimd_gemm_finish_avx512(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
+                              const float *sums, size_t ldsums) {
+    finish(args, i, j, rows, columns, alpha, sums, ldsums);
 }
 
 const csimd_gemm_kernels csimd_gemm_avx512 = {

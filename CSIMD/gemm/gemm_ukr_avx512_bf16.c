@@ -14,6 +14,17 @@
 
 #include "gemm_pack_pairs_avx512.h"
 
+static void pack_a_panels(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
+    assert(type == CSIMD_BF16);
+    (void)type;
+    for (size_t i = 0; i < rows;) {
+        const size_t height = csimd_gemm_next_height(rows - i, TILE_ROWS);
+        pack_narrow((const uint16_t *)a + i, lda, depth, rows - i, packed);
+        packed += ((depth + 1) / 2 + 1) * v_lanes;
+        i += height;
+    }
+}
+
 // VCVTNEPS2BF16 in place of 8 operations, unless there are subnormals, which it would flush.
 V_INLINE __m256i round_bf16(v_f32 x) {
     enum { subnormal = 0x20 };
@@ -41,7 +52,14 @@ V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) {
 
 #include "gemm_ukr_body.h"
 
+enum { NARROW_COLUMNS = v_lanes };
+
 #include "gemm_tiles_avx512_body.h"
+
+void csimd_gemm_finish_avx512_bf16(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
+                                   const float *sums, size_t ldsums) {
+    finish(args, i, j, rows, columns, alpha, sums, ldsums);
+}
 
 // The same tile of 1 or 4 rows with every element widened, in order of p, as the float32 kernel does it: subnormals count. A
 // step of two of k by 4 rows is 16 FMA and 12 operations that widen: about half the rate of FMA, which is enough for what is

@@ -53,15 +53,15 @@ size_t csimd_family_count(void);
 const char *csimd_family_name(size_t family);
 size_t csimd_family_row(size_t family);
 
-// How products of two bf16 matrices are computed: widened to float32, as all other mixes are, or by the CPU's own bf16 dot
-// product (CSIMD_NATIVE), whose results differ in their last bits. What decides, the first that has a say:
-// csimd_set_thread_bf16_gemm, csimd_set_bf16_gemm (the whole process), the environment variable CSIMD_BF16_GEMM (widen or
-// native), a measurement of about 2 ms at the first such product (docs/decisions/0003). Native is never chosen where the CPU
-// or the active row has no such kernel.
-typedef enum { CSIMD_WIDEN = 0, CSIMD_NATIVE = 1 } csimd_bf16_gemm;
+// How products of two bf16 matrices are computed: widened to float32, as all other mixes are, by the CPU's own bf16 dot
+// product (CSIMD_NATIVE), or by its matrix tiles (CSIMD_AMX); results differ in their last bits. What decides, the first that
+// has a say: csimd_set_thread_bf16_gemm, csimd_set_bf16_gemm (the whole process), the environment variable CSIMD_BF16_GEMM
+// (widen, native or amx), a measurement of about 2 ms at the first such product (docs/decisions/0003), which knows widen and
+// native only. None is chosen where the CPU or the active row has no such kernel.
+typedef enum { CSIMD_WIDEN = 0, CSIMD_NATIVE = 1, CSIMD_AMX = 2 } csimd_bf16_gemm;
 csimd_bf16_gemm csimd_active_bf16_gemm(void);
 
-// -1 goes back to the default. Refuses CSIMD_NATIVE where the CPU has no such instruction.
+// -1 goes back to the default. Refuses what needs instructions that the CPU does not have.
 csimd_status csimd_set_bf16_gemm(int choice);
 csimd_status csimd_set_thread_bf16_gemm(int choice);
 
@@ -83,6 +83,30 @@ csimd_bf16_reason csimd_bf16_gemm_reason(void);
 // written, where there is no native kernel. The measured choice is native from `CSIMD_BF16_MARGIN` times the widening rate.
 #define CSIMD_BF16_MARGIN 1.4
 bool csimd_measure_bf16_gemm(double *widening, double *native);
+
+// How products of two f16 matrices are summed: in float32 (0, the default), or in float16 for at most CSIMD_CHUNK products at a
+// time, each of these sums then added to a float32 one. Chunks are less exact and overflow at 65520 (docs/numerics.md); they
+// need a CPU with AVX512_FP16, or the row "ref", which emulates them. Products of at most 16 rows, which wait for memory, keep
+// float32 sums. csimd_f16_chunk is 0 on threads whose row has no kernel for it.
+enum { CSIMD_CHUNK = 32 };
+size_t csimd_f16_chunk(void);
+
+// For the whole process: 0 or CSIMD_CHUNK. Refuses others, and CSIMD_CHUNK where the calling thread's row has no kernel for it
+// that this CPU can run.
+csimd_status csimd_set_f16_chunk(size_t products);
+bool csimd_row_has_f16_chunks(size_t row);
+
+// Kernels that need instructions beyond their row's: what they are for, what they need, whether this CPU has it, and whether the
+// tests have run on one that does. Untested ones run only where they are asked for.
+typedef struct {
+    const char *name, *instruction;
+    bool supported, tested;
+} csimd_special_kernel;
+size_t csimd_special_kernel_count(void);
+csimd_special_kernel csimd_special_kernel_at(size_t index);
+
+// For tests: lets the calling thread choose kernels whose instructions the CPU lacks; these are emulated, very slowly.
+void csimd_set_thread_emulation(bool emulates);
 
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);

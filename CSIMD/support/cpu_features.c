@@ -1,8 +1,13 @@
 // CPUID and xgetbv: a feature counts only if the operating system saves its registers.
+#define _GNU_SOURCE
 #include "cpu_features.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#if CSIMD_X86 && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static csimd_cpu detected;
 static char feature_names[256];
@@ -68,6 +73,23 @@ static void detect(void) {
 }
 #else
 static void detect(void) { snprintf(model_name, sizeof model_name, "unknown"); }
+#endif
+
+#if CSIMD_X86 && defined(__linux__)
+static bool tiles_allowed;
+static pthread_once_t tiles_once = PTHREAD_ONCE_INIT;
+
+static void ask_for_tiles(void) {
+    enum { request_permission = 0x1023, tile_data = 18 };  // ARCH_REQ_XCOMP_PERM, the tiles' place in XCR0
+    tiles_allowed = syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+bool csimd_cpu_allows_tiles(void) {
+    pthread_once(&tiles_once, ask_for_tiles);
+    return tiles_allowed;
+}
+#else
+bool csimd_cpu_allows_tiles(void) { return true; }
 #endif
 
 const csimd_cpu *csimd_cpu_detect(void) {

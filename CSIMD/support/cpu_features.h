@@ -10,4 +10,7 @@ typedef struct {
 
 const csimd_cpu *csimd_cpu_detect(void);
 
+// Whether the operating system lets this process use AMX tiles; Linux wants to be asked, once a process.
+bool csimd_cpu_allows_tiles(void);
+
 #endif

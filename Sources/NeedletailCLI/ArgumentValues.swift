@@ -11,6 +11,11 @@ extension PrecisionChoice: ExpressibleByArgument {
     public static var allValueStrings: [String] { allowedNames }
 }
 
+extension MatMulAccumulation: ExpressibleByArgument {
+    /// `float32` or `chunked:32`.
+    public init?(argument: String) { try? self.init(parsing: argument) }
+}
+
 extension GradientClipping: ExpressibleByArgument {
     /// `NUMBER` clips by the 2-norm, `norm1:NUMBER`, `norm2:`, `norm3:` and `norm-inf:` by that norm, `value:NUMBER` by value.
     public init?(argument: String) {

@@ -44,6 +44,7 @@ extension CommandError {
         case let error as TrainerError: self = .usage("\(error)")
         case let error as ScheduleError: self = .usage("\(error)")
         case let error as PrecisionError: self = .usage("\(error)")
+        case let error as MatMulAccumulationError: self = .usage("\(error)")
         case let error as CheckpointError:
             if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
         case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")

@@ -10,8 +10,8 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Print what this machine has, which kernels run on it and why, and its measured peak.",
         discussion: """
-            CSIMD_ISA=avx2 or CSIMD_ISA=ref in the environment lowers the choice of kernels; CSIMD_BF16_GEMM=widen or native \
-            says how bf16 matrices are multiplied, in place of the measurement.
+            CSIMD_ISA=avx2 or CSIMD_ISA=ref in the environment lowers the choice of kernels; CSIMD_BF16_GEMM=widen, native \
+            or amx says how bf16 matrices are multiplied, in place of the measurement.
             """)
 
     @OptionGroup var threads: ThreadOptions
@@ -34,6 +34,12 @@ struct DoctorCommand: ParsableCommand {
         }
         print("\nkernel of each family")
         for family in KernelInfo.families { line("  \(family.name)", "\(family.row): \(family.reason)") }
+        print("\nkernels with instructions of their own")
+        for kernel in KernelInfo.specialKernels {
+            let use = kernel.supported ? "can run" : "cannot run here"
+            let warning = kernel.tested ? "" : ", untested: runs only where it is asked for"
+            line("  \(kernel.name)", "\(kernel.instruction): \(use)\(warning)")
+        }
         print("\nmeasured float32 multiply-add peak of these kernels")
         line("  one thread", rate(KernelInfo.measurePeak(seconds: 0.2)))
         line("  all \(threadCount) threads", rate(peakOfAllThreads()))

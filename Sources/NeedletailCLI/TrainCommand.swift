@@ -76,6 +76,13 @@ struct TrainCommand: ParsableCommand {
         })
     var keep: [PrecisionPolicy.Override] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "How products of float16 matrices are summed: float32, or chunked:32, in float16 for at most 32 products at a time "
+                + "(CPUs with AVX512_FP16; less exact).",
+            valueName: "float32|chunked:32"))
+    var matmulAccumulation: MatMulAccumulation?
+
     @Option(help: "How updates are rounded to the parameters of bf16-true and 16-true.")
     var updateRounding: UpdateRoundingChoice?
 
@@ -187,6 +194,7 @@ struct TrainCommand: ParsableCommand {
         Trainer(maxEpochs: epochs, precision: precision) {
             trainer.apply(to: &$0)
             $0.precisionOverrides = PrecisionOverrides(keep)
+            $0.matmulAccumulation = matmulAccumulation
             $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
             $0.updateRounding = updateRounding?.rounding(seed: seed)

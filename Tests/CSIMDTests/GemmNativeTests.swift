@@ -1,11 +1,24 @@
 import CSIMD
 import Testing
 
-/// The native bf16 kernel: the bits that the instruction's definition gives, subnormals, and the choice of the kernel.
+/// The native bf16 kernels, the vector instruction's and AMX's (emulated where the CPU has none): the bits that the
+/// instruction's definition gives, subnormals, and the choice of the kernel.
 @Suite struct GemmNativeTests {
-    /// Runs `body` with the native kernel of each row that has one.
-    private func forEachNative(_ body: (_ kernel: String) -> Void) {
-        forEachGemm { if csimd_active_bf16_gemm() == CSIMD_NATIVE { body($0) } }
+    /// Runs `body` with each native kernel of each row that has one.
+    private func forEachNative(_ body: (_ kernel: String, _ choice: csimd_bf16_gemm) -> Void) {
+        csimd_set_thread_emulation(true)
+        defer {
+            csimd_set_thread_emulation(false)
+            csimd_set_thread_bf16_gemm(-1)
+        }
+        forEachRow { row in
+            for choice in [CSIMD_NATIVE, CSIMD_AMX] {
+                let chosen = csimd_set_thread_bf16_gemm(Int32(choice.rawValue)) == CSIMD_OK
+                if chosen, csimd_active_bf16_gemm() == choice {
+                    body("\(row) \(choice == CSIMD_AMX ? "amx" : "native")", choice)
+                }
+            }
+        }
     }
 
     /// VDPBF16PS on one lane, as Intel's and AMD's manuals define it and this CPU does it: the odd element's product is added to
@@ -20,9 +33,21 @@ import Testing
         return added(a.0, b.0, added(a.1, b.1, sum))
     }
 
+    /// TDPBF16PS on one element of a tile, as Intel's manual defines it: 16 pairs, the even elements' products summed apart from the
+    /// odd ones', each from 0 by fused multiply-adds; their sum is added to the tile. Subnormals are zero everywhere.
+    private func tileStep(_ sum: Float, _ pairs: [(a: (Float, Float), b: (Float, Float))]) -> Float {
+        func flushed(_ x: Float) -> Float { x.isSubnormal ? (x < 0 ? -0.0 : 0) : x }
+        var even: Float = 0, odd: Float = 0
+        for pair in pairs {
+            even = flushed(even.addingProduct(flushed(pair.a.0), flushed(pair.b.0)))
+            odd = flushed(odd.addingProduct(flushed(pair.a.1), flushed(pair.b.1)))
+        }
+        return flushed(sum + flushed(even + odd))
+    }
+
     /// What the kernel computes with: pairs of k in order, an odd k filled up with zeros, blocks of at most 1,024 added up in
     /// order.
-    private func emulate(_ operands: GemmOperands) -> [Float] {
+    private func emulate(_ operands: GemmOperands, _ choice: csimd_bf16_gemm) -> [Float] {
         let problem = operands.problem
         let k = problem.k, blocks = (k + 1023) / 1024
         let depth = blocks == 1 ? k : ((k + blocks - 1) / blocks + 31) / 32 * 32
@@ -34,11 +59,17 @@ import Testing
                 var total: Float = 0
                 for first in stride(from: 0, to: k, by: depth) {
                     let end = min(k, first + depth)
-                    var sum: Float = 0
-                    for p in stride(from: first, to: end, by: 2) {
+                    let pairs = stride(from: first, to: end, by: 2).map { p in
                         let inside = p + 1 < end
-                        sum = step(
-                            sum, (a(i, p), inside ? a(i, p + 1) : 0), (b(p, j), inside ? b(p + 1, j) : 0))
+                        return (a: (a(i, p), inside ? a(i, p + 1) : 0), b: (b(p, j), inside ? b(p + 1, j) : 0))
+                    }
+                    var sum: Float = 0
+                    if choice == CSIMD_NATIVE {
+                        for pair in pairs { sum = step(sum, pair.a, pair.b) }
+                    } else {
+                        for q in stride(from: 0, to: pairs.count, by: 16) {
+                            sum = tileStep(sum, Array(pairs[q..<min(pairs.count, q + 16)]))
+                        }
                     }
                     total = first == 0 ? sum : total + sum
                 }
@@ -64,7 +95,7 @@ import Testing
 
     @Test func hasTheBitsOfItsEmulation() {
         let draws: [(inout GemmRandom) -> Float] = [{ $0.nextSigned() }, Self.anySize, Self.tiny]
-        for (m, n, k) in [(17, 33, 64), (29, 16, 37), (15, 67, 1), (20, 49, 1027), (18, 7, 2100)] {
+        for (m, n, k) in [(17, 33, 64), (29, 16, 37), (15, 67, 1), (20, 49, 1027), (18, 13, 2100)] {
             for layout in 0..<4 {
                 for (kind, draw) in draws.enumerated() {
                     let operands = GemmProblem(
@@ -72,8 +103,8 @@ import Testing
                         transposed: (layout & 1 != 0, layout & 2 != 0), seed: UInt64(kind), draw: draw
                     ).make()
                     defer { operands.release() }
-                    let expected = emulate(operands)
-                    forEachNative { kernel in
+                    forEachNative { kernel, choice in
+                        let expected = emulate(operands, choice)
                         #expect(operands.run() == CSIMD_OK)
                         let wrong = (0..<m * n).filter {
                             operands.c[$0 / n, $0 % n].bitPattern != expected[$0].bitPattern
@@ -107,7 +138,7 @@ import Testing
                 problem: problem, a: make(!inColumns, aShape), b: make(inColumns, bShape),
                 c: GemmMatrix(CSIMD_F32, problem.m, problem.n) { _, _ in .nan }, bias: nil, aux: nil)
             defer { operands.release() }
-            forEachNative { kernel in
+            forEachNative { kernel, _ in
                 #expect(operands.run() == CSIMD_OK)
                 var wrong: [Int] = []
                 for pattern in 0..<count {
@@ -133,13 +164,36 @@ import Testing
                 b: GemmMatrix(CSIMD_BF16, count, k) { j, p in p == k - 1 ? Float(bitPattern: UInt32(j) << 16) : 0 },
                 c: GemmMatrix(CSIMD_F32, m, count) { _, _ in .nan }, bias: nil, aux: nil)
             defer { operands.release() }
-            forEachNative { kernel in
+            forEachNative { kernel, _ in
                 #expect(operands.run() == CSIMD_OK)
                 let wrong = (0..<count).filter { pattern in
                     let value = Float(bitPattern: UInt32(pattern) << 16), got = operands.c[m - 1, pattern]
                     return !(value.isNaN ? got.isNaN : got == value)
                 }
                 #expect(wrong.isEmpty, "\(kernel) \((m, k)): \(wrong.prefix(5))")
+            }
+        }
+    }
+
+    /// And with the operands exchanged, where there are few columns.
+    @Test func everyPatternTimesOneIsItselfInExchangedDotProducts() {
+        let count = 65536
+        for (n, k) in [(1, 128), (10, 161)] {
+            let operands = GemmOperands(
+                problem: GemmProblem(
+                    m: count, n: n, k: k, types: (CSIMD_BF16, CSIMD_BF16, CSIMD_F32), transposed: (false, true)),
+                a: GemmMatrix(CSIMD_BF16, count, k) { i, p in p == k - 1 ? Float(bitPattern: UInt32(i) << 16) : 0 },
+                b: GemmMatrix(CSIMD_BF16, n, k) { _, p in p == k - 1 ? 1 : 0 },
+                c: GemmMatrix(CSIMD_F32, count, n) { _, _ in .nan }, bias: nil, aux: nil)
+            defer { operands.release() }
+            forEachNative { kernel, choice in
+                if choice == CSIMD_AMX { return }  // its dot products are the vector instruction's
+                #expect(operands.run() == CSIMD_OK)
+                let wrong = (0..<count).filter { pattern in
+                    let value = Float(bitPattern: UInt32(pattern) << 16), got = operands.c[pattern, n - 1]
+                    return !(value.isNaN ? got.isNaN : got == value)
+                }
+                #expect(wrong.isEmpty, "\(kernel) \((n, k)): \(wrong.prefix(5))")
             }
         }
     }
@@ -172,13 +226,13 @@ import Testing
                     }
                     let oldPartners = partners.map { otherMatrix[$0.0, $0.1] }
                     for (line, place) in partners { otherMatrix[line, place] = large }
-                    forEachNative { kernel in
+                    forEachNative { kernel, choice in
                         #expect(operands.run() == CSIMD_OK)
                         matrix[line, place] = subnormal
                         csimd_set_thread_bf16_gemm(Int32(CSIMD_WIDEN.rawValue))
                         #expect(operands.run() == CSIMD_OK)
                         let widened = operands.c.doubles
-                        csimd_set_thread_bf16_gemm(Int32(CSIMD_NATIVE.rawValue))
+                        csimd_set_thread_bf16_gemm(Int32(choice.rawValue))
                         matrix[line, place] = 0
                         #expect(operands.run() == CSIMD_OK)
                         let without = operands.c.doubles
@@ -221,6 +275,31 @@ import Testing
         }
     }
 
+    /// alpha, beta, bias, epilogue and the result's type are the finishing pass's, whatever multiplied; tiles of every height.
+    @Test func theFinishingPassIsTheUsualOne() {
+        for (m, n, k, type) in [(61, 45, 70, CSIMD_BF16), (33, 64, 1100, CSIMD_F32), (17, 31, 33, CSIMD_F16)] {
+            for layout in 0..<4 {
+                var problem = GemmProblem(
+                    m: m, n: n, k: k, types: (CSIMD_BF16, CSIMD_BF16, type),
+                    transposed: (layout & 1 != 0, layout & 2 != 0))
+                (problem.alpha, problem.beta, problem.biasType, problem.padding) = (0.75, -2, CSIMD_F32, layout)
+                problem.epilogue = CSIMD_EPILOGUE_RELU
+                let operands = problem.make()
+                defer { operands.release() }
+                let expected = operands.expected(), before = operands.snapshot()
+                forEachNative { kernel, _ in
+                    for threads: Int32 in [1, 3] {
+                        operands.restore(before)
+                        withThreads(threads) { #expect(operands.run() == CSIMD_OK) }
+                        if let failure = operands.failure(against: expected, before: before) {
+                            Issue.record("\(kernel) \(problem.name): \(failure)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     @Test func aThreadAndTheProcessChooseTheKernel() {
         let widen = Int32(CSIMD_WIDEN.rawValue), native = Int32(CSIMD_NATIVE.rawValue)
         let standard = (csimd_active_bf16_gemm(), csimd_bf16_gemm_reason())
@@ -236,7 +315,12 @@ import Testing
         #expect(!csimd_row_has_native_bf16(csimd_active_row()))
         #expect(csimd_active_bf16_gemm() == CSIMD_WIDEN && csimd_bf16_gemm_reason() == CSIMD_BF16_BY_ABSENCE)
         csimd_set_thread_row(-1)
-        #expect(csimd_set_thread_bf16_gemm(2) == CSIMD_INVALID_ARGUMENT)
+        #expect(csimd_set_thread_bf16_gemm(3) == CSIMD_INVALID_ARGUMENT)
+        // AMX is never chosen unasked, and where the CPU has none not even then.
+        #expect(standard.0 != CSIMD_AMX)
+        let amx = (0..<csimd_special_kernel_count()).map { csimd_special_kernel_at($0) }
+            .contains { String(cString: $0.name) == "bf16 amx" && $0.supported }
+        #expect((csimd_set_thread_bf16_gemm(Int32(CSIMD_AMX.rawValue)) == CSIMD_OK) == amx)
         csimd_set_thread_bf16_gemm(-1)
         csimd_set_bf16_gemm(-1)
         #expect((csimd_active_bf16_gemm(), csimd_bf16_gemm_reason()) == standard)

@@ -43,6 +43,14 @@ package enum KernelInfo {
         }
     }
 
+    /// Kernels that need instructions beyond their row's, whether this CPU has them, and whether the tests have run on one.
+    package static var specialKernels: [(name: String, instruction: String, supported: Bool, tested: Bool)] {
+        (0..<csimd_special_kernel_count()).map { index in
+            let kernel = csimd_special_kernel_at(index)
+            return (text(kernel.name), text(kernel.instruction), kernel.supported, kernel.tested)
+        }
+    }
+
     /// FLOP/s of the widening and of the native bf16 micro-kernel of the best row, measured now; nil where there is one only.
     package static func measureBFloat16Kernels() -> (widen: Double, native: Double)? {
         var widen = 0.0, native = 0.0

@@ -51,7 +51,7 @@ struct GemmOperands {
 
     /// Whether a native bf16 kernel may compute the product: what the calling thread's row and choice would do.
     var mayBeNative: Bool {
-        a.type == CSIMD_BF16 && b.type == CSIMD_BF16 && csimd_active_bf16_gemm() == CSIMD_NATIVE
+        a.type == CSIMD_BF16 && b.type == CSIMD_BF16 && csimd_active_bf16_gemm() != CSIMD_WIDEN
     }
 
     func run() -> csimd_status {
