@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check fuzz crash soak consumer parity peers table results benchmark format
+.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers table results benchmark format
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -44,6 +44,10 @@ SECONDS ?= 20
 fuzz: setup
 	.ci/fuzz $(SECONDS)
 
+# The kernels and their tests under the address, undefined-behaviour and thread sanitizers.
+sanitize: setup
+	.ci/sanitize
+
 # Kills a training run at random moments, KILLS times.
 KILLS ?= 500
 crash: setup
@@ -53,6 +57,13 @@ crash: setup
 MINUTES ?= 60
 soak: setup
 	NEEDLETAIL_SOAK_SECONDS=$$(($(MINUTES) * 60)) swift test -c release --no-parallel --disable-xctest --filter SoakTests
+
+# Writes the table of checkpoints' checksums anew, as this machine computes them; its comment lines stay.
+BITS = Tests/NeedletailTrustTests/Fixtures/checkpoints.txt
+bits: setup
+	NEEDLETAIL_PRINT_BITS=1 swift test -c release --no-parallel --disable-xctest --filter ReproducibleBitsTests > .build/bits.log
+	{ grep '^#' $(BITS); sed -n 's/^BITS //p' .build/bits.log; } > .build/bits.txt
+	mv .build/bits.txt $(BITS)
 
 # Rewrites the sources in the formatters' style.
 format: $(CLANG_FORMAT)

@@ -101,8 +101,14 @@ let package = Package(
     ]
 )
 
+// NEEDLETAIL_PART=kernels leaves the kernels and their tests alone, which is what .ci/sanitize builds;
 // NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz links with libFuzzer (make fuzz).
-if part == "fuzz" {
+switch part {
+case "kernels":
+    package.products = []
+    package.dependencies = []
+    package.targets.removeAll { !["CSIMD", "CSIMDTests"].contains($0.name) }
+case "fuzz":
     let instrumented = ["NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailTrainer", "UntrustedInputs"]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings?.append(.unsafeFlags(["-sanitize=fuzzer"]))
@@ -111,4 +117,5 @@ if part == "fuzz" {
         .executableTarget(
             name: "Fuzz", dependencies: ["UntrustedInputs"], path: "Tests/Fuzz", exclude: ["corpus", "make_corpus.py"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]))
+default: break
 }
