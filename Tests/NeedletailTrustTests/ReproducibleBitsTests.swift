@@ -1,0 +1,96 @@
+// The same seed gives the same checkpoint, byte for byte: with any number of threads, with any interruptions, and on every
+// machine that has the kernel row. Fixtures/checkpoints.txt is the table of their checksums.
+import Foundation
+import Needletail
+import Testing
+
+/// A training run on the digits, and what decides on its bits.
+struct ReproducibleRun: CustomTestStringConvertible, Sendable {
+    let row: String
+    /// The kernels of the row where there are several, or what float64 products rest on.
+    let variant: String
+    let precision: Precision
+    var testDescription: String { "\(row) \(variant) \(precision.rawValue)" }
+
+    /// Shell commands that hold a run to this row. OpenBLAS, which does float64 products only, chooses by the CPU.
+    var setup: String {
+        "export CSIMD_ISA=\(row) CSIMD_BF16_GEMM=\(variant == "native" ? "native" : "widen") OPENBLAS_CORETYPE=\(core)"
+    }
+
+    private var core: String { row == "ref" ? "Prescott" : "Haswell" }
+
+    /// The runs that this machine can do.
+    static let all: [ReproducibleRun] = KernelInfo.rows.filter(\.supported).flatMap { row in
+        Precision.allCases.flatMap { precision in
+            let isNarrow = precision == .bfloat16 || precision == .mixedBFloat16
+            let hasNative = isNarrow && row.name == "avx512" && KernelInfo.cpuFeatures.contains("avx512_bf16")
+            let first = precision == .float64 ? openBLAS : "widen"
+            return ([first] + (hasNative ? ["native"] : [])).map {
+                ReproducibleRun(row: row.name, variant: $0, precision: precision)
+            }
+        }
+    }
+
+    /// The library and its version: another one may round differently.
+    private static let openBLAS: String = {
+        let words = KernelInfo.openBLASConfiguration.split(separator: " ")
+        return words.count > 1 ? "openblas-\(words[1])" : "openblas"
+    }()
+}
+
+@Suite struct ReproducibleBitsTests {
+    private let options =
+        "train --quiet --hidden 160,32 --batch-size 192 --epochs 2 --validation 97 --schedule cosine --seed 5"
+
+    /// Trains in steps that end at the given numbers of applied steps, then to the end; each part with a number of threads.
+    private func train(_ run: ReproducibleRun, _ folder: String, stops: [Int] = [], threads: [Int]) throws {
+        for (index, threads) in threads.enumerated() {
+            let end = index < stops.count ? "--max-steps \(stops[index])" : ""
+            let resume = index > 0 ? "--resume last" : ""
+            let process = try CommandProcess(
+                "\(options) --precision \(run.precision.rawValue) --threads \(threads) --checkpoint \(folder) \(end) \(resume)",
+                setup: run.setup)
+            #expect(process.wait() == 0, "\(run.testDescription): \(process.complaint)")
+        }
+    }
+
+    private static let files = ["model.safetensors", "optimizer.safetensors", "state.json"]
+
+    /// The lines of the table by run.
+    private static let table: [String: String] = {
+        guard let url = Bundle.module.url(forResource: "Fixtures/checkpoints", withExtension: "txt"),
+            let text = try? String(contentsOf: url, encoding: .utf8)
+        else { return [:] }
+        return Dictionary(
+            text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
+                let words = line.split(separator: " ")
+                return (words.prefix(3).joined(separator: " "), words.dropFirst(3).joined(separator: " "))
+            }, uniquingKeysWith: { $1 })
+    }()
+
+    /// One thread, three threads, and a run that was interrupted within each of its epochs give the bytes of the table.
+    ///
+    /// To write the table anew, collect the lines that NEEDLETAIL_PRINT_BITS=1 makes this test print (make bits).
+    @Test(arguments: ReproducibleRun.all)
+    func theSameBytesEveryTime(_ run: ReproducibleRun) throws {
+        let scratch = try Scratch()
+        try train(run, scratch("one"), threads: [1])
+        try train(run, scratch("three"), threads: [3])
+        try train(run, scratch("parts"), stops: [3, 9], threads: [2, 1, 3])
+        let sums = Self.files.map { CRC32.text(contents(scratch("one/last/" + $0))) }.joined(separator: " ")
+        for name in Self.files {
+            let whole = contents(scratch("one/last/" + name))
+            #expect(!whole.isEmpty)
+            #expect(contents(scratch("three/last/" + name)) == whole, "three threads: \(name)")
+            #expect(contents(scratch("parts/last/" + name)) == whole, "interrupted: \(name)")
+        }
+        if ProcessInfo.processInfo.environment["NEEDLETAIL_PRINT_BITS"] != nil {
+            print("BITS \(run.testDescription) \(sums)")
+        } else if let expected = Self.table[run.testDescription] {
+            #expect(sums == expected)
+        } else {
+            // Another OpenBLAS than the table's: there is nothing to compare with.
+            #expect(run.precision == .float64, "the table has no line for \(run.testDescription)")
+        }
+    }
+}
