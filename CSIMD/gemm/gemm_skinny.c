@@ -5,11 +5,11 @@
 
 enum {
     COLUMNS_AT_ONCE = 1024,
-    COLUMNS_IN_TURN = 12,    // a multiple of every tile's width up to 4, few enough for L1
-    DEPTH_AT_ONCE = 64,      // rows of B read side by side, a few lines of each: few enough pages, long enough sums
-    DEPTH_A_ROW = 8,         // a dot product shorter than this times the rows costs more to add up than B costs to pack
-    MOST_COLUMNS = 12,       // more of them fill a vector well enough
-    FEW_COLUMNS_DEPTH = 128, // a dot product shorter than this costs more to add up than lanes cost that lie idle
+    COLUMNS_IN_TURN = 12,     // a multiple of every tile's width up to 4, few enough for L1
+    DEPTH_AT_ONCE = 64,       // rows of B read side by side, a few lines of each: few enough pages, long enough sums
+    DEPTH_A_ROW = 8,          // a dot product shorter than this times the rows costs more to add up than B costs to pack
+    MOST_COLUMNS = 12,        // more of them fill a vector well enough
+    FEW_COLUMNS_DEPTH = 128,  // a dot product shorter than this costs more to add up than lanes cost that lie idle
 };
 
 bool csimd_gemm_is_of_few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g) {

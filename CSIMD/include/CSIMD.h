@@ -96,8 +96,8 @@ size_t csimd_f16_chunk(void);
 csimd_status csimd_set_f16_chunk(size_t products);
 bool csimd_row_has_f16_chunks(size_t row);
 
-// Kernels that need instructions beyond their row's: what they are for, what they need, whether this CPU has it, and whether the
-// tests have run on one that does. Untested ones run only where they are asked for.
+// Kernels that need instructions beyond their row's: what they are for, what they need, whether this CPU has it, and whether
+// the tests have run on one that does. Untested ones run only where they are asked for.
 typedef struct {
     const char *name, *instruction;
     bool supported, tested;
