@@ -7,6 +7,14 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeat
 // Which part of the package is built, where it is not the whole: see the end of this file.
 let part = Context.environment["NEEDLETAIL_PART"]
 
+// The address sanitizer's checks as calls: written out in the kernels they take minutes to compile.
+let optimization =
+    switch part {
+    case nil: ["-O3"]
+    case "kernels": ["-O1", "-mllvm", "-asan-instrumentation-with-call-threshold=0"]
+    default: ["-O1"]
+    }
+
 let package = Package(
     name: "needletail",
     products: [
@@ -24,7 +32,7 @@ let package = Package(
         .target(
             name: "CSIMD",
             path: "CSIMD",
-            cSettings: [.unsafeFlags(["-fopenmp", part == nil ? "-O3" : "-O1"])],
+            cSettings: [.unsafeFlags(["-fopenmp"] + optimization)],
             linkerSettings: [.linkedLibrary("omp5"), .linkedLibrary("m")]
         ),
         .systemLibrary(
