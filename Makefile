@@ -84,6 +84,7 @@ consumer: setup
 # Against the installed PyTorch, not part of CI: each operation forward and backward on random shapes (CASES of each, from SEED),
 # then the tutorial's training on Fashion-MNIST.
 SEED ?= $(shell date +%j%H%M%S)
+SEED := $(SEED)
 CASES ?= 16
 parity: setup
 	$(PYTHON) Tests/parity/operations.py --seed $(SEED) --cases $(CASES) --largest 12 --output .build/operations.safetensors
