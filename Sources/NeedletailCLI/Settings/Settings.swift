@@ -43,7 +43,7 @@ struct Settings {
     /// Variables of this prefix that belong to the package's build and tests.
     static let foreign: Set<String> = [
         "NEEDLETAIL_PART", "NEEDLETAIL_KILLS", "NEEDLETAIL_SOAK_SECONDS", "NEEDLETAIL_FUZZ_READER",
-        "NEEDLETAIL_OPENBLAS_CHOSE",
+        "NEEDLETAIL_OPENBLAS_CHOSE", "NEEDLETAIL_PARITY_FILE", "NEEDLETAIL_PRINT_BITS",
     ]
 
     /// Arguments as they are, where no other place says anything; else with what the environment, a configuration file
