@@ -44,7 +44,7 @@ SECONDS ?= 20
 fuzz: setup
 	.ci/fuzz $(SECONDS)
 
-# The kernels and their tests under the address, undefined-behaviour and thread sanitizers.
+# The kernels and their tests under the address and thread sanitizers; CI runs the first.
 sanitize: setup
 	.ci/sanitize
 
