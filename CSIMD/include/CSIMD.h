@@ -229,6 +229,15 @@ csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void 
 csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_exp, const void *row_scale, double scale,
                                 void *gradient);
 
+// *weight_sum as csimd_nll_forward gives it, from the targets alone; targets are checked as there.
+csimd_status csimd_nll_weight(const csimd_nll_args *args, double *weight_sum, size_t *bad_row);
+
+// Both in one reading and one exponential an element: what csimd_nll_forward writes, with the same bits, and the gradient of
+// csimd_nll_backward without row_scale, with its bounds but, where there are more than 16 classes, not its bits.
+// gradient may be the logits.
+csimd_status csimd_nll(const csimd_nll_args *args, double scale, void *row_loss, void *log_sum_exp, void *gradient,
+                       double *loss_sum, double *weight_sum, size_t *bad_row);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Elementwise: f32, f16, bf16 compute in float32 and round once; f64 computes in float64. The result may be an operand.
 

@@ -6,6 +6,8 @@
 #include "../support/parallel.h"
 #include "../support/scratch.h"
 
+#include <stdatomic.h>
+
 typedef struct {
     double loss, weight;
 } block_sums;
@@ -56,6 +58,13 @@ typedef struct {
     void *gradient;
 } backward_pass;
 
+typedef struct {
+    forward_pass forward;
+    double scale;
+    void *gradient;
+    atomic_bool out_of_memory;
+} both_passes;
+
 static block_plan plan_of(const csimd_nll_args *args) {
     const size_t step = csimd_softmax_rows_per_block(args->columns);
     return (block_plan){
@@ -100,6 +109,47 @@ static void backward_block(void *context, size_t i, size_t worker) {
                                 (char *)pass->gradient + i * plan->step * plan->row_bytes);
 }
 
+static void both_of_block(void *context, size_t i, size_t worker) {
+    (void)worker;
+    both_passes *pass = context;
+    const forward_pass *forward = &pass->forward;
+    const block_plan *plan = &forward->plan;
+    const csimd_nll_args block = rows_of_block(plan, i);
+    float *exps = csimd_scratch(CSIMD_SCRATCH_B, csimd_nll_scratch_floats(block.columns) * sizeof(float));
+    if (exps == NULL) {
+        atomic_store(&pass->out_of_memory, true);
+        return;
+    }
+    const size_t offset = i * plan->step * plan->result_bytes;
+    plan->kernels->nll_both(&block, plan->weight_total, forward->row_loss == NULL ? NULL : (char *)forward->row_loss + offset,
+                            (char *)forward->log_sum_exp + offset, &forward->sums[i].loss, &forward->sums[i].weight,
+                            pass->scale, (char *)pass->gradient + i * plan->step * plan->row_bytes, exps);
+}
+
+// sum of w_t over the rows that are not ignored, block by block as csimd_nll_forward adds them.
+static double counted_weight(const block_plan *plan) {
+    double sum = 0;
+    for (size_t i = 0; i < plan->blocks; i++) {
+        const csimd_nll_args block = rows_of_block(plan, i);
+        double weights = 0;
+        for (size_t row = 0; row < block.rows; row++)
+            if (block.targets[row] != block.ignore_index)
+                weights += block.class_weights == NULL ? 1 : (double)block.class_weights[block.targets[row]];
+        sum += weights;
+    }
+    return sum;
+}
+
+// In the order of the blocks.
+static void add_up(const block_sums *sums, size_t blocks, double *loss_sum, double *weight_sum) {
+    *loss_sum = 0;
+    *weight_sum = 0;
+    for (size_t i = 0; i < blocks; i++) {
+        *loss_sum += sums[i].loss;
+        *weight_sum += sums[i].weight;
+    }
+}
+
 csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void *log_sum_exp, double *loss_sum,
                                double *weight_sum, size_t *bad_row) {
     csimd_status status = check(args, bad_row);
@@ -110,12 +160,7 @@ csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void 
     if (sums == NULL) return CSIMD_OUT_OF_MEMORY;
     forward_pass pass = {plan, row_loss, log_sum_exp, sums};
     csimd_run_tasks(plan.blocks, plan.threads, forward_block, &pass);
-    *loss_sum = 0;
-    *weight_sum = 0;
-    for (size_t i = 0; i < plan.blocks; i++) {
-        *loss_sum += sums[i].loss;
-        *weight_sum += sums[i].weight;
-    }
+    add_up(sums, plan.blocks, loss_sum, weight_sum);
     return CSIMD_OK;
 }
 
@@ -126,5 +171,30 @@ csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_
     if (log_sum_exp == NULL || gradient == NULL) return CSIMD_INVALID_ARGUMENT;
     backward_pass pass = {plan_of(args), log_sum_exp, row_scale, scale, gradient};
     csimd_run_tasks(pass.plan.blocks, pass.plan.threads, backward_block, &pass);
+    return CSIMD_OK;
+}
+
+csimd_status csimd_nll_weight(const csimd_nll_args *args, double *weight_sum, size_t *bad_row) {
+    csimd_status status = check(args, bad_row);
+    if (status != CSIMD_OK) return status;
+    if (weight_sum == NULL) return CSIMD_INVALID_ARGUMENT;
+    const block_plan plan = plan_of(args);
+    *weight_sum = counted_weight(&plan);
+    return CSIMD_OK;
+}
+
+csimd_status csimd_nll(const csimd_nll_args *args, double scale, void *row_loss, void *log_sum_exp, void *gradient,
+                       double *loss_sum, double *weight_sum, size_t *bad_row) {
+    csimd_status status = check(args, bad_row);
+    if (status != CSIMD_OK) return status;
+    if (loss_sum == NULL || weight_sum == NULL) return CSIMD_INVALID_ARGUMENT;
+    if (args->rows != 0 && (log_sum_exp == NULL || (args->columns != 0 && gradient == NULL))) return CSIMD_INVALID_ARGUMENT;
+    const block_plan plan = plan_of(args);
+    block_sums few[16], *sums = plan.blocks <= 16 ? few : csimd_scratch(CSIMD_SCRATCH_A, plan.blocks * sizeof(block_sums));
+    if (sums == NULL) return CSIMD_OUT_OF_MEMORY;
+    both_passes pass = {{plan, row_loss, log_sum_exp, sums}, scale, gradient, false};
+    csimd_run_tasks(plan.blocks, plan.threads, both_of_block, &pass);
+    if (pass.out_of_memory) return CSIMD_OUT_OF_MEMORY;
+    add_up(sums, plan.blocks, loss_sum, weight_sum);
     return CSIMD_OK;
 }

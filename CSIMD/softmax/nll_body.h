@@ -1,8 +1,8 @@
 // Fused log-softmax + NLL over the vocabulary of vector_avx2.h or vector_avx512.h; included after softmax_body.h.
 //
 // Forward reads a row once (label smoothing reads it a second time, from the cache). Backward is one read, one exponential and
-// one write an element. What happens once a row (logarithm, target's gradient) is done for v_lanes rows at once, so that rows
-// of 10 classes cost little more than their one vector.
+// one write an element; both together are one read, one exponential and one write. What happens once a row (logarithm, target's
+// gradient) is done for v_lanes rows at once, so that rows of 10 classes cost little more than their one vector.
 
 enum { block_rows = csimd_nll_block_rows };
 
@@ -39,21 +39,27 @@ V_INLINE float weighted(float weight, float negative_log_p) {
     return weight == 0 && isinf(negative_log_p) ? 0 : weight * negative_log_p;
 }
 
-V_INLINE void nll_forward_rows(csimd_type type, const csimd_nll_args *block, double weight_total, float *row_loss,
-                               float *log_sum_exp, double *loss_sum, double *weight_sum) {
+// The targets' logits, before a gradient is written over them; 0 in ignored rows.
+V_INLINE void load_target_logits(csimd_type type, const csimd_nll_args *block, float *logit) {
+    for (size_t i = 0; i < block->rows; i++) {
+        const int64_t target = block->targets[i];
+        logit[i] = target == block->ignore_index ? 0 : csimd_load_f32(type, block->logits, i * block->columns + (size_t)target);
+    }
+}
+
+// The rows' losses from maxima, logarithms of sums, and targets' logits. The logits are read with label smoothing only.
+V_INLINE void losses_of_rows(csimd_type type, const csimd_nll_args *block, double weight_total, const float *maximum,
+                             const float *log_sum, const float *target_logit, float *row_loss, float *log_sum_exp,
+                             double *loss_sum, double *weight_sum) {
     const size_t rows = block->rows, columns = block->columns;
     const float *class_weights = block->class_weights, smoothing = (float)block->label_smoothing;
-    float maximum[block_rows], log_sum[block_rows];
-    statistics_of_rows(type, block->logits, rows, columns, maximum, log_sum);
     double losses = 0, weights = 0;
     for (size_t i = 0; i < rows; i++) {
         float loss = 0;
         log_sum_exp[i] = maximum[i] + log_sum[i];
         if (block->targets[i] != block->ignore_index) {
-            const size_t target = (size_t)block->targets[i];
-            const float weight = class_weights == NULL ? 1 : class_weights[target];
-            const float distance = maximum[i] - csimd_load_f32(type, block->logits, i * columns + target);
-            loss = weighted((1 - smoothing) * weight, distance + log_sum[i]);
+            const float weight = class_weights == NULL ? 1 : class_weights[block->targets[i]];
+            loss = weighted((1 - smoothing) * weight, (maximum[i] - target_logit[i]) + log_sum[i]);
             if (smoothing > 0) {
                 double others = weighted_distance(type, block->logits, i * columns, columns, class_weights, maximum[i]);
                 loss += (float)(smoothing / (double)columns * (others + weight_total * log_sum[i]));
@@ -65,6 +71,14 @@ V_INLINE void nll_forward_rows(csimd_type type, const csimd_nll_args *block, dou
     }
     *loss_sum = losses;
     *weight_sum = weights;
+}
+
+V_INLINE void nll_forward_rows(csimd_type type, const csimd_nll_args *block, double weight_total, float *row_loss,
+                               float *log_sum_exp, double *loss_sum, double *weight_sum) {
+    float maximum[block_rows], log_sum[block_rows], target_logit[block_rows];
+    load_target_logits(type, block, target_logit);
+    statistics_of_rows(type, block->logits, block->rows, block->columns, maximum, log_sum);
+    losses_of_rows(type, block, weight_total, maximum, log_sum, target_logit, row_loss, log_sum_exp, loss_sum, weight_sum);
 }
 
 // What a row's gradient is made of: p_c * softmax_factor - smoothing_share * w_c, and less target_share at the target.
@@ -121,7 +135,7 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
         const double on_target = (1 - smoothing) * weight;
         double normalisation = 1;
         if (fabsf(log_sum_exp[i]) > trusted_log_sum_exp) {
-            normalisation = 1 / exponential_sum(type, block->logits, i * columns, (i + 1) * columns, log_sum_exp[i]);
+            normalisation = 1 / exponential_sum(type, block->logits, i * columns, (i + 1) * columns, log_sum_exp[i], NULL);
         }
         k.softmax_factor[i] = (float)(g * (on_target + everywhere * weight_total) * normalisation);
         k.smoothing_share[i] = (float)(g * everywhere);
@@ -145,6 +159,64 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
                      k.softmax_factor[i], k.smoothing_share[i]);
         csimd_store_f32(type, gradient, i * columns + (size_t)block->targets[i], k.target_gradient[i]);
     }
+}
+
+// gradient[start + j] = exps[j] factor, factor of each block so that it counts from the row's own maximum.
+V_INLINE void scaled_exponentials(csimd_type type, const float *exps, size_t columns, row_statistics row, double factor,
+                                  void *gradient, size_t start) {
+    const bool numbers = isfinite(row.sum) && isfinite((float)factor);
+    for (size_t first = 0; first < columns; first += block_columns) {
+        const float shift = exps[columns + first / block_columns];
+        const double rest = shift == row.maximum ? 1 : exp((double)shift - (double)row.maximum);
+        const v_f32 f = v_set((float)(factor * rest));
+        const size_t end = csimd_minimum(first + block_columns, columns);
+        size_t j = first;
+        for (; j + 4 * v_lanes <= end; j += 4 * v_lanes) {
+            v_f32 p[4];
+            EACH_OF_FOUR p[k] = v_mul(v_load(CSIMD_F32, exps, j + k * v_lanes), f);
+            if (numbers)
+                store_four_numbers(type, gradient, start + j, p);
+            else
+                EACH_OF_FOUR v_store(type, gradient, start + j + k * v_lanes, p[k]);
+        }
+        for (; j < end; j += v_lanes) {
+            const size_t lanes = csimd_minimum(v_lanes, end - j);
+            store_lanes(type, gradient, start + j, lanes, v_mul(load_lanes(CSIMD_F32, exps, j, lanes), f));
+        }
+    }
+}
+
+// One exponential an element: those of forward wait in `exps` (L1, or L2 where rows are long) until their sum is known.
+V_INLINE void nll_both_rows(csimd_type type, const csimd_nll_args *block, double weight_total, float *row_loss,
+                            float *log_sum_exp, double *loss_sum, double *weight_sum, double scale, void *gradient,
+                            float *exps) {
+    const size_t rows = block->rows, columns = block->columns;
+    if (columns <= few_columns || block->label_smoothing > 0) {
+        nll_forward_rows(type, block, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum);
+        nll_backward_rows(type, block, weight_total, log_sum_exp, NULL, scale, gradient);
+        return;
+    }
+    assert(rows <= block_rows);
+    float maximum[block_rows], log_sum[block_rows], target_logit[block_rows];
+    load_target_logits(type, block, target_logit);
+    const size_t row_bytes = columns * csimd_type_size(type);
+    for (size_t i = 0; i < rows; i++) {
+        const row_statistics row = statistics_of_row(type, block->logits, i * columns, columns, exps);
+        maximum[i] = row.maximum;
+        log_sum[i] = (float)row.sum;
+        if (block->targets[i] == block->ignore_index) {
+            memset((char *)gradient + i * row_bytes, 0, row_bytes);
+            continue;
+        }
+        const size_t target = (size_t)block->targets[i];
+        const double share = scale * (block->class_weights == NULL ? 1 : (double)block->class_weights[target]);
+        scaled_exponentials(type, exps, columns, row, share / row.sum, gradient, i * columns);
+        const float shift = exps[columns + target / block_columns];
+        const double rest = shift == row.maximum ? 1 : exp((double)shift - (double)row.maximum);
+        csimd_store_f32(type, gradient, i * columns + target, (float)(share * (exps[target] * rest / row.sum - 1)));
+    }
+    logarithms(log_sum, rows);
+    losses_of_rows(type, block, weight_total, maximum, log_sum, target_logit, row_loss, log_sum_exp, loss_sum, weight_sum);
 }
 
 // Float64 is served by the reference row; each other type is a specialisation of the bodies above.
@@ -180,6 +252,25 @@ static void nll_backward(const csimd_nll_args *block, double weight_total, const
         return;
     case CSIMD_F64:
         csimd_softmax_kernels_ref.nll_backward(block, weight_total, log_sum_exp, row_scale, scale, gradient);
+        return;
+    }
+}
+
+static void nll_both(const csimd_nll_args *block, double weight_total, void *row_loss, void *log_sum_exp, double *loss_sum,
+                     double *weight_sum, double scale, void *gradient, float *exps) {
+    switch (block->type) {
+    case CSIMD_F32:
+        nll_both_rows(CSIMD_F32, block, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum, scale, gradient, exps);
+        return;
+    case CSIMD_F16:
+        nll_both_rows(CSIMD_F16, block, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum, scale, gradient, exps);
+        return;
+    case CSIMD_BF16:
+        nll_both_rows(CSIMD_BF16, block, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum, scale, gradient, exps);
+        return;
+    case CSIMD_F64:
+        csimd_softmax_kernels_ref.nll_both(block, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum, scale, gradient,
+                                           exps);
         return;
     }
 }

@@ -21,7 +21,17 @@ typedef struct {
                         double *weight_sum);
     void (*nll_backward)(const csimd_nll_args *block, double weight_total, const void *log_sum_exp, const void *row_scale,
                          double scale, void *gradient);
+
+    // Both in one reading, without row_scale; exps: csimd_nll_scratch_floats(columns) floats.
+    void (*nll_both)(const csimd_nll_args *block, double weight_total, void *row_loss, void *log_sum_exp, double *loss_sum,
+                     double *weight_sum, double scale, void *gradient, float *exps);
 } csimd_softmax_kernels;
+
+// Rows are read in blocks of this many columns: the maximum first, then, from the L1 cache, the exponentials.
+enum { csimd_softmax_block_columns = 4096 };
+
+// The exponentials of a row, and each of its blocks' maximum.
+static inline size_t csimd_nll_scratch_floats(size_t columns) { return columns + columns / csimd_softmax_block_columns + 1; }
 
 enum { csimd_nll_block_rows = 64 };
 

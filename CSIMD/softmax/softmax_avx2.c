@@ -71,5 +71,6 @@ const csimd_softmax_kernels csimd_softmax_kernels_avx2 = {
     .log_softmax_gradient = log_softmax_gradient,
     .nll_forward = nll_forward,
     .nll_backward = nll_backward,
+    .nll_both = nll_both,
 };
 #endif

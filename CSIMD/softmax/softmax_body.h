@@ -6,7 +6,7 @@
 // of 32 vectors, 4 accumulators of at most 8 additions each, and the chunks' sums are added in float64: at most 10 u from
 // additions, whatever the row's length.
 
-enum { chunk_vectors = 32, chunk_columns = chunk_vectors * v_lanes, block_columns = 4096 };
+enum { chunk_vectors = 32, chunk_columns = chunk_vectors * v_lanes, block_columns = csimd_softmax_block_columns };
 
 typedef struct {
     float maximum;
@@ -86,9 +86,10 @@ V_INLINE float block_maximum(csimd_type type, const void *x, size_t start, size_
     return lanes_maximum(v_max(v_max(best[0], best[1]), v_max(best[2], best[3])));
 }
 
-// sum of exp(x_j - shift) over x[start ... end). Meanwhile as many elements beyond `end` are fetched: the next block or row,
-// whose maximum would otherwise wait for memory while no arithmetic is left to do.
-V_INLINE double exponential_sum(csimd_type type, const void *x, size_t start, size_t end, float shift) {
+// sum of exp(x_j - shift) over x[start ... end); the exponentials are kept in `exps` where it is not NULL. Meanwhile as many
+// elements beyond `end` are fetched: the next block or row, whose maximum would otherwise wait for memory while no arithmetic
+// is left to do.
+V_INLINE double exponential_sum(csimd_type type, const void *x, size_t start, size_t end, float shift, float *exps) {
     const v_f32 s = v_set(shift);
     v_f64_pair total = v_f64_zero();
     for (size_t chunk = start; chunk < end; chunk += chunk_columns) {
@@ -102,15 +103,22 @@ V_INLINE double exponential_sum(csimd_type type, const void *x, size_t start, si
                 __builtin_prefetch((const char *)x + (j + end - start) * csimd_type_size(type) + byte);
             exponential_four(value, s);
             EACH_OF_FOUR part[k] = v_add(part[k], value[k]);
+            if (exps != NULL) EACH_OF_FOUR v_store(CSIMD_F32, exps, j - start + k * v_lanes, value[k]);
         }
-        for (; j + v_lanes <= chunk_end; j += v_lanes) part[0] = v_add(part[0], exponential(v_load(type, x, j), s));
-        if (j < chunk_end) part[1] = v_add(part[1], exponential(load_tail(type, x, j, chunk_end - j), s));
+        for (; j < chunk_end; j += v_lanes) {
+            const size_t lanes = csimd_minimum(v_lanes, chunk_end - j);
+            v_f32 e = exponential(lanes == v_lanes ? v_load(type, x, j) : load_tail(type, x, j, lanes), s);
+            part[0] = v_add(part[0], e);
+            if (exps != NULL) store_lanes(CSIMD_F32, exps, j - start, lanes, e);
+        }
         total = v_f64_add(total, lanes_sum(part));
     }
     return v_f64_sum(total);
 }
 
-V_INLINE row_statistics statistics_of_row(csimd_type type, const void *x, size_t start, size_t columns) {
+// exps: NULL or csimd_nll_scratch_floats; each block's exponentials are relative to the row's maximum so far, which is kept
+// behind them all, one a block.
+V_INLINE row_statistics statistics_of_row(csimd_type type, const void *x, size_t start, size_t columns, float *exps) {
     row_statistics row = {-INFINITY, 0};
     for (size_t j = start; j < start + columns; j += block_columns) {
         const size_t end = csimd_minimum(j + block_columns, start + columns);
@@ -119,7 +127,9 @@ V_INLINE row_statistics statistics_of_row(csimd_type type, const void *x, size_t
             if (row.sum != 0) row.sum *= exp((double)row.maximum - (double)maximum);
             row.maximum = maximum;
         }
-        row.sum += exponential_sum(type, x, j, end, row.maximum == -INFINITY ? 0 : row.maximum);
+        const float shift = row.maximum == -INFINITY ? 0 : row.maximum;
+        row.sum += exponential_sum(type, x, j, end, shift, exps == NULL ? NULL : exps + (j - start));
+        if (exps != NULL) exps[columns + (j - start) / block_columns] = shift;
     }
     if (row.maximum == -INFINITY) row.sum = NAN;  // only -inf
     return row;
@@ -146,6 +156,14 @@ V_INLINE void statistics_of_short_rows(csimd_type type, const void *x, size_t st
     store_lanes(CSIMD_F32, sum, 0, rows, v_select(none, v_set(NAN), total));
 }
 
+// The sums of up to v_lanes rows become their logarithms at once.
+V_INLINE void logarithms(float *x, size_t count) {
+    for (size_t i = 0; i < count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, count - i);
+        store_lanes(CSIMD_F32, x, i, lanes, v_log(load_lanes(CSIMD_F32, x, i, lanes)));
+    }
+}
+
 // maximum[i] and log_sum[i] = log sum_j exp(x_ij - maximum[i]), NaN where row i has no distribution; at most a block of rows.
 V_INLINE void statistics_of_rows(csimd_type type, const void *x, size_t rows, size_t columns, float *maximum, float *log_sum) {
     assert(rows <= csimd_nll_block_rows);
@@ -154,20 +172,17 @@ V_INLINE void statistics_of_rows(csimd_type type, const void *x, size_t rows, si
             statistics_of_short_rows(type, x, i * columns, csimd_minimum(v_lanes, rows - i), columns, maximum + i, log_sum + i);
     } else {
         for (size_t i = 0; i < rows; i++) {
-            const row_statistics row = statistics_of_row(type, x, i * columns, columns);
+            const row_statistics row = statistics_of_row(type, x, i * columns, columns, NULL);
             maximum[i] = row.maximum;
             log_sum[i] = (float)row.sum;
         }
     }
-    for (size_t i = 0; i < rows; i += v_lanes) {  // the sums of up to v_lanes rows become their logarithms at once
-        const size_t lanes = csimd_minimum(v_lanes, rows - i);
-        store_lanes(CSIMD_F32, log_sum, i, lanes, v_log(load_lanes(CSIMD_F32, log_sum, i, lanes)));
-    }
+    logarithms(log_sum, rows);
 }
 
 V_INLINE void softmax_rows(csimd_type type, size_t rows, size_t columns, const void *x, void *y) {
     for (size_t start = 0; start < rows * columns; start += columns) {
-        const row_statistics row = statistics_of_row(type, x, start, columns);
+        const row_statistics row = statistics_of_row(type, x, start, columns, NULL);
         const v_f32 shift = v_set(row.maximum), scale = v_set((float)(1 / row.sum));
         size_t j = start, end = start + columns;
         for (; j + v_lanes <= end; j += v_lanes) v_store(type, y, j, v_mul(v_exp(v_sub(v_load(type, x, j), shift)), scale));

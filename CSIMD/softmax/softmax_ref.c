@@ -124,6 +124,13 @@ static void nll_backward(const csimd_nll_args *args, double weight_total, const 
     }
 }
 
+static void nll_both(const csimd_nll_args *args, double weight_total, void *row_loss, void *log_sum_exp, double *loss_sum,
+                     double *weight_sum, double scale, void *gradient, float *exps) {
+    (void)exps;
+    nll_forward(args, weight_total, row_loss, log_sum_exp, loss_sum, weight_sum);
+    nll_backward(args, weight_total, log_sum_exp, NULL, scale, gradient);
+}
+
 const csimd_softmax_kernels csimd_softmax_kernels_ref = {
     .softmax = softmax,
     .log_softmax = log_softmax,
@@ -131,4 +138,5 @@ const csimd_softmax_kernels csimd_softmax_kernels_ref = {
     .log_softmax_gradient = log_softmax_gradient,
     .nll_forward = nll_forward,
     .nll_backward = nll_backward,
+    .nll_both = nll_both,
 };

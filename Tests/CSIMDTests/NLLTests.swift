@@ -66,12 +66,38 @@ private struct NLLCase {
         return csimd_nll_backward(&arguments, logSumExp.pointer, scaleBuffer?.pointer, scale, gradient.pointer)
     }
 
+    /// Forward and backward in one call; it knows no row scale.
+    func both(into gradient: TypedBuffer) -> (status: csimd_status, loss: Double, weight: Double, badRow: Int) {
+        var arguments = arguments
+        arguments.logits = UnsafeRawPointer(gradient.hasSameBits(as: logits) ? gradient.pointer : logits.pointer)
+        var loss = 0.125, weight = 0.25, badRow = -1
+        let status = csimd_nll(
+            &arguments, scale, rowLoss.pointer, logSumExp.pointer, gradient.pointer, &loss, &weight, &badRow)
+        return (status, loss, weight, badRow)
+    }
+
     func weight(_ column: Int) -> Double { weights?[column] ?? 1 }
 
-    /// Checks both directions against Double. Bounds: see the comments.
+    /// Checks both directions against Double, by two calls and by one: the same bounds, and the same bits of the losses.
     func check(_ place: String) {
         let (status, lossSum, weightSum, _) = forward()
         #expect(status == CSIMD_OK && backward(into: gradient) == CSIMD_OK, "\(place)")
+        compare(place, lossSum, weightSum)
+        guard rowScale == nil else { return }
+        let losses = (rowLoss.bytes, logSumExp.bytes)
+        let one = both(into: gradient)
+        #expect(one.status == CSIMD_OK, "\(place), one call")
+        let sameLoss = one.loss == lossSum || (one.loss.isNaN && lossSum.isNaN)
+        let sameBits = (rowLoss.bytes, logSumExp.bytes) == losses && sameLoss && one.weight == weightSum
+        #expect(sameBits, "\(place): losses of one call and of two")
+        compare("\(place), one call", one.loss, one.weight)
+        var arguments = arguments
+        var weight = -1.0
+        #expect(csimd_nll_weight(&arguments, &weight, nil) == CSIMD_OK && weight == weightSum, "\(place): weight alone")
+    }
+
+    /// What the last calls wrote, against Double. Bounds: see the comments.
+    private func compare(_ place: String, _ lossSum: Double, _ weightSum: Double) {
         let u = arithmeticRoundoff(type), share = smoothing / Double(columns)
         let total = (0..<columns).reduce(0) { $0 + weight($1) }
         let stored = logits.values
@@ -186,6 +212,25 @@ private struct NLLCase {
         check(type, rows: 1, columns: 50257, .normal, &random)
     }
 
+    /// Rows of several blocks of 4096 whose maximum comes in the last, in the first, or grows from block to block.
+    @Test(arguments: TypedBuffer.allTypes.map(\.rawValue))
+    func laterBlocksMayHoldTheMaximum(_ rawType: UInt32) {
+        let type = csimd_type(rawType)
+        let arena = BufferArena()
+        defer { arena.release() }
+        let columns = 3 * 4096 + 37
+        let rows: [(Int) -> Double] = [
+            { $0 == columns - 1 ? 3 : sin(Double($0)) }, { $0 == 5 ? 3 : sin(Double($0)) },
+            { sin(Double($0)) + Double($0 / 4096) * 4 }, { $0 < 8192 ? -.infinity : sin(Double($0)) },
+        ]
+        let logits = rows.flatMap { row in (0..<columns).map(row) }
+        for target in [0, 5, 5000, columns - 1] {
+            let targets = [Int64](repeating: Int64(target), count: 3) + [Int64(max(target, 9000))]
+            let problem = NLLCase(arena, type, columns: columns, logits: logits, targets: targets)
+            forEachRow { kernels in problem.check("\(kernels) type \(rawType), target \(target)") }
+        }
+    }
+
     @Test func rowCountsFromNoneToSeveralBlocks() {
         var random = TestRandom(12)
         for rows in [0, 1, 3, 17, 64, 65, 200] {
@@ -213,24 +258,28 @@ private struct NLLCase {
             let targets = [Int64](repeating: Int64(last), count: 6) + [NLLCase.ignored]
             let problem = NLLCase(arena, type, columns: columns, logits: rows.flatMap { $0 }, targets: targets)
             forEachRow { kernels in
-                let place = "\(kernels) type \(rawType), \(columns) columns"
-                let (_, loss, _, _) = problem.forward()
-                #expect(problem.backward(into: problem.gradient) == CSIMD_OK)
-                let gradient = problem.gradient.values
-                func rowOfGradient(_ row: Int) -> ArraySlice<Double> { gradient[row * columns..<(row + 1) * columns] }
-                #expect(loss.isNaN, "\(place)")
-                for row in 1...3 {
-                    #expect(problem.rowLoss[row].isNaN, "\(place) row \(row)")
-                    #expect(rowOfGradient(row).allSatisfy { $0.isNaN }, "\(place) row \(row)")
+                for isOneCall in [false, true] {
+                    let place = "\(kernels) type \(rawType), \(columns) columns, one call \(isOneCall)"
+                    let loss = isOneCall ? problem.both(into: problem.gradient).loss : problem.forward().loss
+                    if !isOneCall { #expect(problem.backward(into: problem.gradient) == CSIMD_OK) }
+                    let gradient = problem.gradient.values
+                    func rowOfGradient(_ row: Int) -> ArraySlice<Double> {
+                        gradient[row * columns..<(row + 1) * columns]
+                    }
+                    #expect(loss.isNaN, "\(place)")
+                    for row in 1...3 {
+                        #expect(problem.rowLoss[row].isNaN, "\(place) row \(row)")
+                        #expect(rowOfGradient(row).allSatisfy { $0.isNaN }, "\(place) row \(row)")
+                    }
+                    for row in [0, 4] {
+                        #expect(problem.rowLoss[row].isFinite, "\(place) row \(row)")
+                        #expect(rowOfGradient(row).allSatisfy { $0.isFinite }, "\(place) row \(row)")
+                    }
+                    #expect(rowOfGradient(4).first == 0, "\(place): gradient at -inf")
+                    #expect(problem.rowLoss[5] == .infinity && rowOfGradient(5).last == -1, "\(place): target at -inf")
+                    #expect(rowOfGradient(5).allSatisfy { $0.isFinite }, "\(place): target at -inf")
+                    #expect(problem.rowLoss[6] == 0 && rowOfGradient(6).allSatisfy { $0 == 0 }, "\(place): ignored row")
                 }
-                for row in [0, 4] {
-                    #expect(problem.rowLoss[row].isFinite, "\(place) row \(row)")
-                    #expect(rowOfGradient(row).allSatisfy { $0.isFinite }, "\(place) row \(row)")
-                }
-                #expect(rowOfGradient(4).first == 0, "\(place): gradient at -inf")
-                #expect(problem.rowLoss[5] == .infinity && rowOfGradient(5).last == -1, "\(place): target at -inf")
-                #expect(rowOfGradient(5).allSatisfy { $0.isFinite }, "\(place): target at -inf")
-                #expect(problem.rowLoss[6] == 0 && rowOfGradient(6).allSatisfy { $0 == 0 }, "\(place): ignored row")
             }
         }
     }
@@ -275,6 +324,8 @@ private struct NLLCase {
                 #expect(status == CSIMD_BAD_TARGET && row == 68, "\(kernels), target \(bad): row \(row)")
                 #expect(loss == 0.125 && weight == 0.25, "\(kernels), target \(bad)")
                 #expect(problem.backward(into: problem.gradient) == CSIMD_BAD_TARGET, "\(kernels), target \(bad)")
+                let one = problem.both(into: problem.gradient)
+                #expect(one.status == CSIMD_BAD_TARGET && one.badRow == 68 && one.loss == 0.125 && one.weight == 0.25)
                 let now = (problem.rowLoss.bytes, problem.logSumExp.bytes, problem.gradient.bytes)
                 #expect(now == untouched, "\(kernels), target \(bad)")
             }
@@ -319,6 +370,12 @@ private struct NLLCase {
                         #expect(
                             inPlace.hasSameBits(as: problem.gradient), "\(kernels) \(type.rawValue), \(threads) threads"
                         )
+                        let first = arena.copy(of: problem.logits), second = arena.make(type, count: rows * columns)
+                        let one = withThreads(1) { problem.both(into: first) }
+                        let other = withThreads(threads) { problem.both(into: second) }
+                        #expect(
+                            first.hasSameBits(as: second) && one.loss == other.loss && one.loss == expected.loss,
+                            "\(kernels) \(type.rawValue), one call, \(threads) threads")
                     }
                 }
             }
@@ -343,6 +400,8 @@ private struct NLLCase {
                     _ = problem.backward(into: problem.gradient)
                     let expected = column % 2 == 0 ? 1 : 1 + 4 * halfUlp
                     #expect(problem.gradient[column] == expected, "\(kernels) type \(type.rawValue) column \(column)")
+                    _ = problem.both(into: problem.gradient)
+                    #expect(problem.gradient[column] == expected, "\(kernels) type \(type.rawValue), one call")
                 }
             }
         }

@@ -93,6 +93,34 @@ private func reference(
         #expect(isFinite)
     }
 
+    /// The gradient waits at a power of two from the loss on: seeds that are powers of two give it exactly, other seeds and a
+    /// second walk form it again, with other bits but within one rounding of the type and a float32 gradient's error,
+    /// u (8 + log C + 2.5 |log p| + 12), here below 60 u, of p + [target].
+    @Test(arguments: floatingTypes) func gradientsFollowTheSeed(_ dtype: DType) throws {
+        let values = exactValues([33, 70], seed: 4, dtype: dtype)
+        let targets = Tensor((0..<33).map { Int64($0 * 2) })
+        func gradient(_ seed: Double, walks: Int = 1) throws -> [Double] {
+            let logits = values.trackingGradient()
+            let loss = try crossEntropy(logits * 1, targets)
+            for _ in 1..<walks { _ = gradients(of: loss, withRespectTo: [logits]) }
+            return gradients(of: loss, withRespectTo: [logits], seed: seed)[0].scalars()
+        }
+        let plain = try gradient(0x1p16)
+        for seed in [0x1p15, 0x1p17] {
+            let isScaled = zip(try gradient(seed), plain).allSatisfy { $0 == $1 * seed * 0x1p-16 }
+            #expect(isScaled, "seed \(seed)")
+        }
+        let u = 60 * unitRoundoff(dtype.accumulationType), rounding = dtype.is16Bit ? unitRoundoff(dtype) : 0
+        for (other, factor) in [(try gradient(3 * 0x1p15), 1.5), (try gradient(0x1p16, walks: 2), 1)] {
+            for (index, (found, first)) in zip(other, plain).enumerated() {
+                let isTarget = index % 70 == index / 70 * 2
+                let error = 2 * rounding * abs(first) + 2 * u * (abs(first) + (isTarget ? 0x1p17 / 33 : 0))
+                let isClose = abs(found - factor * first) <= factor * error
+                #expect(isClose, "[\(index)]: found \(found), expected \(factor * first) ± \(error)")
+            }
+        }
+    }
+
     @Test func nothingToAverage() throws {
         let logits = Tensor.zeros([2, 3]).trackingGradient()
         let ignored = Tensor([-100, -100] as [Int64])

@@ -73,12 +73,19 @@ package enum BenchmarkKernels {
     package static func nll(_ logits: Tensor, _ targets: Tensor) -> (loss: Double, gradient: Tensor) {
         let arguments = NLLArguments(
             logits: logits, targets: targets, classWeights: nil, ignoreIndex: -100, labelSmoothing: 0)
-        guard let forward = try? Kernels.nllForward(arguments, keepRowLosses: false) else {
+        guard let weight = try? Kernels.nllWeight(arguments) else {
             fatalError("BenchmarkKernels.nll: a target is not a class")
         }
-        let gradient = Kernels.nllBackward(
-            arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: 1 / forward.weightSum)
-        return (forward.lossSum / forward.weightSum, gradient)
+        if logits.dtype == .float16 {  // as the operation has it
+            guard let forward = try? Kernels.nllForward(arguments, keepRowLosses: false) else {
+                fatalError("BenchmarkKernels.nll: a target is not a class")
+            }
+            let gradient = Kernels.nllBackward(
+                arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: 1 / weight)
+            return (forward.lossSum / weight, gradient)
+        }
+        let result = Kernels.nll(arguments, scale: 1 / weight)
+        return (result.lossSum / weight, result.gradient)
     }
 
     /// The same in two passes, as written down: log-softmax to memory, then the picked elements' mean; backward, the picked

@@ -37,7 +37,7 @@ extension Kernels {
     static func nllForward(_ arguments: NLLArguments, keepRowLosses: Bool) throws -> (
         rowLosses: Tensor?, logSumExp: Tensor, lossSum: Double, weightSum: Double
     ) {
-        let (rows, columns) = rowsAndColumns(arguments.logits)
+        let (rows, _) = rowsAndColumns(arguments.logits)
         let accumulation = arguments.logits.dtype.accumulationType
         let logSumExp = Tensor(uninitialized: [rows], accumulation)
         let rowLosses = keepRowLosses ? Tensor(uninitialized: [rows], accumulation) : nil
@@ -47,12 +47,41 @@ extension Kernels {
         var native = nativeArguments(arguments)
         let status = csimd_nll_forward(
             &native, rowLosses?.pointer, logSumExp.pointer, &lossSum, &weightSum, &badRow)
-        if status == CSIMD_BAD_TARGET {
-            let value = arguments.targets.buffer(Int64.self)[badRow]
-            throw TargetError(row: badRow, value: Int(value), classCount: columns)
-        }
+        if status == CSIMD_BAD_TARGET { throw targetError(arguments, badRow) }
         expectSuccess(status, "crossEntropy")
         return (rowLosses, logSumExp, lossSum, weightSum)
+    }
+
+    /// Σ w[target] over the rows that are not ignored, added up as by ``nllForward(_:keepRowLosses:)``.
+    static func nllWeight(_ arguments: NLLArguments) throws -> Double {
+        var native = nativeArguments(arguments)
+        var weightSum = 0.0
+        var badRow = 0
+        let status = csimd_nll_weight(&native, &weightSum, &badRow)
+        if status == CSIMD_BAD_TARGET { throw targetError(arguments, badRow) }
+        expectSuccess(status, "crossEntropy")
+        return weightSum
+    }
+
+    /// ``nllForward(_:keepRowLosses:)`` and the gradient, times `scale`, in one reading. Targets have been checked.
+    static func nll(_ arguments: NLLArguments, scale: Double) -> (
+        logSumExp: Tensor, lossSum: Double, weightSum: Double, gradient: Tensor
+    ) {
+        let (rows, _) = rowsAndColumns(arguments.logits)
+        let logSumExp = Tensor(uninitialized: [rows], arguments.logits.dtype.accumulationType)
+        let gradient = Tensor(uninitialized: arguments.logits.shape, arguments.logits.dtype)
+        var lossSum = 0.0
+        var weightSum = 0.0
+        var native = nativeArguments(arguments)
+        let status = csimd_nll(&native, scale, nil, logSumExp.pointer, gradient.pointer, &lossSum, &weightSum, nil)
+        expectSuccess(status, "crossEntropy")
+        return (logSumExp, lossSum, weightSum, gradient)
+    }
+
+    private static func targetError(_ arguments: NLLArguments, _ badRow: Int) -> TargetError {
+        TargetError(
+            row: badRow, value: Int(arguments.targets.buffer(Int64.self)[badRow]),
+            classCount: rowsAndColumns(arguments.logits).1)
     }
 
     /// The gradient by the logits, into a new tensor or one of theirs: `target` may be the logits.

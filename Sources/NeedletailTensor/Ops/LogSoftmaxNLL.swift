@@ -73,6 +73,11 @@ public func crossEntropy(
     let arguments = NLLArguments(
         logits: plain, targets: flatTargets, classWeights: weights, ignoreIndex: ignoreIndex,
         labelSmoothing: labelSmoothing)
+    // A float16 gradient cannot wait: which of its values are subnormal depends on the loss scale.
+    let canWait = logits.dtype != .float16 && reduction != .none && labelSmoothing == 0
+    if canWait && GradientMode.isRecording && rows.node != nil {
+        return try lossWithGradient(arguments, rows, isMean: reduction == .mean, emptyMean)
+    }
     let forward = try Kernels.nllForward(arguments, keepRowLosses: reduction == .none)
     let type = logits.dtype.accumulationType
     if reduction == .none, let losses = forward.rowLosses {
@@ -87,6 +92,30 @@ public func crossEntropy(
     return Tensor(mean, dtype: type).recorded("crossEntropy", rows) { dy in
         let scale = isEmpty ? 0 : dy.item() / divisor
         return [Kernels.nllBackward(arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: scale)]
+    }
+}
+
+/// Loss and gradient in one reading of the logits. Backward finds the gradient there and multiplies it by its seed if that is a
+/// power of two, which is exact but for results below 2⁻¹²⁶; else it forms the gradient again from the logits.
+private func lossWithGradient(
+    _ arguments: NLLArguments, _ rows: Tensor, isMean: Bool, _ emptyMean: EmptyMean
+) throws -> Tensor {
+    let weight = try Kernels.nllWeight(arguments)
+    let isEmpty = isMean && weight == 0
+    let divisor = isMean ? weight : 1
+    let found = Kernels.nll(arguments, scale: isEmpty ? 0 : 1 / divisor)
+    let value = isEmpty ? (emptyMean == .zero ? 0 : Double.nan) : found.lossSum / divisor
+    var waiting: Tensor? = found.gradient
+    let logSumExp = found.logSumExp
+    return Tensor(value, dtype: rows.dtype.accumulationType).recorded("crossEntropy", rows) { dy in
+        let factor = isEmpty ? 1 : dy.item()
+        if let gradient = waiting, factor.isFinite, factor.significand == 1, factor.sign == .plus {
+            waiting = nil
+            if factor != 1 { Kernels.scale(gradient, by: factor) }
+            return [gradient]
+        }
+        let scale = isEmpty ? 0 : dy.item() / divisor
+        return [Kernels.nllBackward(arguments, logSumExp: logSumExp, rowScale: nil, scale: scale)]
     }
 }
 
