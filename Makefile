@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers table results benchmark format
+.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars table results benchmark format
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -98,7 +98,12 @@ peers: setup
 	$(PYTHON) Benchmarks/peers/compare_products.py
 	$(PYTHON) Benchmarks/peers/compare_mlp.py
 
-# This machine's page in Benchmarks/Results with the README's figures; ten minutes, on a machine that does nothing else.
+# Every bar for kernels beside PyTorch in one table; four minutes, on a machine that does nothing else.
+bars: setup
+	swift build -c release --product needletail
+	$(PYTHON) Benchmarks/peers/compare_bars.py
+
+# This machine's page in Benchmarks/Results with the README's figures; twelve minutes, on a machine that does nothing else.
 results: setup
 	swift build -c release --product needletail
 	$(PYTHON) Benchmarks/results.py

@@ -1,7 +1,7 @@
 """`make results`: measures this machine and writes its page, Benchmarks/Results/<cpu>.md, with pictures; puts its essence in the README.
 
-Runs `needletail bench`, the products of Benchmarks/Shapes beside the peers, and the training loops beside theirs; about ten
-minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out.
+Runs `needletail bench`, the products of Benchmarks/Shapes beside the peers, the bars, and the training loops beside theirs; about
+twelve minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out.
 Run from the repository's root after `swift build -c release --product needletail`.
 """
 
@@ -160,7 +160,7 @@ def main():
     results = [json.loads(line) for line in bench.splitlines()]
     has_png = png(roofline, os.path.join("docs", "roofline.png"))
 
-    products, loops, loop_rows, ratios = [], "", [], {}
+    products, loops, loop_rows, ratios, bars = [], "", [], {}, ""
     if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0:
         with tempfile.TemporaryDirectory() as scratch:
             for shapes, rounds in [("mlp", "3"), ("gpt2", "2")]:
@@ -170,6 +170,7 @@ def main():
                 products.append(run(command + ["--seconds", options.seconds, "--json", file]))
                 with open(file) as handle:
                     ratios[shapes] = json.load(handle)["ratios"]
+            bars = run([sys.executable, os.path.join(HERE, "peers", "compare_bars.py"), "--needletail", needletail, "--rounds", "2"])
             file = os.path.join(scratch, "loops.json")
             command = [sys.executable, os.path.join(HERE, "peers", "compare_mlp.py"), "--needletail", needletail]
             command += ["--data", options.data, "--rounds", str(options.rounds), "--epochs", "1"]
@@ -190,6 +191,8 @@ def main():
         f"## Kernels\n\n`needletail bench --min-time {options.min_time}`, then `gemm step --threads 2`. Medians of 11 interleaved turns, "
         f"spread: interquartile range.\n\n![roofline]({name}-roofline.svg)\n\n" + kernel_table(results),
     ]
+    if bars:
+        sections.append("## The bars\n\nWhat the project asks of its kernels, row by row. " + bars.rstrip())
     for text in products:
         head, table = text.split("\n\n", 1)
         sections.append("## Products beside the peers\n\n" + head + "\n\n" + table.rstrip())

@@ -22,10 +22,10 @@ TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 class Worker:
     """A PyTorch process with its own thread settings."""
 
-    def __init__(self, way, environment):
+    def __init__(self, way, environment, script="products_worker.py"):
         self.way = way
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "products_worker.py")],
+            [sys.executable, os.path.join(HERE, script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -78,15 +78,15 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         return own?.row ?? families.first { $0.name == name }?.row ?? KernelInfo.activeRow
     }
 
-    /// The contests of one shape: what is interleaved stands in one group.
-    func groups(_ shape: BenchmarkShape, types: [DType], data: inout RandomData) -> [CaseGroup] {
+    /// The contests of one shape: what is interleaved stands in one group. Of several operations `only` one, if it is given.
+    func groups(_ shape: BenchmarkShape, types: [DType], only: String? = nil, data: inout RandomData) -> [CaseGroup] {
         switch self {
         case .gemm: [gemmCases(shape, types, &data)]
         case .nll: [nllCases(shape, types, &data)]
         case .linearNLL: [linearNLLCases(shape, types, &data)]
-        case .optimizer: optimizerCases(shape, types, &data)
+        case .optimizer: optimizerCases(shape, types, only, &data)
         case .convert: convertCases(shape, types, &data)
-        case .elementwise: elementwiseCases(shape, types, &data)
+        case .elementwise: elementwiseCases(shape, types, only, &data)
         case .step: [stepCases(shape, types, &data)]
         }
     }

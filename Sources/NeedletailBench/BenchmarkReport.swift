@@ -29,7 +29,7 @@ package struct BenchmarkReport {
                     + "float32 peak")
         }
         lines.append(
-            "median of \(Contest.defaultRounds) interleaved repetitions; spread: interquartile range; ratio: baseline's time over ours"
+            "median of \(run.options.rounds) interleaved repetitions; spread: interquartile range; ratio: baseline's time over ours"
         )
         return lines.joined(separator: "\n")
     }

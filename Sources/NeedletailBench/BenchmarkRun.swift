@@ -14,6 +14,10 @@ package struct BenchmarkOptions {
     package var kernel: String?
     /// Seconds that each contestant is timed at least.
     package var minimumSeconds = 0.1
+    /// Repetitions of each contestant.
+    package var rounds = Contest.defaultRounds
+    /// Cases whose operation (the report's second column, such as `adamw`) is not this are left out; nil for none.
+    package var only: String?
 
     package init() {}
 
@@ -86,7 +90,9 @@ package final class BenchmarkRun {
             for shape in shapes {
                 for limits in limits {
                     setThreadCount(limits.threads)
-                    for group in family.groups(shape, types: options.types, data: &data) {
+                    for group in family.groups(
+                        shape, types: options.types, only: options.only, data: &data)
+                    {
                         for (result, work) in measure(group, of: family, limits) {
                             try report(result, work, shape.label)
                         }
@@ -100,6 +106,7 @@ package final class BenchmarkRun {
         -> [(BenchmarkResult, Work)]
     {
         var contest = Contest(minimumSeconds: options.minimumSeconds)
+        contest.rounds = options.rounds
         if limits.threads > 1 { contest.rest = Self.poolRest }
         let result = BenchmarkKernels.withOpenBLASThreads(limits.threads) {
             contest.run(group.baselines + group.cases.map(\.contestant)) { KernelInfo.measurePeak(seconds: 5e-4) }

@@ -59,12 +59,21 @@ struct BenchRunCommand: ParsableCommand {
     @Option(help: "Seconds that each contestant is timed at least.")
     var minTime = 0.1
 
+    @Option(help: "Repetitions of each contestant.")
+    var rounds = Contest.defaultRounds
+
+    @Option(help: "Of the optimizers and elementwise operations, the one to measure, such as adamw.")
+    var only: String?
+
     @Option(help: "Draw the roofs of this machine and each kernel's point to this SVG file.")
     var roofline: String?
 
     func validate() throws {
         guard minTime > 0, minTime <= 3600 else {
             throw ValidationError("--min-time is \(minTime), expected seconds above 0, up to 3600")
+        }
+        guard rounds > 0, rounds <= 10_000 else {
+            throw ValidationError("--rounds is \(rounds), expected a number from 1 to 10000")
         }
     }
 
@@ -78,6 +87,8 @@ struct BenchRunCommand: ParsableCommand {
         options.shapes = shapes
         options.kernel = kernel
         options.minimumSeconds = minTime
+        options.rounds = rounds
+        options.only = only
         let run: BenchmarkRun
         do { run = try BenchmarkRun(options) } catch let error as BenchmarkError {
             throw CommandError.usage(error.description)
@@ -120,7 +131,7 @@ struct BenchRunCommand: ParsableCommand {
         let picture = Roofline(
             title: "\(KernelInfo.cpuModel), kernels \(kernel ?? KernelInfo.activeRow)",
             subtitle:
-                "needletail bench: roofs as measured in the same run; each point the median of \(Contest.defaultRounds) "
+                "needletail bench: roofs as measured in the same run; each point the median of \(rounds) "
                 + "repetitions; an elementary function counts as one operation",
             limits: run.limits, points: points, bfloat16Peak: run.bfloat16Peak)
         do { try Data(picture.svg.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {

@@ -18,10 +18,12 @@ private let rate = 1e-9
 /// Finite check with norm, unscaling, clipping by norm, update and (for 16-bit types) the copy in that type.
 ///
 /// Baseline: unscaling in a pass of its own, the check, clipping in a pass, the update without a copy, the copy in a pass.
-func optimizerCases(_ shape: BenchmarkShape, _ types: [DType], _ data: inout RandomData) -> [CaseGroup] {
+func optimizerCases(_ shape: BenchmarkShape, _ types: [DType], _ only: String?, _ data: inout RandomData)
+    -> [CaseGroup]
+{
     let count = shape.sizes[0]
     let values = data.uniform([count]), direction = data.uniform([count])
-    return optimizers.map { optimizer in
+    return optimizers.filter { only == nil || $0.name == only }.map { optimizer in
         var group = CaseGroup(layout: optimizer.name, size: .vector(count: count))
         for type in types {
             func parameter(_ compute: DType) -> Parameter {

@@ -64,7 +64,7 @@ public func linearCrossEntropy(
     let divisor = reduction == .mean ? head.weightSum : 1
     let hasNoGradient = countsNothing || head.chunks.isEmpty
     let waits = gradients == .withLoss && reduction != .none && !hasNoGradient
-    let power = gradientPower(1 / divisor, head.classWeights)
+    let power = head.gradientPower(1 / divisor)
     var waiting = isRecording && waits ? head.room(for: nodes) : nil
     let forward = head.forward(keepRowLosses: reduction == .none, scale: power / divisor, gradients: waiting)
 
@@ -90,7 +90,7 @@ public func linearCrossEntropy(
             found = head.deliver(unscaled, factor: dy.item() / power, to: nodes)
         } else if reduction == .none {
             let rowScale = dy.contiguous().reshape([targets.count])
-            let power = gradientPower(rowScale.abs().max().item(), head.classWeights)
+            let power = head.gradientPower(rowScale.abs().max().item())
             found = head.backward(forward.logSumExp, rowScale: rowScale, scale: power, factor: 1 / power, to: nodes)
         } else {
             found = head.backward(
@@ -146,6 +146,14 @@ private struct LinearCrossEntropy {
         var x: Tensor?
         var weight: Tensor?
         var bias: Tensor?
+    }
+
+    /// 2ᵉ such that the logits' gradients, times it, are below 2¹³ and the largest of them as a rule above 2¹¹.
+    /// `magnitude`: what a row's gradient is multiplied by, class weights aside.
+    func gradientPower(_ magnitude: Double) -> Double {
+        let largest = magnitude * (classWeights?.abs().max().item() ?? 1)
+        guard largest.isFinite && largest > 0 else { return 1 }
+        return Double(sign: .plus, exponent: max(-100, min(100, 12 - Int(largest.exponent))), significand: 1)
     }
 
     /// Loss and log-sum-exps of all rows; with `gradients`, the sums of `scale` times the rows' gradients into them.

@@ -1,0 +1,289 @@
+"""The project's bars for kernels: every one beside PyTorch (or the machine's limit) in one run, interleaved: ours, theirs, ratio, bar.
+
+Run from the repository's root after `swift build -c release --product needletail`, on a machine that does nothing else; about four
+minutes. Medians over the rounds. Where a bar covers several shapes, the geometric mean and the worst shape are shown. One
+sentence for each row that falls short comes from bars_notes.json. Training loops, start-up and the trainer's own cost are compare_mlp.py's.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from compare_products import TYPES, Worker, read_shapes
+from machine import cpu_name, settings
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SHORT = {long: short for short, long in TYPES.items()}
+
+SQUARES = [((n, n, n), "NN") for n in (256, 512, 1024, 2048)]
+GPT2 = [
+    (sizes, layout)
+    for sizes, layout, _ in read_shapes(os.path.join(HERE, "..", "Shapes", "gpt2.txt"))
+    if sizes[0] > 1 and 2 * sizes[0] * sizes[1] * sizes[2] < 2e10
+]
+LARGE = SQUARES + GPT2
+MLP = []
+for batch in (64, 128, 512):
+    MLP += [((batch, 128, 784), "NT"), ((batch, 256, 128), "NT"), ((batch, 128, 256), "NN"), ((batch, 784, 128), "NN")]
+    MLP += [((128, 784, batch), "TN"), ((256, 128, batch), "TN")]
+NARROW = [((64, 10, 256), "NT"), ((512, 10, 256), "NT"), ((10, 256, 64), "TN"), ((10, 256, 512), "TN"), ((64, 64, 64), "NN")]
+SKINNY = [((m, 4096, 4096), "NT") for m in (1, 2, 4, 8, 16)]
+# Without AVX512_FP16 PyTorch multiplies float16 matrices at 2 to 24 GFLOP/s: larger products would take minutes.
+LARGEST_F16 = 6e8
+HEAD = {"rows": 4096, "inputs": 768, "classes": 50257}
+# So many rows of the head are given to PyTorch's float16, for the same reason; its time is proportional to them.
+F16_ROWS = 32
+
+
+def text_of(shape):
+    sizes, layout = shape
+    return "x".join(map(str, sizes)) + "/" + layout
+
+
+def operations(shape):
+    m, n, k = shape[0]
+    return 2 * m * n * k
+
+
+def seconds(value):
+    for factor, unit in [(1e6, "us"), (1e3, "ms")]:
+        if value * factor < 1000:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value:.3g} s"
+
+
+class Measurements:
+    """Needletail's and the peers' figures by key, one list entry a round."""
+
+    def __init__(self, options):
+        self.options = options
+        self.ours, self.theirs, self.openblas, self.share = {}, {}, {}, {}
+        self.workers = {way: Worker(way, environment, "bars_worker.py") for way, environment in settings().items()}
+        self.versions = self.workers["1 thread"].versions
+
+    def bench(self, family, shapes, threads=1, rounds=11, minimum=None, types="f32,bf16,f16", only=None):
+        """One run of `needletail bench`; its lines."""
+        command = [self.options.needletail, "bench", family, "--json", "--threads", str(threads), "--types", types]
+        command += ["--rounds", str(rounds), "--min-time", str(minimum or self.options.seconds), "--shapes", shapes]
+        command += ["--only", only] if only else []
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
+    def products(self, shapes, threads):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("\n".join(text_of(shape) for shape in shapes) + "\n")
+            file.flush()
+            for line in self.bench("gemm", file.name, threads):
+                shape = ((line["m"], line["n"], line["k"]), line["layout"])
+                key = (shape, SHORT[line["types"]], threads)
+                self.ours.setdefault(key, []).append(line["median_seconds"])
+                self.share.setdefault(key, []).append(line["share_of_peak"])
+                self.openblas.setdefault((shape, "f32", threads), []).append(line["baseline_seconds"])
+
+    def ask(self, key, way="1 thread", **request):
+        answer = self.workers[way].ask(**{"seconds": self.options.seconds, **request})
+        if "seconds" in answer:
+            self.theirs.setdefault(key, []).append(answer["seconds"])
+        return answer
+
+    def peer_products(self, shapes, types, way):
+        for sizes, layout in shapes:
+            for kind in types:
+                if kind == "f16" and operations((sizes, layout)) > LARGEST_F16:
+                    continue
+                key = ((sizes, layout), kind, way)
+                self.ask(key, way, shape=sizes, layout=layout, contestant="torch", type=kind)
+
+    def close(self):
+        for worker in self.workers.values():
+            worker.close()
+
+
+def measure(options):
+    m = Measurements(options)
+    small = LARGE + MLP + NARROW + SKINNY
+    for _ in range(options.rounds):
+        m.products(small, 1)
+        m.peer_products(small, TYPES, "1 thread")
+        if len(m.workers) > 1:
+            m.products(LARGE, 2)
+            for way in list(m.workers)[1:]:
+                m.peer_products(LARGE, ["bf16"], way)
+    for _ in range(options.rounds):
+        for rows, classes in [(64, 10), (512, 10), (1024, 1000), (1024, 50257)]:
+            rounds = 11 if classes < 50000 else 3
+            for line in m.bench("nll", f"{rows}x{classes}", rounds=rounds):
+                m.ours.setdefault(("nll", rows, classes, SHORT[line["types"]]), []).append(line["median_seconds"])
+            for kind in TYPES:
+                turns = 5 if classes < 50000 else 2
+                m.ask(("nll", rows, classes, kind), work="cross_entropy", rows=rows, classes=classes, type=kind, turns=turns)
+        for line in m.bench("convert", str(16 << 20), types="bf16,f16"):
+            m.ours.setdefault(("convert", line["types"]), []).append(line["median_seconds"])
+            m.theirs.setdefault(("convert", line["types"]), []).append(line["baseline_seconds"])
+        for count in [136_074, 124_439_808]:
+            many = count > 1e6
+            for line in m.bench("optimizer", str(count), rounds=3 if many else 11, types="bf16", only="adamw"):
+                m.ours.setdefault(("adamw", count), []).append(line["median_seconds"])
+            m.ask(("adamw", count), work="adamw", count=count, turns=3 if many else 5)
+    head = f"{HEAD['rows']}x{HEAD['classes']}x{HEAD['inputs']}"
+    for kind, rounds in [("bf16", 3), ("f16", 1)]:
+        line = m.bench("linear-nll", head, rounds=rounds, types=kind, minimum=0.001)[0]
+        m.ours["head", kind] = [line["median_seconds"]]
+    m.ask(("head", "bf16"), work="linear_cross_entropy", type="bf16", turns=2, **HEAD)
+    m.ask(("head", "f16"), work="linear_cross_entropy", type="f16", turns=1, **dict(HEAD, rows=F16_ROWS))
+    if ("head", "f16") in m.theirs:
+        m.theirs["head", "f16"] = [t * HEAD["rows"] / F16_ROWS for t in m.theirs["head", "f16"]]
+    if (os.cpu_count() or 1) > 1:
+        disturbed(m)
+    m.close()
+    return m
+
+
+def disturbed(m):
+    """Two threads' products beside a process that holds one CPU, and without it, by turns."""
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    for _ in range(m.options.rounds):
+        for busy in [False, True]:
+            process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+            if process and cpus:
+                os.sched_setaffinity(process.pid, {cpus[-1]})
+            try:
+                line = m.bench("gemm", "512x512x512", threads=2, types="f32", minimum=0.3)[0]
+            finally:
+                if process:
+                    process.kill()
+                    process.wait()
+            m.ours.setdefault(("busy", busy), []).append(line["median_seconds"])
+
+
+class Table:
+    def __init__(self, m):
+        self.m = m
+        with open(os.path.join(HERE, "bars_notes.json")) as file:
+            self.notes = json.load(file)
+        self.lines, self.short, self.rows = [], [], []
+
+    def add(self, key, work, ours, theirs, ratio, bar, ok):
+        """`ratio`: text; `ok`: None where there was nothing to compare with."""
+        verdict = "not measured" if ok is None else "pass" if ok else "short"
+        self.lines.append(f"| {work} | {ours} | {theirs} | {ratio} | {bar} | {verdict} |")
+        self.rows.append({"key": key, "work": work, "ratio": ratio, "bar": bar, "verdict": verdict})
+        if ok is False:
+            self.short.append(f"- {work}: {self.notes.get(key, 'what bounds it has not been looked at')}.")
+
+    def middle(self, values, key):
+        return statistics.median(values[key]) if key in values else None
+
+    def ratios(self, shapes, kind, threads=1, peers=None):
+        """Peer's time over ours by shape; `peers`: functions from a shape to a time, the best of which counts."""
+        peers = peers or [lambda shape: self.middle(self.m.theirs, (shape, kind, "1 thread"))]
+        result = {}
+        for shape in shapes:
+            times = [time for time in (peer(shape) for peer in peers) if time is not None]
+            if times:
+                result[shape] = min(times) / self.middle(self.m.ours, (shape, kind, threads))
+        return result
+
+    def products(self, key, work, ratios, bar, mean_bar, least_bar, kind, threads=1):
+        if not ratios:
+            self.add(key, work, "-", "-", "-", bar, None)
+            return
+        mean, worst = statistics.geometric_mean(ratios.values()), min(ratios, key=ratios.get)
+
+        def rate(time):
+            return f"{operations(worst) / time / 1e9:.0f} GF/s"
+
+        ours = self.middle(self.m.ours, (worst, kind, threads))
+        self.add(
+            key, work, rate(ours), rate(ours * ratios[worst]), f"{mean:.2f}, least {ratios[worst]:.2f} at {text_of(worst)}",
+            bar, mean >= mean_bar and ratios[worst] >= least_bar,
+        )
+
+    def times(self, key, work, place, bar_text, bar):
+        ours, theirs = self.middle(self.m.ours, place), self.middle(self.m.theirs, place)
+        if ours is None or theirs is None:
+            self.add(key, work, seconds(ours) if ours else "-", "-", "-", bar_text, None)
+        else:
+            self.add(key, work, seconds(ours), seconds(theirs), f"{theirs / ours:.2f}", bar_text, theirs / ours >= bar)
+
+    def share(self, key, work, shapes, kind, bar):
+        shares = {shape: self.middle(self.m.share, (shape, kind, 1)) for shape in shapes}
+        worst = min(shares, key=shares.get)
+        self.add(key, work, f"{100 * shares[worst]:.0f}%", "limit of the run", f"least at {text_of(worst)}", f">= {100 * bar:.0f}%", shares[worst] >= bar)
+
+    def fill(self):
+        m = self.m
+        self.products("gemm-bf16", "products bf16, 256^3 to 2048^3 and GPT-2", self.ratios(LARGE, "bf16"), ">= 1.8, none under 1.7", 1.8, 1.7, "bf16")
+        self.share("gemm-bf16-peak", "products bf16, 256^3 to 1024^3, of the float32 FMA peak", SQUARES[:3], "bf16", 0.9)
+        self.products("gemm-f16", "products f16, the same shapes up to 512^3 (PyTorch takes minutes for larger ones here)", self.ratios(LARGE, "f16"), ">= 1.0, none under 0.97", 1.0, 0.97, "f16")
+        self.products("gemm-f32", "products f32, 256^3 to 2048^3, GPT-2 and MLP", self.ratios(LARGE + MLP, "f32"), ">= 0.97, none under 0.93", 0.97, 0.93, "f32")
+        self.products("mlp-bf16", "MLP products bf16, batch 64, 128, 512", self.ratios(MLP, "bf16"), ">= 1.9, none behind", 1.9, 1, "bf16")
+        self.products("mlp-f16", "MLP products f16", self.ratios(MLP, "f16"), ">= 1.1, none behind", 1.1, 1, "f16")
+        narrow = self.ratios(NARROW, "bf16")
+        self.products("narrow-bf16", "10 columns or rows, 64^3, bf16", narrow, ">= 4", 0, 4, "bf16")
+        best = [
+            lambda shape: self.middle(m.theirs, (shape, "f32", "1 thread")),
+            lambda shape: self.middle(m.openblas, (shape, "f32", 1)),
+        ]
+        self.products("narrow-f32", "10 columns or rows, 64^3, f32, over the best of PyTorch and OpenBLAS", self.ratios(NARROW, "f32", peers=best), ">= 0.95", 0, 0.95, "f32")
+        own = {
+            shape: self.middle(m.ours, (shape, "bf16", 1)) / self.middle(m.ours, (shape, "bf16", 2))
+            for shape in LARGE
+            if (shape, "bf16", 2) in m.ours
+        }
+        self.products("threads-own", "2 threads bf16 over 1, from 256^3", own, ">= 1.9", 0, 1.9, "bf16", 2)
+        ways = [lambda shape, way=way: self.middle(m.theirs, (shape, "bf16", way)) for way in m.workers]
+        self.products("threads-peer", "2 threads bf16 over PyTorch's best", self.ratios(LARGE, "bf16", 2, ways) if own else {}, ">= 1.75", 0, 1.75, "bf16", 2)
+        for kind in ["bf16", "f16"]:
+            ratios = self.ratios(SKINNY, kind)
+            self.products(f"gemv-{kind}", f"1 row by 4096 x 4096, {kind}", {s: r for s, r in ratios.items() if s[0][0] == 1}, ">= 2", 0, 2, kind)
+            self.share(f"gemv-{kind}-bandwidth", f"1 row by 4096 x 4096, {kind}, of the bandwidth of reading", SKINNY[:1], kind, 0.95)
+            self.products(f"skinny-{kind}", f"2, 4, 8 rows, {kind}", {s: r for s, r in ratios.items() if 2 <= s[0][0] <= 8}, ">= 2", 0, 2, kind)
+            self.products(f"rows16-{kind}", f"16 rows, {kind}", {s: r for s, r in ratios.items() if s[0][0] == 16}, ">= 1.5", 0, 1.5, kind)
+        for rows, classes, bar in [(64, 10, 12), (512, 10, 12), (1024, 1000, 4), (1024, 50257, 5)]:
+            for kind in TYPES:
+                self.times(f"nll-{rows}x{classes}", f"cross-entropy forward + backward {rows} x {classes}, {kind}", ("nll", rows, classes, kind), f">= {bar}", bar)
+        head = "linear + cross-entropy, N 4096, D 768, V 50257"
+        self.times("head-bf16", head + ", bf16", ("head", "bf16"), ">= 2", 2)
+        self.times("head-f16", f"{head}, f16 (PyTorch: {F16_ROWS} rows, times {HEAD['rows'] // F16_ROWS})", ("head", "f16"), ">= 1.4", 1.4)
+        self.times("adamw-small", "check + unscale + clip + AdamW + bf16 copy, 136,074 (PyTorch: no copy)", ("adamw", 136_074), ">= 4", 4)
+        self.times("adamw-large", "check + unscale + clip + AdamW + bf16 copy, 124,439,808 (PyTorch: no copy)", ("adamw", 124_439_808), ">= 1.4", 1.4)
+        for pair in [key[1] for key in m.ours if key[0] == "convert"]:
+            self.times("convert", f"conversion of 16 Mi elements, {pair}, over a copy past the caches of as many bytes", ("convert", pair), ">= 0.9", 0.9)
+        if ("busy", True) in m.ours:
+            without, beside = self.middle(m.ours, ("busy", False)), self.middle(m.ours, ("busy", True))
+            self.add("busy", "2 threads, 512^3 f32, one core taken by another process", seconds(beside), f"{seconds(without)} undisturbed", f"{without / beside:.2f}", ">= 0.45", without / beside >= 0.45)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--needletail", default=".build/release/needletail")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.03, help="of each contestant a round")
+    parser.add_argument("--json", help="also write the rows to this file")
+    options = parser.parse_args()
+    options.needletail = os.path.abspath(options.needletail)
+    m = measure(options)
+    table = Table(m)
+    table.fill()
+    print(
+        f"{cpu_name()}; PyTorch {m.versions['torch']}, oneDNN {m.versions['onednn']}; 1 thread unless said; ratios of times, above 1 Needletail is "
+        f"faster; medians of {options.rounds} interleaved rounds. Where a row covers several shapes: rates of the worst one, and the geometric mean "
+        "of the ratios. Cross-entropy and updates: kernels with their results' memory, PyTorch's through autograd and optimizer. "
+        "Training loops, start-up, memory: the table of the training loops.\n"
+    )
+    print("| work | Needletail | peer | ratio | bar | |\n|---|---|---|---|---|---|")
+    print("\n".join(table.lines))
+    if table.short:
+        print("\nWhat bounds the rows that fall short:\n\n" + "\n".join(table.short))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(table.rows, file)
+
+
+if __name__ == "__main__":
+    main()
