@@ -74,6 +74,22 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // What a reader copies: each is a file of its own, run by a test.
+        .executableTarget(
+            name: "ExampleClassifier", dependencies: ["Needletail"], path: "Sources/Examples/Classifier",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ExampleGAN", dependencies: ["Needletail"], path: "Sources/Examples/GAN", swiftSettings: strict),
+        .executableTarget(
+            name: "ExampleFineTuning", dependencies: ["Needletail"], path: "Sources/Examples/FineTuning",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ExampleCallback", dependencies: ["Needletail"], path: "Sources/Examples/Callback",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ExamplePrediction", dependencies: ["Needletail"], path: "Sources/Examples/Prediction",
+            swiftSettings: strict),
+
         .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
         .testTarget(name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         .testTarget(
@@ -96,6 +112,11 @@ let package = Package(
         .testTarget(
             name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN", "NeedletailBench"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
+        .testTarget(
+            name: "ExamplesTests",
+            dependencies: [
+                "ExampleClassifier", "ExampleGAN", "ExampleFineTuning", "ExampleCallback", "ExamplePrediction",
+            ], swiftSettings: strict),
         // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
         .target(
             name: "UntrustedInputs", dependencies: ["Needletail", "NeedletailPNG"], path: "Tests/UntrustedInputs",

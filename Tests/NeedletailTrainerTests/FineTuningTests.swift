@@ -111,7 +111,7 @@ private final class Tuned: TrainingModule, HyperparameterInitializable {
         #expect(throws: CheckpointError.self) { try Tuned().load(from: directory("nowhere")) }
     }
 
-    /// A safetensors file with PyTorch's names loads too (`SafeTensorsPyTorchTests` reads what PyTorch has written).
+    /// A safetensors file with PyTorch's names loads too (`StateDictionaryTests` reads a file that PyTorch has written).
     @Test func safetensorsFilesLoad() throws {
         let directory = try TemporaryDirectory()
         let source = Tuned(seed: 9)

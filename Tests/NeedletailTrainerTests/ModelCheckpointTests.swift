@@ -86,6 +86,39 @@ import Testing
         #expect(seen == [2, 3], "at the end of the first epoch, and two seconds after it")
     }
 
+    /// The names of kept checkpoints stand in a file: what falls out of the top k is removed only where it is a checkpoint, and
+    /// never outside of the directory.
+    @Test func aNameFromAFileDeletesNothingElse() throws {
+        let directory = try TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory("precious"), withIntermediateDirectories: false)
+        try Data([1]).write(to: URL(fileURLWithPath: directory("precious/work")))
+        let forged = ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: 2)
+        try forged.loadState([
+            "best": 9, "top": [["name": "precious", "value": 8], ["name": "precious", "value": 9]],
+        ])
+        for name in ["../x", "a/b", "", ".", "..", "last", "best", "x.previous"] {
+            #expect(throws: DecodingError.self, "\(name)") {
+                try forged.loadState(["top": [["name": .string(name), "value": 9]]])
+            }
+        }
+        _ = try run([3, 1, 2], forged)
+        #expect(directory.names() == ["best", "epoch=1-step=4", "epoch=2-step=6", "last", "precious"])
+        #expect(directory.names(in: "precious") == ["work"])
+    }
+
+    /// In epochs without a validation there is nothing to compare: an old value does not count again.
+    @Test func epochsWithoutAValidationDoNotCount() throws {
+        let directory = try TemporaryDirectory()
+        _ = try run([3, 1, 9, 9], ModelCheckpoint(directory: directory.path, monitor: "val", saveTopK: -1)) {
+            $0.checkValEveryNEpochs = 2
+        }
+        #expect(directory.names() == ["best", "epoch=1-step=4", "epoch=3-step=8", "last"])
+        #expect(try Checkpoint(directory("best")).state.epoch == 4, "1 after 3")
+        #expect(throws: TrainerError.self) {
+            try run([3, 1], ModelCheckpoint(directory: directory.path, monitor: "nothing"))
+        }
+    }
+
     /// A validation between two batches that is better than all before it: that moment is the best.
     @Test func theBestMayBeInTheMiddleOfAnEpoch() throws {
         let directory = try TemporaryDirectory()

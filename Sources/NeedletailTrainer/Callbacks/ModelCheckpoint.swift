@@ -131,14 +131,7 @@ public final class ModelCheckpoint: Callback {
     public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
         guard (trainer.state.epoch + 1) % options.everyNEpochs == 0 else { return }
         if let monitor {
-            guard let value = trainer.metrics[monitor] else {
-                throw TrainerError.monitorNotLogged(monitor, logged: trainer.metrics.keys.sorted())
-            }
-            // The value of a validation between batches has counted already.
-            let validated = trainer.state.validatedBatch
-            if validated == nil || validated == trainer.trainingBatchCount || trainer.validationMeans?[monitor] == nil {
-                try saveBest(trainer, value)
-            }
+            if let value = try epochValue(of: monitor, trainer) { try saveBest(trainer, value) }
         } else if everyNSteps == nil {
             try keep(trainer)
         }
@@ -154,6 +147,20 @@ public final class ModelCheckpoint: Callback {
         do { try trainer.saveLastCompleteStep(to: directory + "/last") } catch {
             trainer.notice("no checkpoint could be saved after the error: \(error)")
         }
+    }
+
+    /// The monitored metric's value that is new at the end of the epoch; nil where it has counted already, and where it is one of
+    /// a validation that has not run in this epoch.
+    private func epochValue(of monitor: String, _ trainer: Trainer) throws -> Double? {
+        if let value = trainer.validationMeans?[monitor] {
+            return trainer.state.validatedBatch == trainer.trainingBatchCount ? value : nil
+        }
+        if let value = trainer.trainingMetrics.epochMetrics.first(where: { $0.name == monitor })?.value { return value }
+        if trainer.hasValidation, trainer.validationMeans == nil { return nil }
+        guard let value = trainer.metrics[monitor] else {
+            throw TrainerError.monitorNotLogged(monitor, logged: trainer.metrics.keys.sorted())
+        }
+        return value
     }
 
     private func saveLast(_ trainer: Trainer) throws {
@@ -190,7 +197,7 @@ public final class ModelCheckpoint: Callback {
         }
         guard saveTopK != 1, entersTop else { return }
         try trainer.saveCheckpoint(to: directory + "/" + name)
-        for kept in removed { try? FileManager.default.removeItem(atPath: directory + "/" + kept.name) }
+        for kept in removed { CheckpointFolder.remove(directory + "/" + kept.name) }
     }
 
     // MARK: Names

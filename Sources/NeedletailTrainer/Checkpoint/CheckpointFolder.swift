@@ -56,6 +56,18 @@ enum CheckpointFolder {
         }
     }
 
+    /// Removes the checkpoint at `path`; a folder that holds anything that a checkpoint does not hold stays, for its name may
+    /// come from a file.
+    static func remove(_ path: String) {
+        let own: Set = [
+            CheckpointState.fileName, Checkpoint.modelFile, Checkpoint.optimizerFile, Checkpoint.callbackFile,
+        ]
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path),
+            names.contains(CheckpointState.fileName), own.isSuperset(of: names)
+        else { return }
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
     /// The bytes of a file of the checkpoint at `path`, whose size must be within `sizes`: looked at before memory is taken.
     static func read(_ file: String, of path: String, sizes: ClosedRange<Int>) throws -> [UInt8] {
         let full = path + "/" + file
