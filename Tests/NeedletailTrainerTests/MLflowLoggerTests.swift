@@ -126,6 +126,22 @@ import Testing
         #expect(stub.metrics.map(\.step) == [2])
     }
 
+    /// What has waited is sent together, at most a thousand values at once; values refused together are tried in halves.
+    @Test func whatWaitsIsSentTogether() throws {
+        let stub = try MLflowStub(), directory = try TemporaryDirectory(), notes = Notes()
+        let logger = try logger(stub, directory, notes)
+        try logger.logHyperparameters([:])
+        try logger.flush()
+        stub.stop()
+        for step in 1...1500 { try logger.log(record(step, step == 700 ? -77 : 0.5)) }
+        stub.refuse("-77")
+        try stub.start()
+        for _ in 0..<100 where directory.names(in: "spool").count > 0 { try logger.flush() }
+        #expect(stub.metrics.map(\.step) == Array(1...699) + Array(701...1500))
+        #expect(stub.largestBatch <= 1000 && stub.largestBatch >= 400)
+        #expect(notes.text.contains("refused a request") && notes.text.contains("-77"))
+    }
+
     @Test func aServerThatIsNotThereIsAnErrorAtOnce() throws {
         let stub = try MLflowStub(), directory = try TemporaryDirectory()
         stub.stop()

@@ -26,6 +26,7 @@ final class MLflowStub: Sendable {
         var descriptor: Int32 = -1
         var silenced: [Int32] = []
         var runs = 0
+        var refused: String?
     }
 
     private let state = Mutex(State())
@@ -46,6 +47,17 @@ final class MLflowStub: Sendable {
     var requests: [Request] { state.withLock { $0.requests } }
 
     func become(_ mood: Mood) { state.withLock { $0.mood = mood } }
+
+    /// From here on requests whose body holds `text` are refused with status 400.
+    func refuse(_ text: String) { state.withLock { $0.refused = text } }
+
+    /// The most metrics of a request that was taken.
+    var largestBatch: Int {
+        requests.map { request in
+            guard case .object(let body) = request.body, case .array(let metrics)? = body["metrics"] else { return 0 }
+            return metrics.count
+        }.max() ?? 0
+    }
 
     /// Goes away: connections are refused from here on.
     func stop() {
@@ -129,6 +141,7 @@ final class MLflowStub: Sendable {
                 return nil
             case .status(let status): return (status, "{\"message\":\"not today\"}")
             case .well:
+                if let refused = state.refused, body.contains(refused) { return (400, "{\"message\":\"no\"}") }
                 let value = (try? JSONDecoder().decode(JSONValue.self, from: Data(body.utf8))) ?? .null
                 state.requests.append(Request(path: path, body: value))
                 if path.contains("get-by-name") { return (200, "{\"experiment\":{\"experiment_id\":\"7\"}}") }

@@ -18,6 +18,7 @@ public final class MLflowLogger: Logger {
     /// The identifier of the run; nil before the first fit.
     public private(set) var runID: String?
     private let runName: String?
+    private var hasToldOfRest = false
     private let client: MLflowClient
     private let spool: MLflowSpool
     private let sender: MLflowSender
@@ -92,11 +93,12 @@ public final class MLflowLogger: Logger {
     public func flush() throws {
         let left = sender.drain()
         tell()
-        if left > 0 {
+        if left > 0, !hasToldOfRest {
             console.write(
-                "note: \(left) \(left == 1 ? "request is" : "requests are") kept in \(spool.path); "
-                    + "the next run that logs to MLflow from there sends them\n")
+                "note: what MLflow has not taken is kept in \(spool.path); the next run that logs to MLflow from that folder "
+                    + "sends it\n")
         }
+        hasToldOfRest = left > 0
     }
 
     /// Says how fit has ended.
@@ -140,7 +142,7 @@ public final class MLflowLogger: Logger {
     }
 
     private func add(_ path: String, _ body: JSONValue) throws {
-        try sender.add(MLflowSpool.Line(path: path, body: body.text))
+        try sender.add(MLflowSpool.Line(path: path, body: body))
     }
 
     private func tell() {

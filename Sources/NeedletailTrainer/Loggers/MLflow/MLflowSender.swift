@@ -13,7 +13,11 @@ final class MLflowSender: @unchecked Sendable {
     private var first = 0
     private var notices: [String] = []
     private var isClosed = false, isDown = false, mustHurry = false
-    private var sentSinceOutage = 0, attempts = 0
+    private var attempts = 0
+    /// The most requests that are joined: halved where the server has refused them together, doubled where it takes them.
+    private var joined = most
+    /// The most metrics that MLflow takes at once.
+    private static let most = 1000
 
     init(_ client: MLflowClient, _ spool: MLflowSpool, retryInterval: TimeInterval) {
         (self.client, self.spool, self.retryInterval) = (client, spool, retryInterval)
@@ -69,21 +73,37 @@ final class MLflowSender: @unchecked Sendable {
                 condition.wait()
                 continue
             }
-            let line = waiting[first]
+            let (line, count) = next()
             condition.unlock()
             let problem = attempt(line)
             condition.lock()
             attempts += 1
-            note(problem, of: line)
+            note(problem, of: line, count)
             condition.broadcast()
             if isDown, !isClosed, !mustHurry { _ = condition.wait(until: Date(timeIntervalSinceNow: retryInterval)) }
             if isDown, mustHurry { _ = condition.wait(until: Date(timeIntervalSinceNow: 0.05)) }
         }
     }
 
+    /// The next request: neighbours that log metrics of one run are joined to one. Called with the lock held.
+    private func next() -> (line: MLflowSpool.Line, count: Int) {
+        let line = waiting[first]
+        guard let (run, own) = line.metrics else { return (line, 1) }
+        var (values, count) = (own, 1)
+        while count < joined, first + count < waiting.count, let (other, more) = waiting[first + count].metrics,
+            other == run,
+            values.count + more.count <= Self.most
+        {
+            values += more
+            count += 1
+        }
+        let body: JSONValue = ["run_id": .string(run), "metrics": .array(values)]
+        return count == 1 ? (line, 1) : (MLflowSpool.Line(path: line.path, body: body), count)
+    }
+
     private func attempt(_ line: MLflowSpool.Line) -> MLflowError? {
         do {
-            _ = try client.send(line.path, text: line.body)
+            _ = try client.send(line.path, line.body)
             return nil
         } catch {
             return error as? MLflowError
@@ -92,18 +112,22 @@ final class MLflowSender: @unchecked Sendable {
     }
 
     /// Moves on, or remembers that the server is down; called with the lock held.
-    private func note(_ problem: MLflowError?, of line: MLflowSpool.Line) {
+    private func note(_ problem: MLflowError?, of line: MLflowSpool.Line, _ count: Int) {
         if let problem, problem.problem == .unreachable {
             if !isDown {
                 notices.append(
                     "\(problem); training goes on, what it logs is kept in \(spool.path) until the server answers")
             }
-            (isDown, sentSinceOutage) = (true, 0)
+            isDown = true
+            return
+        }
+        if problem != nil, count > 1 {  // one of them is to blame
+            joined = count / 2
             return
         }
         if let problem { notices.append("\(problem); it was: \(line.text.prefix(300))") }
-        first += 1
-        if isDown { sentSinceOutage += 1 }
+        first += count
+        joined = min(Self.most, 2 * joined)
         guard first == waiting.count else { return }
         (waiting, first) = ([], 0)
         spool.empty()

@@ -8,8 +8,16 @@ import NeedletailNN
 final class MLflowSpool: @unchecked Sendable {
     /// A request.
     struct Line: Sendable {
-        let path: String, body: String
-        var text: String { "{\"path\":\(JSONValue.quoted(path)),\"body\":\(body)}\n" }
+        let path: String, body: JSONValue
+        var text: String { "{\"path\":\(JSONValue.quoted(path)),\"body\":\(body.text)}\n" }
+
+        /// The run and its metrics, where the request logs nothing but metrics: such requests can be joined.
+        var metrics: (run: String, values: [JSONValue])? {
+            guard case .object(let members) = body, members.count == 2, case .string(let run)? = members["run_id"],
+                case .array(let values)? = members["metrics"]
+            else { return nil }
+            return (run, values)
+        }
     }
 
     let path: String
@@ -56,7 +64,7 @@ final class MLflowSpool: @unchecked Sendable {
                 guard case .object(let members)? = try? JSONValue.decoder.decode(JSONValue.self, from: Data(line)),
                     case .string(let path)? = members["path"], let body = members["body"]
                 else { return nil }
-                return Line(path: path, body: body.text)
+                return Line(path: path, body: body)
             }
             return (spool, lines)
         }
