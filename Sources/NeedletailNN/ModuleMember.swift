@@ -28,17 +28,23 @@ public enum ModuleMember {
 
     /// Adds `value` if it is a parameter or a module, or what it holds if it is a container of these.
     fileprivate static func collect(_ value: Any, named name: String, into members: inout [ModuleMember]) {
-        switch value {
-        case let parameter as Parameter: members.append(.parameter(name, parameter))
-        case let module as Module: members.append(.module(name, module))
-        case let container as any MemberContainer: container.collectMembers(named: name, into: &members)
-        default: break
+        if isObject(value) {
+            switch value {
+            case let parameter as Parameter: members.append(.parameter(name, parameter))
+            case let module as Module: members.append(.module(name, module))
+            default: break
+            }
+        } else if let container = value as? any MemberContainer {
+            container.collectMembers(named: name, into: &members)
         }
     }
 
     fileprivate static func mayHoldMembers(_ value: Any) -> Bool {
-        value is Parameter || value is Module || value is any MemberContainer
+        isObject(value) ? value is Parameter || value is Module : value is any MemberContainer
     }
+
+    // Asked first: to cast an array to a class, Foundation boxes each of its elements.
+    private static func isObject(_ value: Any) -> Bool { type(of: value) is AnyClass }
 
     // A lazy property is stored under a mangled label.
     private static func propertyName(_ label: String) -> String {

@@ -37,7 +37,8 @@ private final class DigitsGAN: TrainingModule {
         let withGradient = namedParameters().filter { gradients[$0.parameter] != nil }.map(\.name)
         let own = namedParameters().filter { entry in optimizer.parameters.contains { $0 === entry.parameter } }
         if !Set(own.map(\.name)).isSubset(of: Set(withGradient)) { changed.append("missing") }
-        #expect(before == bits)
+        let same = before == bits
+        #expect(same)
     }
     override func testStep(_ batch: Batch, _ index: Int) throws {
         let real = batch.inputs.flattened(from: 1).mean(axes: [0]).cast(to: .float32)

@@ -68,6 +68,8 @@ print("distance", try trainer.test(gan, testLoader)["distance"] ?? 0)
 // Four digits side by side.
 let drawn = try trainer.predict(gan, testLoader)[0]
 for row in 0..<8 {
-    let line = (0..<4).flatMap { image in drawn[image][row * 8..<row * 8 + 8].scalars(as: Float.self) + [-1] }
+    let line = (0..<4).flatMap { image -> [Float] in
+        drawn[image][row * 8..<row * 8 + 8].scalars() + [-1]
+    }
     print(String(line.map { Array(" .:-=+*#%@")[max(0, min(9, Int(($0 + 1) * 5)))] }))
 }
