@@ -142,6 +142,36 @@ import Testing
         #expect(notes.text.contains("refused a request") && notes.text.contains("-77"))
     }
 
+    /// A run that was killed before it had logged anything leaves an empty file, or half a line: there is nothing to send.
+    @Test(arguments: ["", "{\"path\":\"runs/log-b"]) func aFileWithoutALineIsRemoved(left: String) throws {
+        let stub = try MLflowStub(), directory = try TemporaryDirectory(), notes = Notes()
+        try write(left, to: "mlflow-unsent-1.jsonl", in: directory)
+        let logger = try logger(stub, directory, notes)
+        try logger.flush()
+        #expect(directory.names(in: "spool").isEmpty && notes.text.isEmpty)
+        #expect(stub.requests.count == 1)  // the experiment's
+    }
+
+    /// A file with a line that cannot be understood is left where it is, whole; others are sent.
+    @Test func aDamagedFileIsKept() throws {
+        let stub = try MLflowStub(), directory = try TemporaryDirectory(), notes = Notes()
+        let good = "{\"path\":\"runs/update\",\"body\":{\"run_id\":\"a\"}}\n"
+        let damaged = good + "{\"path\":\"runs/upda\n" + good
+        try write(damaged, to: "mlflow-unsent-1.jsonl", in: directory)
+        try write(good, to: "mlflow-unsent-2.jsonl", in: directory)
+        let logger = try logger(stub, directory, notes)
+        try logger.flush()
+        #expect(directory.names(in: "spool") == ["mlflow-unsent-1.jsonl"])
+        #expect(text(directory("spool/mlflow-unsent-1.jsonl")) == damaged)
+        #expect(stub.requests.count { $0.path.hasSuffix("runs/update") } == 1)
+        #expect(notes.text.contains("mlflow-unsent-1.jsonl") && notes.text.contains("line 2"), "\(notes.text)")
+    }
+
+    private func write(_ text: String, to name: String, in directory: TemporaryDirectory) throws {
+        try FileManager.default.createDirectory(atPath: directory("spool"), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: directory("spool/\(name)")))
+    }
+
     @Test func aServerThatIsNotThereIsAnErrorAtOnce() throws {
         let stub = try MLflowStub(), directory = try TemporaryDirectory()
         stub.stop()

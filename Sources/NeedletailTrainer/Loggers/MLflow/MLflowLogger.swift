@@ -44,7 +44,7 @@ public final class MLflowLogger: Logger {
         (self.experiment, runName, self.console, self.clock) = (experiment, run, console, clock)
         client = MLflowClient(server: server, timeout: timeout)
         _ = try Self.experimentID(experiment, client)
-        let left = MLflowSpool.adopt(from: directory)
+        let left = MLflowSpool.adopt(from: directory) { console.write("note: \($0)\n") }
         spool = try MLflowSpool.make(in: directory)
         sender = MLflowSender(client, spool, retryInterval: retryInterval)
         for (old, lines) in left {

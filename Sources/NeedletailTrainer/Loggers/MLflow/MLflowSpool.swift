@@ -49,22 +49,37 @@ final class MLflowSpool: @unchecked Sendable {
     }
 
     /// What runs that have ended left in `directory`, and the files, which can be removed once the lines are elsewhere.
-    static func adopt(from directory: String) -> [(spool: MLflowSpool, lines: [Line])] {
+    ///
+    /// Files that cannot be read, or not understood, stay where they are; `note` is told of each.
+    static func adopt(from directory: String, note: (String) -> Void) -> [(spool: MLflowSpool, lines: [Line])] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
         return names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".jsonl") }.sorted().compactMap { name in
             let path = "\(directory)/\(name)"
             let descriptor = open(path, O_RDWR | O_APPEND | O_CLOEXEC)
-            guard descriptor >= 0 else { return nil }
+            guard descriptor >= 0 else {
+                note("\(path) cannot be read (\(String(cString: strerror(errno)))): what it holds is not sent")
+                return nil
+            }
             let spool = MLflowSpool(path: path, descriptor: descriptor)
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }  // its run goes on
-            let data = (try? Data(contentsOf: URL(fileURLWithPath: path))) ?? Data()
-            // A last line without an end was not written whole.
-            let whole = data.prefix(through: data.lastIndex(of: UInt8(ascii: "\n")) ?? data.startIndex)
-            let lines = whole.split(separator: UInt8(ascii: "\n")).compactMap { line -> Line? in
+            let data: Data
+            do { data = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+                note("\(path) cannot be read (\(AtomicFile.reason(error))): what it holds is not sent")
+                return nil
+            }
+            // A last line without an end was not written whole; a run that was killed early may have written none.
+            let whole = data.prefix(upTo: data.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? data.startIndex)
+            var lines: [Line] = []
+            for (index, line) in whole.split(separator: UInt8(ascii: "\n")).enumerated() {
                 guard case .object(let members)? = try? JSONValue.decoder.decode(JSONValue.self, from: Data(line)),
                     case .string(let path)? = members["path"], let body = members["body"]
-                else { return nil }
-                return Line(path: path, body: body)
+                else {
+                    note(
+                        "\(spool.path) is not sent, because its line \(index + 1) is damaged; without that line the next run "
+                            + "sends it")
+                    return nil
+                }
+                lines.append(Line(path: path, body: body))
             }
             return (spool, lines)
         }
