@@ -127,4 +127,8 @@ public struct Checkpoint {
     public var kernelRow: String { content.kernelRow }
     /// How they multiplied two bfloat16 matrices; nil where this version does not know the word.
     public var bfloat16MatMul: BFloat16MatMul? { BFloat16MatMul(rawValue: content.bfloat16MatMul ?? "widen") }
+    /// How they summed products of float16 matrices; nil where this version does not know the word.
+    public var matmulAccumulation: MatMulAccumulation? {
+        content.matmulAccumulation.map { try? MatMulAccumulation(parsing: $0) } ?? .float32
+    }
 }

@@ -52,6 +52,7 @@ struct CheckpointState: Codable {
     var precisionOverrides: [PrecisionPolicy.Override]?  // nil: none
     var kernelRow: String
     var bfloat16MatMul: String?  // nil: written when there was no choice, "widen"
+    var matmulAccumulation: String?  // nil: float32
     var trainer: TrainerState
     var scaler: LossScaler?
     var loader: LoaderRecord?
@@ -134,8 +135,8 @@ struct CheckpointState: Codable {
     }
 
     init(
-        policy: PrecisionPolicy, kernelRow: String, bfloat16MatMul: String, trainer: TrainerState, scaler: LossScaler?,
-        loader: LoaderRecord?,
+        policy: PrecisionPolicy, kernelRow: String, bfloat16MatMul: String, matmulAccumulation: MatMulAccumulation,
+        trainer: TrainerState, scaler: LossScaler?, loader: LoaderRecord?,
         optimizers: [OptimizerRecord], schedules: [ScheduleRecord], random: [String: SeededGenerator],
         hyperparameters: [String: JSONValue],
         module: [String: JSONValue], callbacks: [String: JSONValue], metrics: [String: Double],
@@ -145,6 +146,7 @@ struct CheckpointState: Codable {
         precisionOverrides = policy.overrides.isEmpty ? nil : policy.overrides
         self.kernelRow = kernelRow
         self.bfloat16MatMul = bfloat16MatMul
+        self.matmulAccumulation = matmulAccumulation == .float32 ? nil : matmulAccumulation.description
         self.trainer = trainer
         self.scaler = scaler
         self.loader = loader

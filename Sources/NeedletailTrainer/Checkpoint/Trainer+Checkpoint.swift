@@ -16,7 +16,8 @@ extension Trainer {
         defer { for callback in callbacks { callback.checkpointWasSaved() } }
         var content = CheckpointState(
             policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, bfloat16MatMul: bfloat16MatMul.rawValue,
-            trainer: resumePosition, scaler: step.scaler, loader: loader.map(CheckpointState.LoaderRecord.init),
+            matmulAccumulation: matMulAccumulation, trainer: resumePosition, scaler: step.scaler,
+            loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() },
             schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
             hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
@@ -25,7 +26,7 @@ extension Trainer {
         content.validation = isEpochComplete ? nil : validationMeans
         if let data, let saved = try data.saveState() { content.callbacks[data.stateKey] = saved }
         for callback in callbacks {
-            guard let saved = try callback.saveState() else { continue }
+            guard content.callbacks[callback.stateKey] == nil, let saved = try callback.saveState() else { continue }
             content.callbacks[callback.stateKey] = saved
         }
         let moments = step.slots.flatMap { slot in
@@ -35,7 +36,8 @@ extension Trainer {
             (Checkpoint.modelFile, try SafeTensorsFile.encode(tensors: module.stateDictionary())),
             (Checkpoint.optimizerFile, try SafeTensorsFile.encode(tensors: moments)),
         ]
-        let kept = try callbacks.flatMap { callback in
+        var keys: Set<String> = []  // of two callbacks with one key the first one's tensors are kept
+        let kept = try callbacks.filter { keys.insert($0.stateKey).inserted }.flatMap { callback in
             try callback.stateTensors().map { ("\(callback.stateKey)/\($0.name)", $0.tensor) }
         }
         if !kept.isEmpty { files.append((Checkpoint.callbackFile, try SafeTensorsFile.encode(tensors: kept))) }
@@ -150,6 +152,7 @@ extension Trainer {
                     + "\(KernelInfo.activeRow): it goes on, but not with the bits of the uninterrupted run")
         }
         restoreBFloat16MatMul(checkpoint)
+        restoreMatMulAccumulation(checkpoint)
     }
 
     /// Goes on with the kernel that multiplied bfloat16 matrices so far, whatever would be measured now; fit puts the choice back.
@@ -163,6 +166,20 @@ extension Trainer {
         notice(
             "checkpoint \(checkpoint.path) was computed with \(saved?.rawValue ?? "unknown") bf16 products, but \(why): it goes on "
                 + "with \(bfloat16MatMul), not with the bits of the uninterrupted run")
+    }
+
+    /// Goes on with sums of float16 products as they were, unless this run asks for others; the run's end puts the choice back.
+    private func restoreMatMulAccumulation(_ checkpoint: Checkpoint) {
+        let saved = checkpoint.matmulAccumulation
+        guard saved != matMulAccumulation else { return }
+        var why = "this run asks for \(matMulAccumulation)"
+        if configuration.matmulAccumulation == nil {
+            why = "this version does not know them"
+            if let saved { do { return try setMatMulAccumulation(saved) } catch { why = "\(error)" } }
+        }
+        notice(
+            "checkpoint \(checkpoint.path) was computed with \(saved?.description ?? "unknown") sums of float16 products, but "
+                + "\(why): it goes on with \(matMulAccumulation), not with the bits of the uninterrupted run")
     }
 
     /// The checkpoint's rounding of updates goes on, where updates were rounded to 16 bits and still are.
