@@ -32,7 +32,7 @@ extension TrainingModule {
     /// - Parameters:
     ///   - patterns: parameters whose names match one of these keep their values, whatever the file has under these names.
     ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
-    /// - Throws: ``CheckpointError``, `SafeTensorsError`, `StateDictionaryError`; no value has then changed.
+    /// - Throws: ``CheckpointError``, `SafeTensorsError`, `StateDictionaryError`, ``PrecisionError``; no value has then changed.
     @discardableResult
     public func load(
         from path: String, except patterns: [String] = [], strict: Bool = true
@@ -49,8 +49,19 @@ extension TrainingModule {
     fileprivate func load(
         _ checkpoint: Checkpoint, except patterns: [String], strict: Bool
     ) throws -> (missing: [String], unexpected: [String]) {
-        try? checkpoint.policy.apply(to: self)  // an override may be of a parameter that this module does not have
-        return try load(
-            stateDictionary: checkpoint.averagedModel ?? checkpoint.model, except: patterns, strict: strict)
+        // Here the head may be another, and an override that was of the old one matches nothing: it has nothing to say.
+        let names = namedParameters().map(\.name)
+        let overrides = checkpoint.policy.overrides.filter { override in
+            names.contains { matches($0, pattern: override.pattern) }
+        }
+        let before = parameters().map { ($0, $0.state) }
+        do {
+            try PrecisionPolicy(checkpoint.precision, overrides: PrecisionOverrides(overrides)).apply(to: self)
+            return try load(
+                stateDictionary: checkpoint.averagedModel ?? checkpoint.model, except: patterns, strict: strict)
+        } catch {
+            for (parameter, state) in before { parameter.state = state }
+            throw error
+        }
     }
 }

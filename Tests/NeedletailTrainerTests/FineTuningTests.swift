@@ -23,6 +23,16 @@ private final class Tuned: TrainingModule, HyperparameterInitializable {
     override func configureOptimizers() -> [Optimizer] { [Adam(parameters(), learningRate: 1e-2)] }
 }
 
+/// The same without a head.
+private final class Backbone: TrainingModule {
+    let backbone: Sequential
+    override init() {
+        var generator = SeededGenerator(seed: 3)
+        backbone = Sequential([Linear(6, 8, activation: .relu, using: &generator), Dropout(0.2, using: &generator)])
+        super.init()
+    }
+}
+
 @Suite struct FineTuningTests {
     private func loader() -> DataLoader { DataLoader(Points(20), batchSize: 4, shuffle: true) }
 
@@ -102,13 +112,27 @@ private final class Tuned: TrainingModule, HyperparameterInitializable {
         // Another head by itself does not fit, strict or not, and changes nothing.
         for strict in [true, false] {
             let other = Tuned(seed: 5, classes: 4)
-            let before = other.head.weight.master.scalars(as: Double.self)
             #expect(throws: StateDictionaryError.self) { try other.load(from: path, strict: strict) }
-            #expect(other.head.weight.master.scalars(as: Double.self).count == before.count)
+            #expect(other.bits == Tuned(seed: 5, classes: 4).bits)
+            #expect(other.parameters().allSatisfy { $0.storageType == .float32 && $0.computeType == .float32 })
         }
         let error = #expect(throws: StateDictionaryError.self) { try SmallClassifier().load(from: path) }
         #expect(error?.missing.contains("hidden.weight") == true)
         #expect(throws: CheckpointError.self) { try Tuned().load(from: directory("nowhere")) }
+    }
+
+    /// An override of a head that is another one here has nothing to say; those of what is here count.
+    @Test func overridesOfWhatIsGoneAreLeftOut() throws {
+        let directory = try TemporaryDirectory()
+        let trained = Tuned()
+        try quietTrainer(maxEpochs: 1, precision: .mixedBFloat16) {
+            $0.rootDirectory = directory.path
+            $0.precisionOverrides = ["head.*": .float32, "backbone.0.bias": .float16]
+        }.fit(trained, train: loader())
+        let backbone = Backbone()
+        try backbone.load(from: directory("checkpoints/last"), strict: false)
+        #expect(backbone.backbone.bits == trained.backbone.bits)
+        #expect(backbone.parameters().map(\.computeType) == [.bfloat16, .float16])
     }
 
     /// A safetensors file with PyTorch's names loads too (`StateDictionaryTests` reads a file that PyTorch has written).
