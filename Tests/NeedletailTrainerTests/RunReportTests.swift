@@ -95,6 +95,90 @@ import Testing
         #expect(Elements(last) != nil)
     }
 
+    /// A run that goes on from a checkpoint, to the same path or another, shows what an uninterrupted one shows.
+    @Test func aContinuedRunShowsItsBeginning() throws {
+        let directory = try TemporaryDirectory()
+        func page(_ name: String, _ folder: String, steps: Int? = nil, resume: ResumePoint? = nil) throws -> String {
+            let trainer = quietTrainer(maxEpochs: 3, maxSteps: steps, precision: .mixedFloat16) {
+                $0.callbacks = [RunReport(to: directory(name)) { 0 }]
+                $0.rootDirectory = directory(folder)
+                $0.logEveryNSteps = 1
+            }
+            try trainer.fit(
+                SmallClassifier(), train: DataLoader(Points(64, infiniteRows: 17..<18), batchSize: 4),
+                validation: DataLoader(Points(32, seed: 8), batchSize: 16), resume: resume)
+            return text(directory(name))
+        }
+        func charts(_ page: String) -> Substring? {
+            guard let start = page.range(of: "<div class=\"charts\">"), let end = page.range(of: "<h2>") else {
+                return nil
+            }
+            return page[start.lowerBound..<end.lowerBound]
+        }
+        let whole = try #require(charts(page("whole.html", "whole")))
+        let first = try page("report.html", "parts", steps: 20)
+        #expect(try #require(charts(first)) != whole)
+        let second = try page("report.html", "parts", resume: .last)
+        #expect(try #require(charts(second)) == whole)
+        #expect(second.contains("Continued from step 20"))
+        #expect(try #require(charts(page("elsewhere.html", "parts", resume: .last))) == whole)
+        // Nothing is left to train now: the page is the same but for its first lines.
+        #expect(try #require(charts(page("report.html", "parts", resume: .last))) == whole)
+        #expect(try !Checkpoint(directory("parts/checkpoints/last")).callbacks.isEmpty)
+    }
+
+    /// A page that may be of the same run's beginning is never lost: not to a checkpoint without curves, not to one that
+    /// cannot be read.
+    @Test func anEarlierPageIsKept() throws {
+        let directory = try TemporaryDirectory()
+        let data = DataLoader(Points(64), batchSize: 16)
+        func trainer(_ epochs: Int, report: Bool) -> Trainer {
+            quietTrainer(maxEpochs: epochs) {
+                $0.callbacks = report ? [RunReport(to: directory("report.html"))] : []
+                $0.rootDirectory = directory.path
+            }
+        }
+        try trainer(1, report: false).fit(SmallClassifier(), train: data)
+        try Data("an earlier page".utf8).write(to: URL(fileURLWithPath: directory("report.html")))
+        #expect(throws: CheckpointError.self) {
+            try trainer(2, report: true).fit(SmallClassifier(), train: data, resume: .path(directory("nowhere")))
+        }
+        #expect(text(directory("report.html")) == "an earlier page")
+        let going = trainer(2, report: true)
+        try going.fit(SmallClassifier(), train: data, resume: .last)
+        #expect(text(directory("report-1.html")) == "an earlier page")
+        #expect(text(directory("report.html")).contains("Continued from step 4"))
+        #expect(going.notices.contains { $0.contains("report-1.html") })
+    }
+
+    /// Curves come back as they were; what can be no curve is an error and no trap.
+    @Test func curvesComeBack() throws {
+        for count in [0, 1, 1500, 5000] {
+            var series = DecimatedSeries()
+            for index in 0..<count { series.append(Double(index), index % 5 == 0 ? .nan : Double(index % 7)) }
+            var copy = try DecimatedSeries(layout: series.layout)
+            var rows = series.rows[...]
+            try copy.fill(from: &rows)
+            #expect(rows.isEmpty && copy.layout == series.layout)
+            // NaN is not equal to itself, but its bits are.
+            #expect(copy.rows.map(\.bitPattern) == series.rows.map(\.bitPattern))
+            copy.append(1, 2)
+            series.append(1, 2)
+            #expect(copy.rows.map(\.bitPattern) == series.rows.map(\.bitPattern))
+        }
+        for (stride, nonFinite, merged, open) in [
+            (0, 0, 0, 0), (3, 0, 0, 0), (1, -1, 0, 0), (1, 0, 1024, 0), (1, 0, -1, 0), (4, 0, 2, 4), (.max, 0, 0, 0),
+        ] {
+            let layout = DecimatedSeries.Layout(stride: stride, nonFinite: nonFinite, merged: merged, open: open)
+            #expect(throws: DecodingError.self) { try DecimatedSeries(layout: layout) }
+        }
+        var series = try DecimatedSeries(layout: .init(stride: 1, nonFinite: 0, merged: 1, open: 0))
+        for bad in [[], [0, 0, 0, 0], [0, 0, 0, 0, 0.5], [0, 0, 0, 0, .nan], [0, 0, 0, 0, -1]] as [[Double]] {
+            var rows = bad[...]
+            #expect(throws: DecodingError.self) { try series.fill(from: &rows) }
+        }
+    }
+
     @Test func anUnwritablePlaceIsFoundBeforeTraining() throws {
         let directory = try TemporaryDirectory()
         #expect(throws: (any Error).self) { _ = try run(directory("no/where/report.html")) }

@@ -2,7 +2,7 @@
 import Foundation
 public import NeedletailData
 import NeedletailNN
-import NeedletailTensor
+public import NeedletailTensor
 
 /// Writes one page about a run: curves of every metric, the learning rate and the loss scale with skipped steps marked,
 /// final values, the weights summary, options, environment, and each layer's range where a ``NumericsReport`` runs too.
@@ -12,16 +12,23 @@ import NeedletailTensor
 /// The page needs neither network nor script. It is replaced at the end of each epoch and of each run (fit, test, …), also
 /// where an error ended it, so it can be looked at while training goes on. Every step is in its curves: where there are
 /// more than a thousand, neighbours are drawn as their mean within the band of their smallest and largest value.
+///
+/// Checkpoints keep the curves, so the page of a run that goes on has those of its beginning. Where a checkpoint has none
+/// (nobody reported then), a page that stands at the path gets another name and stays.
 public final class RunReport: Callback, Logger {
     /// Where the page goes.
     public let path: String
     private let clock: () -> Double
     private(set) var content = RunReportContent()
     private var curves: [String: Int] = [:]
+    /// Whether the curves began in a checkpoint.
+    private var isContinued = false
+    /// Whether the page of an earlier run stands at the path, which this one has not replaced yet.
+    private var isPathTaken = false
     private var fitStart = 0.0, trainingSeconds = 0.0, lastBatchEnd = 0.0
     private var isFitting = false
 
-    /// A report at `path`, which is replaced when fit begins.
+    /// A report at `path`; a page that stands there is replaced when fit begins.
     public convenience init(to path: String) { self.init(to: path) { Date().timeIntervalSince1970 } }
 
     /// A report with a clock of one's own, in seconds since 1970.
@@ -69,18 +76,42 @@ public final class RunReport: Callback, Logger {
         content.metrics[index].series.append(x, y)
     }
 
+    // MARK: Checkpoints
+
+    public override func saveState() throws -> JSONValue? { try content.saved() }
+
+    public override func loadState(_ state: JSONValue) throws {
+        try content.load(state)
+        curves = Dictionary(content.metrics.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        isContinued = true
+    }
+
+    public override func stateTensors() throws -> [(name: String, tensor: Tensor)] {
+        content.points.map { [("points", $0)] } ?? []
+    }
+
+    public override func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {
+        if isContinued { try content.fill(stateTensors["points"]) }
+    }
+
     // MARK: Callback
 
-    /// Writes a page at once, so that a path that cannot be written is found before training.
+    /// Finds a path that cannot be written before training. A page that is there stays until this run has begun: it may be that
+    /// of its earlier part.
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
         isFitting = stage == .fit
         guard isFitting else { return }
         content = RunReportContent()
-        curves = [:]
+        (curves, isContinued) = ([:], false)
         (fitStart, trainingSeconds, content.samples) = (clock(), 0, 0)
         content.started = fitStart
         content.state = "running"
-        try write(trainer)
+        isPathTaken = FileManager.default.fileExists(atPath: path)
+        guard isPathTaken else { return try write(trainer) }
+        let folder = (path as NSString).deletingLastPathComponent
+        guard access(folder.isEmpty ? "." : folder, W_OK) == 0 else {
+            throw LogFileError(path: path, why: String(cString: strerror(errno)))
+        }
     }
 
     public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
@@ -93,6 +124,26 @@ public final class RunReport: Callback, Logger {
                 let schedule = slot.scheduler.map { ", " + String(describing: type(of: $0.schedule)) } ?? ""
                 return "\(type(of: slot.optimizer)), learning rate \(rates)\(schedule)"
             } ?? []
+        if trainer.state.epoch > 0 || trainer.state.batchInEpoch > 0 {
+            content.continuedFrom = trainer.state.globalStep
+            if !isContinued { try setAside(trainer) }
+        }
+        isPathTaken = false
+        try write(trainer)
+    }
+
+    /// Gives the page at the path, which may be of this run's earlier part, a name that nothing has.
+    private func setAside(_ trainer: Trainer) throws {
+        guard isPathTaken else { return }
+        let name = path as NSString
+        let ending = name.pathExtension.isEmpty ? "" : "." + name.pathExtension
+        let kept = (1...).lazy.map { "\(name.deletingPathExtension)-\($0)\(ending)" }
+            .first { !FileManager.default.fileExists(atPath: $0) }
+        guard let kept else { return }
+        do { try FileManager.default.moveItem(atPath: path, toPath: kept) } catch {
+            throw LogFileError(path: kept, why: AtomicFile.reason(error))
+        }
+        trainer.notice("the checkpoint has no curves of a report: the page at \(path) is now \(kept)")
     }
 
     public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
@@ -139,6 +190,7 @@ public final class RunReport: Callback, Logger {
         isFitting = false
         content.state = "ended by an error"
         content.error = "\(error)"
+        guard !isPathTaken else { return }  // this run has not begun
         try? write(trainer)  // what ended training is the error to report
     }
 

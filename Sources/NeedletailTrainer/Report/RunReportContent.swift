@@ -20,6 +20,15 @@ struct RunReportContent {
     /// Of every step.
     var loss = DecimatedSeries(), gradientNorm = DecimatedSeries(), scale = DecimatedSeries()
     var rates: [DecimatedSeries] = []
+    /// Loss, gradient norm, loss scale, then the rates.
+    var stepCurves: [DecimatedSeries] {
+        get { [loss, gradientNorm, scale] + rates }
+        set {
+            (loss, gradientNorm, scale, rates) = (newValue[0], newValue[1], newValue[2], Array(newValue.dropFirst(3)))
+        }
+    }
+    /// The step from which the run went on; nil where it began here.
+    var continuedFrom: Int?
     /// The first steps that were skipped, and how many there were.
     var skipped: [Double] = [], skippedSteps = 0
     var summary: WeightsSummary?

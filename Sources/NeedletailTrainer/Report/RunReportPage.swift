@@ -36,9 +36,13 @@ package struct RunReportPage {
         return """
             <h1>\(title.escapedForXML)</h1>
             <p class="lead">Begun \(started), \(content.state.escapedForXML), \
-            \(Self.duration(content.seconds)).</p>
+            \(Self.duration(content.seconds)).\(continued)</p>
 
             """
+    }
+
+    private var continued: String {
+        content.continuedFrom.map { " Continued from step \(ModelSummary.grouped($0)): times are of this part." } ?? ""
     }
 
     /// The few numbers that one looks for first.
