@@ -33,8 +33,8 @@ final class MetricsFile: Callback {
         }
     }
 
-    /// Samples trained on a second; 0 where no step was taken.
-    var samplesPerSecond: Double { trainingSeconds > 0 ? Double(samples) / trainingSeconds : 0 }
+    /// Samples trained on a second; nil where no step was taken.
+    var samplesPerSecond: Double? { trainingSeconds > 0 ? Double(samples) / trainingSeconds : nil }
 
     /// Epoch values are complete only after the module's hooks.
     override var runsLast: Bool { true }
@@ -78,7 +78,8 @@ final class MetricsFile: Callback {
         append(
             [
                 ("event", "epoch"), ("epoch", .integer(Int64(trainer.state.epoch))),
-                ("step", .integer(Int64(trainer.state.globalStep))), ("samples_per_second", .number(samplesPerSecond)),
+                ("step", .integer(Int64(trainer.state.globalStep))),
+                ("samples_per_second", samplesPerSecond.map { .number($0) } ?? .null),
             ] + values)
         try flush()
     }

@@ -217,11 +217,12 @@ struct TrainCommand: ParsableCommand {
         }
         print("test_accuracy \(accuracy.formatted(decimals: 4))")
         print("test_loss \(loss.formatted(decimals: 4))")
-        print("samples_per_second \(metrics.samplesPerSecond.formatted(decimals: 0))")
+        let rate = metrics.samplesPerSecond
+        if let rate { print("samples_per_second \(rate.formatted(decimals: 0))") }
         try metrics.writeSummary([
             ("precision", .string(trainer.precision?.rawValue ?? precision.description)),
             ("test_accuracy", .number(accuracy)),
-            ("test_loss", .number(loss)), ("samples_per_second", .number(metrics.samplesPerSecond)),
+            ("test_loss", .number(loss)), ("samples_per_second", rate.map { .number($0) } ?? .null),
             ("seconds_to_first_step", metrics.secondsToFirstStep.map { .number($0) } ?? .null),
             ("peak_rss_bytes", ProcessMeasurements.peakResidentBytes.map { .integer(Int64($0)) } ?? .null),
             ("steps_applied", .integer(Int64(trainer.state.globalStep))),

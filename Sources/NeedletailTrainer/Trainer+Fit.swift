@@ -41,6 +41,7 @@ extension Trainer {
             let step = try prepareFit(module, train, trial)
             try each({ try $0.onFitStart(self, module) }, { try module.onFitStart() })
             if let validation, resume == nil { try sanityCheck(module, validation) }
+            if let checkpoint = trial.resumed, isDone { tellThatNothingIsLeft(checkpoint) }
             module.train(true)
             try each({ try $0.onTrainStart(self, module) }, { try module.onTrainStart() })
             while !isDone { try trainEpoch(module, step, train, validation) }
@@ -94,6 +95,20 @@ extension Trainer {
     func endFit() {
         if let step { lastScaler = step.scaler }
         (step, loader, windowStart) = (nil, nil, nil)
+    }
+
+    /// Says why a resumed run ends before its first step, and what makes it go on.
+    private func tellThatNothingIsLeft(_ checkpoint: Checkpoint) {
+        var limits: [String] = []
+        if let maxEpochs = configuration.maxEpochs, state.epoch >= maxEpochs {
+            limits.append("has done \(state.epoch) epochs and maxEpochs is \(maxEpochs); to go on, raise it (--epochs)")
+        }
+        if let maxSteps = configuration.maxSteps, state.globalStep >= maxSteps {
+            limits.append(
+                "has done \(state.globalStep) steps and maxSteps is \(maxSteps); to go on, raise it (--max-steps)")
+        }
+        guard !limits.isEmpty else { return }
+        notice("nothing is left to train: checkpoint \(checkpoint.path) \(limits.joined(separator: ", and "))")
     }
 
     /// Whether a limit is reached, or someone asked to stop who may.

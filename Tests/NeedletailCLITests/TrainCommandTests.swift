@@ -106,6 +106,21 @@ import Testing
         for (name, bytes) in whole { #expect(resumed[name] == bytes, "\(name) differs after a stop at step \(stop)") }
     }
 
+    /// A finished run that is resumed says what to pass, and prints no rate of nothing.
+    @Test func aFinishedRunSaysSo() throws {
+        let scratch = try Scratch()
+        let run = "train --hidden 16 --epochs 2 --checkpoint \(scratch.path("run"))"
+        #expect(try Needletail.succeeds(run).output.contains("samples_per_second"))
+        let metrics = scratch.path("metrics.jsonl")
+        let again = try Needletail.succeeds("\(run) --resume last --metrics \(metrics)")
+        #expect(
+            again.complaint.contains("nothing is left to train") && again.complaint.contains("--epochs"),
+            "\(again.complaint)")
+        #expect(again.output.contains("test_accuracy") && !again.output.contains("samples_per_second"))
+        #expect(!again.output.contains("Epoch "))
+        #expect(try events(metrics).last?["samples_per_second"] is NSNull)
+    }
+
     /// `auto` prints what it measured, and its checkpoint is that of a run in the mode that it took, byte for byte.
     @Test func autoRunsLikeTheModeThatItTakes() throws {
         let scratch = try Scratch()

@@ -170,6 +170,41 @@ private func differences(_ a: String, _ b: String) -> [String] {
         #expect(!text(directory("checkpoints/last/state.json")).contains("precisionOverrides"))
     }
 
+    /// A run whose limits are reached says that nothing is left and which limit to raise, draws no epoch that it has not
+    /// run, and leaves the checkpoints alone.
+    @Test func nothingLeftToTrainIsSaid() throws {
+        let directory = try TemporaryDirectory()
+        func run(_ epochs: Int, _ steps: Int? = nil, _ resume: ResumePoint? = nil) throws -> (Trainer, String) {
+            var drawn = ""
+            let console = Console(isTerminal: false) { drawn += $0 }
+            let trainer = quietTrainer(maxEpochs: epochs, maxSteps: steps) {
+                $0.rootDirectory = directory.path
+                $0.callbacks = [ProgressBar(console: console)]
+            }
+            try trainer.fit(
+                SmallClassifier(), train: DataLoader(Points(12), batchSize: 4), validation: nil, resume: resume)
+            return (trainer, drawn)
+        }
+        let (first, firstDrawn) = try run(4, 8)
+        #expect(first.notices.isEmpty && firstDrawn.contains("Epoch 3/4"))
+        let last = directory("checkpoints/last")
+        let saved = try Checkpoint(last).state
+        #expect(saved.epoch == 2 && saved.batchInEpoch == 2)
+        // `last` is further than where the next run begins, and must stay.
+        try FileManager.default.copyItem(atPath: last, toPath: directory("copy"))
+        let (byEpochs, drawn) = try run(2, nil, .path(directory("copy")))
+        #expect(byEpochs.notices.count == 1 && drawn.isEmpty, "\(drawn)")
+        for word in ["nothing is left to train", "2 epochs", "maxEpochs is 2", "--epochs"] {
+            #expect(byEpochs.notices.first?.contains(word) == true, "\(word)")
+        }
+        let (bySteps, _) = try run(4, 8, .last)
+        #expect(bySteps.notices.first?.contains("8 steps and maxSteps is 8; to go on, raise it (--max-steps)") == true)
+        #expect(differences(last, directory("copy")) == [])
+        try run(4, 9, .last).0.notices.forEach { Issue.record("\($0)") }
+        _ = try run(2, nil, .path(directory("copy")))
+        #expect(try Checkpoint(last).state.globalStep == 9)
+    }
+
     @Test func aModulesOwnStateIsKept() throws {
         final class Counting: Regression {
             var calls = 0

@@ -139,7 +139,9 @@ public final class ModelCheckpoint: Callback {
     }
 
     public override func onTrainEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if trainer.lastSaved != trainer.resumePosition { try saveLast(trainer) }
+        // Where nothing was trained, what is there may be further than where this run has been resumed.
+        let isNew = trainer.hasTrained || CheckpointFolder.existing(directory + "/last") == nil
+        if isNew, trainer.lastSaved != trainer.resumePosition { try saveLast(trainer) }
     }
 
     public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {

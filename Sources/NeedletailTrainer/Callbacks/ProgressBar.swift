@@ -64,7 +64,9 @@ public final class ProgressBar: Callback {
     }
 
     public override func onTrainEnd(_ trainer: Trainer, _ module: TrainingModule) {
-        if trainer.state.batchInEpoch > 0 { finish(line(trainer, done: trainer.state.batchInEpoch, clock())) }
+        if trainer.state.batchInEpoch > 0, trainer.hasTrained {
+            finish(line(trainer, done: trainer.state.batchInEpoch, clock()))
+        }
     }
 
     public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {
