@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars table results benchmark format
+.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars table results benchmark format mlflow
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -76,6 +76,12 @@ $(CLANG_FORMAT):
 # TensorBoard's own reader, for the test that opens event files with it.
 .venv/bin/tensorboard: | $(CLANG_FORMAT)
 	.venv/bin/pip install --quiet --disable-pip-version-check tensorboard==2.21.0
+
+# Against a real MLflow server on loopback, from PyPI; not part of CI.
+mlflow: setup | $(CLANG_FORMAT)
+	.venv/bin/pip install --quiet --disable-pip-version-check mlflow==3.17.2
+	NEEDLETAIL_TEST_MLFLOW=$(CURDIR)/.venv/bin/mlflow \
+	    swift test -c release --no-parallel --disable-xctest --filter MLflowServerTests
 
 # A throw-away package that depends on this one (its last commit) by version.
 consumer: setup
