@@ -63,6 +63,13 @@ package struct ChartAxis {
     private func powerTicks(_ count: Int) -> [(value: Double, label: String)] {
         let first = Int(transformed(range.lowerBound).rounded(.up)),
             last = Int(transformed(range.upperBound).rounded(.down))
+        if scale == .log10, last - first < 2 {  // few powers: their doubles and halves too
+            let values = ((first - 1)...max(first - 1, last)).flatMap { (power: Int) -> [Double] in
+                [1, 2, 5].map { $0 * pow(10, Double(power)) }
+            }
+            let inside = values.filter { range.contains($0) }
+            if inside.count >= 2 { return inside.map { ($0, Self.label($0, step: $0)) } }
+        }
         guard first <= last else {
             return [range.lowerBound, range.upperBound].map { ($0, Self.label($0, step: $0)) }
         }
