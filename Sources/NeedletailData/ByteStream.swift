@@ -33,10 +33,17 @@ package final class ByteStream {
     /// no more than `greatestSize`.
     package func read(_ count: Int) throws -> [UInt8] {
         let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            filled = try read(into: UnsafeMutableRawBufferPointer(buffer))
+            filled = try take(into: UnsafeMutableRawBufferPointer(buffer))
         }
         offset += bytes.count
         return bytes
+    }
+
+    /// The next bytes into `buffer`; returns how many there were, fewer than it holds only at the end of the content.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        let count = try take(into: buffer)
+        offset += count
+        return count
     }
 
     /// Reads on to the end, or to `limit` bytes; returns the number of bytes read and their CRC-32.
@@ -51,7 +58,7 @@ package final class ByteStream {
         return (count, checksum)
     }
 
-    private func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    private func take(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         try inflater?.read(into: buffer) ?? source.read(into: buffer)
     }
 }

@@ -35,8 +35,8 @@ package struct IDXArray: Sendable {
     package let shape: [Int]
     /// The type of the stored elements.
     package let elementType: ElementType
-    /// The elements, little-endian, row-major.
-    package let bytes: [UInt8]
+    /// The elements, little-endian, row-major: uint8 ones as the tensor that they become.
+    private let elements: Elements
     /// The place in the content of the first element.
     package let dataOffset: Int
 
@@ -63,7 +63,20 @@ package struct IDXArray: Sendable {
         }
         self.elementType = elementType
         dataOffset = stream.offset
-        bytes = try IDXArray.elements(shape, elementType, stream)
+        elements = try IDXArray.elements(shape, elementType, stream)
+    }
+
+    private enum Elements {
+        case tensor(Tensor)
+        case bytes([UInt8])
+    }
+
+    /// The elements, little-endian, row-major.
+    package var bytes: [UInt8] {
+        switch elements {
+        case .tensor(let tensor): tensor.bytes
+        case .bytes(let bytes): bytes
+        }
     }
 
     private static func header(_ count: Int, _ meaning: String, _ stream: ByteStream) throws -> [UInt8] {
@@ -77,7 +90,7 @@ package struct IDXArray: Sendable {
         return bytes
     }
 
-    private static func elements(_ shape: [Int], _ type: ElementType, _ stream: ByteStream) throws -> [UInt8] {
+    private static func elements(_ shape: [Int], _ type: ElementType, _ stream: ByteStream) throws -> Elements {
         let (file, start) = (stream.name, stream.offset)
         // The sizes other than zero, since a tensor's strides are their products.
         var size = type.byteCount
@@ -102,10 +115,20 @@ package struct IDXArray: Sendable {
                 .truncated, file: file, offset: stream.isCompressed ? start : stream.greatestSize,
                 found: "\(held) after the header", expected: "\(size) bytes for shape \(shape) of \(type)")
         }
-        var bytes = try stream.read(size)
-        guard bytes.count == size else {
+        var bytes: [UInt8] = []
+        var tensor: Tensor?
+        let count: Int
+        if type == .uint8 {
+            var filled = 0
+            tensor = try Tensor(bytesOfShape: shape) { filled = try stream.read(into: $0) }
+            count = filled
+        } else {
+            bytes = try stream.read(size)
+            count = bytes.count
+        }
+        guard count == size else {
             throw DataFileError(
-                .truncated, file: file, offset: stream.offset, found: "\(bytes.count) bytes after the header",
+                .truncated, file: file, offset: stream.offset, found: "\(count) bytes after the header",
                 expected: "\(size) bytes for shape \(shape) of \(type)")
         }
         // One byte more than there should be: it also makes a gzip file show its checksum.
@@ -114,17 +137,20 @@ package struct IDXArray: Sendable {
                 .trailing, file: file, offset: start + size, found: "more bytes",
                 expected: "the end of the file after \(size) bytes for shape \(shape) of \(type)")
         }
+        if let tensor { return .tensor(tensor) }
         if type.byteCount > 1 {
             for element in stride(from: 0, to: size, by: type.byteCount) {
                 bytes[element..<(element + type.byteCount)].reverse()
             }
         }
-        return bytes
+        return .bytes(bytes)
     }
 
     /// The array as a tensor; see `IDX.read` for the types.
     package var tensor: Tensor {
-        switch elementType {
+        if case .tensor(let tensor) = elements { return tensor }
+        let bytes = bytes
+        return switch elementType {
         case .uint8: Tensor(bytes: bytes, shape: shape, dtype: .uint8)
         case .int8: Tensor(bytes.map { Int32(Int8(bitPattern: $0)) }, shape: shape)
         case .int16:

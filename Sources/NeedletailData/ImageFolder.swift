@@ -1,5 +1,6 @@
 // Where the four IDX files of a data set lie: MNIST's names, as its many mirrors and packages spell them.
 import Foundation
+import Synchronization
 
 /// The four IDX files of an image data set, found in a folder.
 ///
@@ -48,13 +49,17 @@ public struct ImageFolder: Sendable, Hashable {
         }
     }
 
-    /// Reads the files into memory.
+    /// Reads the files into memory, those of the test on a thread of their own meanwhile.
     ///
     /// Without `classCount` it is the greatest label of both sets plus one. Throws `DataFileError`, as `ImageDataset`,
     /// and where the images of the two sets differ in shape.
     public func load(classCount: Int? = nil) throws -> (train: ImageDataset, test: ImageDataset) {
+        let (testImages, testLabels) = (testImages, testLabels)
+        let loading = Background {
+            try ImageDataset(imagesAt: testImages, labelsAt: testLabels, classCount: classCount)
+        }
         var train = try ImageDataset(imagesAt: trainImages, labelsAt: trainLabels, classCount: classCount)
-        var test = try ImageDataset(imagesAt: testImages, labelsAt: testLabels, classCount: classCount)
+        var test = try loading.value()
         guard train.imageShape == test.imageShape else {
             throw DataFileError(
                 .count, file: testImages, found: "images \(test.imageShape)",
@@ -64,5 +69,28 @@ public struct ImageFolder: Sendable, Hashable {
         train.classCount = classes
         test.classCount = classes
         return (train, test)
+    }
+}
+
+/// One piece of work on a thread of its own.
+private final class Background<Value: Sendable>: Sendable {
+    private let result = Mutex<Result<Value, any Error>?>(nil)
+    private let done = DispatchSemaphore(value: 0)
+
+    init(_ work: @escaping @Sendable () throws -> Value) {
+        let thread = Thread { [self] in
+            let found = Result { try work() }
+            result.withLock { $0 = found }
+            done.signal()
+        }
+        thread.name = "needletail.load"
+        thread.start()
+    }
+
+    /// What the work came to, once it is done; to be asked for once.
+    func value() throws -> Value {
+        done.wait()
+        guard let found = result.withLock({ $0 }) else { preconditionFailure("signalled without a result") }
+        return try found.get()
     }
 }
