@@ -44,7 +44,7 @@ SECONDS ?= 20
 fuzz: setup
 	.ci/fuzz $(SECONDS)
 
-# The kernels and their tests under the address and thread sanitizers; CI runs the first.
+# The kernels and their tests under the address, undefined-behaviour and thread sanitizers.
 sanitize: setup
 	.ci/sanitize
 

@@ -7,11 +7,14 @@ let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeat
 // Which part of the package is built, where it is not the whole: see the end of this file.
 let part = Context.environment["NEEDLETAIL_PART"]
 
-// The address sanitizer's checks as calls: written out in the kernels they take minutes to compile.
 let optimization =
     switch part {
     case nil: ["-O3"]
+    // The address sanitizer's checks as calls: written out in the kernels they take minutes to compile.
     case "kernels": ["-O1", "-mllvm", "-asan-instrumentation-with-call-threshold=0"]
+    // In C only, with its library from .ci/sanitize: the Swift driver refuses this sanitizer on Linux.
+    case "kernels-undefined":
+        ["-O1", "-g", "-fsanitize=undefined,float-cast-overflow,local-bounds", "-fno-sanitize-recover=all"]
     default: ["-O1"]
     }
 
@@ -130,10 +133,10 @@ let package = Package(
     ]
 )
 
-// NEEDLETAIL_PART=kernels leaves the kernels and their tests alone, which is what .ci/sanitize builds;
-// NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz links with libFuzzer (make fuzz).
+// NEEDLETAIL_PART=kernels leaves the kernels and their tests alone, which is what .ci/sanitize builds (kernels-undefined: with
+// the checks for undefined behaviour); NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz links with libFuzzer (make fuzz).
 switch part {
-case "kernels":
+case "kernels", "kernels-undefined":
     package.products = []
     package.dependencies = []
     package.targets.removeAll { !["CSIMD", "CSIMDTests"].contains($0.name) }

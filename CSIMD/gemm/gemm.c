@@ -112,7 +112,7 @@ static void multiply_part(const csimd_gemm_kernels *kernels, const csimd_gemm_ar
                     const size_t width = narrow ? kernels->nr / 2 : kernels->nr;
                     const size_t mr = narrow && !a_in_panels ? kernels->narrow_mr : kernels->mr;
                     const float *a = scratch.a;
-                    t.sums = scratch.sums + jr;
+                    t.sums = scratch.sums != NULL ? scratch.sums + jr : NULL;
                     for (size_t ir = 0, height; ir < rows; ir += height) {
                         height = csimd_gemm_next_height(rows - ir, mr);
                         compute_tile(&t, i + ir, j + jr, height, columns, width, run, a, scratch.b + jr * packed_run);
