@@ -34,6 +34,11 @@ public struct LossScaler: Sendable, Equatable {
         if case .dynamic = rule { true } else { false }
     }
 
+    /// Whether the scale has grown beyond where it began: an overflow there says nothing about the gradients.
+    package var isAboveInitial: Bool {
+        if case .dynamic(let initial, _, _, _, _, _) = rule { scale > initial } else { false }
+    }
+
     /// Moves the state on by one batch.
     ///
     /// Overflow: scale backoff, tracker 0. Else tracker + 1, and at the interval scale growth (where that is finite and

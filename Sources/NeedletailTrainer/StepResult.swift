@@ -51,7 +51,8 @@ public struct StepResult: Sendable, Equatable {
 
 /// What happens where a loss or a gradient is not finite.
 public enum NonFinitePolicy: Sendable, Equatable {
-    /// The step is skipped; after this many skipped ones in a row training throws ``TrainingDiverged``.
+    /// The step is skipped; after this many skipped ones in a row training throws ``TrainingDiverged``. A step does not count
+    /// while a dynamic loss scale stands above its initial value: there an overflow is what brings it down.
     case skip(maxConsecutive: Int = 10)
     /// Training throws ``TrainingDiverged`` at once. With a dynamic loss scale also where the scale is merely too high yet.
     case `throw`

@@ -14,6 +14,6 @@ public struct TrainerState: Codable, Sendable, Equatable {
     public internal(set) var emptyWindows = 0
     /// After how many of this epoch's batches validation ran last; nil where it has not.
     public internal(set) var validatedBatch: Int?
-    /// Skipped steps in a row, for each optimizer.
+    /// Skipped steps in a row, for each optimizer; those for which the loss scale stood above its initial value do not count.
     public internal(set) var consecutiveSkips: [Int] = []
 }

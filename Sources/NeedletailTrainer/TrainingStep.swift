@@ -105,6 +105,10 @@ final class TrainingStep {
         return .applied
     }
 
+    /// Whether a skipped step is one towards the end of training: not while the loss scale is above its initial value, to
+    /// which it has to come down first.
+    var skipCounts: Bool { !(scaler?.isAboveInitial ?? false) }
+
     /// Whether the step that is being made can be one that is logged; each optimizer may still move a counter.
     private var mayBeLogged: Bool {
         let before = hooks.state.globalStep + hooks.state.skippedSteps
@@ -121,8 +125,8 @@ final class TrainingStep {
             case .skipped(.noWeight): state.emptyWindows += 1
             case .skipped(let reason):
                 state.skippedSteps += 1
-                state.consecutiveSkips[slot] += 1
-                if state.consecutiveSkips[slot] > failing?.skips ?? 0 {
+                state.consecutiveSkips[slot] += skipCounts ? 1 : 0
+                if state.consecutiveSkips[slot] > failing?.skips ?? -1 {
                     failing = (reason, state.consecutiveSkips[slot])
                     autopsy = slots[slot].autopsy ?? autopsy
                 }
@@ -143,7 +147,7 @@ final class TrainingStep {
         var parameter: String?
         if case .nonFiniteGradient(let name) = failing.reason { parameter = name }
         throw TrainingDiverged(
-            parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: failing.skips,
+            parameter: parameter, loss: result.loss, scale: result.scale, consecutiveSkips: max(failing.skips, 1),
             scaleExhausted: exhausted, globalStep: state.globalStep, autopsy: autopsy)
     }
 }

@@ -26,7 +26,8 @@ extension TrainingStep {
         case .skip(let maxConsecutive):
             var next = scaler
             let isExhausted = (try? next?.update(overflowed: true)) == nil && scaler != nil
-            return isExhausted || hooks.state.consecutiveSkips[slot.index] + 1 >= maxConsecutive
+            return isExhausted
+                || skipCounts && hooks.state.consecutiveSkips[slot.index] + 1 >= maxConsecutive
         }
     }
 

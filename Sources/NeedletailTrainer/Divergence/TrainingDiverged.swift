@@ -8,7 +8,7 @@ public struct TrainingDiverged: Error, CustomStringConvertible, Equatable {
     public let loss: Double
     /// The loss scale of the last step, 1 in modes without one.
     public let scale: Double
-    /// How many steps in a row were skipped.
+    /// How many steps in a row were skipped, without those before them for which the loss scale stood above its initial value.
     public let consecutiveSkips: Int
     /// Whether the loss scale could not be lowered any further.
     public let scaleExhausted: Bool
