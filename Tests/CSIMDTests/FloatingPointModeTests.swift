@@ -109,7 +109,8 @@
             }
         }
 
-        /// Conversions between float32 and 16 bits have the same bits under both modes, on every boundary of subnormals.
+        /// Conversions have the same bits under both modes, on every boundary of subnormals; to and from float64 too, where the
+        /// CPU's own would drop float32's.
         @Test func conversionsHonourSubnormalsWhateverTheModes() {
             let patterns = (0..<200_000).map { UInt32($0) &* 42_949 } + (0..<4000).map { UInt32($0) << 12 | 0x800 }
             let x = patterns.map { Float(bitPattern: $0) }
@@ -125,6 +126,35 @@
                     let plain = Self.withFlushing(false, convert), flushed = Self.withFlushing(true, convert)
                     let isSame = plain == flushed
                     #expect(isSame, "\(row) type \(type.rawValue)")
+                }
+            }
+            // Around each of these float32 values and each middle between two of them.
+            let wide = x.filter { !$0.isNaN }.flatMap { value -> [Double] in
+                let exact = Double(value), middle = exact / 2 + Double(value.nextUp) / 2
+                return [exact, exact.nextUp, middle, middle.nextUp, middle.nextDown]
+            }
+            forEachRow { row in
+                func convert() -> [[UInt8]] {
+                    [
+                        (CSIMD_F32, CSIMD_F64, x.count), (CSIMD_F16, CSIMD_F64, 65536), (CSIMD_BF16, CSIMD_F64, 65536),
+                        (CSIMD_F64, CSIMD_F32, wide.count), (CSIMD_F64, CSIMD_F16, wide.count),
+                        (CSIMD_F64, CSIMD_BF16, wide.count),
+                    ].map { from, to, count in
+                        var y = [UInt8](repeating: 0, count: 8 * count)
+                        let status =
+                            switch from {
+                            case CSIMD_F32: csimd_convert(from, x, to, &y, count)
+                            case CSIMD_F64: csimd_convert(from, wide, to, &y, count)
+                            default: csimd_convert(from, narrow, to, &y, count)
+                            }
+                        #expect(status == CSIMD_OK)
+                        return y
+                    }
+                }
+                let plain = Self.withFlushing(false, convert), flushed = Self.withFlushing(true, convert)
+                for index in plain.indices {
+                    let isSame = plain[index] == flushed[index]
+                    #expect(isSame, "\(row) pair \(index)")
                 }
             }
         }
