@@ -68,11 +68,14 @@ let package = Package(
             dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
             swiftSettings: strict),
         .target(name: "NeedletailVerify", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        // Of its own, so that the fuzzer can read configuration files too.
+        .target(
+            name: "NeedletailSettings", dependencies: [.product(name: "Yams", package: "Yams")], swiftSettings: strict),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
                 "Needletail", "NeedletailBench", "NeedletailVerify", "NeedletailPNG", "NeedletailTensorBoard",
-                .product(name: "Yams", package: "Yams"),
+                "NeedletailSettings",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -122,12 +125,13 @@ let package = Package(
             ], swiftSettings: strict),
         // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
         .target(
-            name: "UntrustedInputs", dependencies: ["Needletail", "NeedletailPNG"], path: "Tests/UntrustedInputs",
-            swiftSettings: strict),
+            name: "UntrustedInputs", dependencies: ["Needletail", "NeedletailPNG", "NeedletailSettings"],
+            path: "Tests/UntrustedInputs", swiftSettings: strict),
         .testTarget(
             name: "NeedletailTrustTests",
             dependencies: [
-                "Needletail", "NeedletailVerify", "NeedletailPNG", "NeedletailCLI", "UntrustedInputs", "CZlib",
+                "Needletail", "NeedletailVerify", "NeedletailPNG", "NeedletailSettings", "NeedletailCLI",
+                "UntrustedInputs", "CZlib",
             ],
             resources: [.copy("Fixtures")], swiftSettings: strict),
     ]
@@ -141,7 +145,9 @@ case "kernels", "kernels-undefined":
     package.dependencies = []
     package.targets.removeAll { !["CSIMD", "CSIMDTests"].contains($0.name) }
 case "fuzz":
-    let instrumented = ["NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailTrainer", "UntrustedInputs"]
+    let instrumented = [
+        "NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailSettings", "NeedletailTrainer", "UntrustedInputs",
+    ]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings?.append(.unsafeFlags(["-sanitize=fuzzer"]))
     }

@@ -1,6 +1,7 @@
 // What a command says when it cannot go on, and the exit code that tells a script which kind of trouble it was.
 import ArgumentParser
 import Needletail
+import NeedletailSettings
 
 /// An error with one clear line and an exit code of sysexits.h.
 enum CommandError: Error, CustomStringConvertible {
@@ -39,6 +40,8 @@ extension CommandError {
     init?(describing error: any Error) {
         switch error {
         case let error as CommandError: self = error
+        case let error as ConfigurationError:
+            self = error.problem == .content ? .usage("\(error)") : .data("\(error)")
         case let error as RunInterrupted: self = .interrupted("\(error)", code: error.exitCode)
         case let error as TrainingDiverged: self = .diverged("\(error)")
         case let error as TrainerError: self = .usage("\(error)")

@@ -82,6 +82,11 @@ def main():
         "png/color": png(2, 1, 2, 8, b"\0\1\2\3\4\5\6", b"key\0value"),
         "png/palette": png(4, 1, 3, 2, b"\0\x1b"),
         "png/alpha": png(1, 1, 6, 8, b"\0\1\2\3\4"),
+        "configuration/json": b'{"epochs": 3, "learning-rate": 1e-3, "keep": ["a.*=float32", "b"], "quiet": true, "data": null}',
+        "configuration/yaml": b"# a run\nepochs: 3  # of it\nkeep:\n  - 'a'\n  - \"b\\x41\\n\"\nhidden: [8, 4]\nquiet: yes\ndata: ~\n",
+        "configuration/scalars": b"%YAML 1.1\n---\n? epochs\n: !!int 3\nkeep: |2-\n    a\n  b\ndata: >+\n  c\n\n  d\n...\n",
+        "configuration/references": b"data: &a x\nkeep: [&b y, z]\n",
+        "configuration/nested": b"keep: [[[{a: [b]}]], {? [c] : d}]\nhidden:\n- - - e\n? [f]\n: g\n",
         "png/interlaced": png(2, 2, 0, 8, b"\0\1\0\2\0\3\4", interlace=1),
     }
     for name, data in files.items():

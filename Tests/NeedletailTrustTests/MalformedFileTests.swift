@@ -2,6 +2,7 @@
 import Foundation
 import Needletail
 import NeedletailPNG
+import NeedletailSettings
 import Testing
 import UntrustedInputs
 
@@ -26,7 +27,8 @@ struct MalformedFile: CustomTestStringConvertible, Sendable {
             return nil
         } catch {
             #expect(
-                error is DataFileError || error is SafeTensorsError || error is CheckpointError, "\(what): \(error)")
+                error is DataFileError || error is SafeTensorsError || error is CheckpointError
+                    || error is ConfigurationError, "\(what): \(error)")
             let message = "\(error)"
             #expect(message.utf8.count < 10_000, "\(what): the message has \(message.utf8.count) bytes")
             return message
@@ -49,8 +51,8 @@ struct MalformedFile: CustomTestStringConvertible, Sendable {
     @Test(arguments: UntrustedReader.allCases)
     func truncatedAtEveryByteAndExtended(_ reader: UntrustedReader) throws {
         let whole = try Sample.bytes(for: reader)
-        // Shorter than their two magic bytes gzip data are not told from others.
-        let shortest = reader == .gzip ? 2 : 0
+        // Shorter than their two magic bytes gzip data are not told from others; an empty configuration sets no option.
+        let shortest = reader == .gzip ? 2 : reader == .configuration ? 1 : 0
         for length in shortest..<whole.count {
             #expect(refusal(reader, Array(whole[..<length]), "\(length)") != nil, "\(length) bytes were accepted")
         }
@@ -103,6 +105,7 @@ struct MalformedFile: CustomTestStringConvertible, Sendable {
         for path in [pipe, scratch.path, "/dev/zero"] {
             #expect(throws: DataFileError.self) { try IDX.read(path) }
             #expect(throws: SafeTensorsError.self) { try SafeTensorsFile.read(path) }
+            #expect(throws: ConfigurationError.self) { try ConfigurationFile(path, allowed: []) }
         }
         for name in scratch.names(in: "run/last") {
             let path = scratch("run/last/" + name)

@@ -1,6 +1,7 @@
 // Every reader of files that come from elsewhere, behind one function: the malformed-file tests and the fuzzers call it.
 import Needletail
 import NeedletailPNG
+import NeedletailSettings
 
 /// A reader of foreign bytes.
 package enum UntrustedReader: String, CaseIterable, Sendable {
@@ -14,6 +15,11 @@ package enum UntrustedReader: String, CaseIterable, Sendable {
     case checkpoint
     /// PNG images.
     case png
+    /// Options in YAML or JSON.
+    case configuration
+
+    /// Names of options, some of them like others.
+    package static let options = ["epochs", "epoch-size", "keep", "hidden", "learning-rate", "quiet", "data"]
 
     /// Reads the bytes and forgets what they held; throws what the reader throws.
     package func read(_ bytes: [UInt8]) throws {
@@ -25,6 +31,7 @@ package enum UntrustedReader: String, CaseIterable, Sendable {
         case .safetensors: _ = try SafeTensorsFile.decode(bytes)
         case .checkpoint: try Checkpoint.check(stateFile: UntrustedReader.stateFile(bytes))
         case .png: _ = try PNGImage(bytes, name: "input")
+        case .configuration: _ = try ConfigurationFile(bytes, path: "input", allowed: UntrustedReader.options)
         }
     }
 

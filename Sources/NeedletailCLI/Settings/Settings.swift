@@ -1,6 +1,7 @@
 // Options from four places: flag > environment variable > configuration file > the checkpoint that is resumed > default.
 import Foundation
 import Needletail
+import NeedletailSettings
 
 /// The arguments of a command with what other places give added to them.
 struct Settings {

@@ -18,10 +18,15 @@ enum Sample {
                 metadata: ["k": "v"])
         case .checkpoint: try stateJSON()
         case .png: png(width: 3, height: 2, rows: [[0, 1, 2, 3], [0, 4, 5, 6]].flatMap { $0 })
+        case .configuration: configuration
         }
     }
 
     static let idx: [UInt8] = [0, 0, 11, 2, 0, 0, 0, 2, 0, 0, 0, 3] + (1...12).map { UInt8($0) }
+
+    /// A value of each kind that options have.
+    static let configuration = Array(
+        #"{"epochs": 3, "learning-rate": 1e-3, "keep": ["a.*=float32", 'b'], "quiet": true, "data": null}"#.utf8)
 
     /// The JSON of a real state.json, without its checksum.
     static func stateJSON() throws -> [UInt8] {

@@ -3,7 +3,7 @@ import Needletail
 import NeedletailPNG
 
 extension MalformedFile {
-    static let all = idx + gzip + png + safetensors + checkpoint
+    static let all = idx + gzip + png + safetensors + checkpoint + configuration
 
     private static func idx(_ shape: [UInt32], _ elements: [UInt8] = [], type: UInt8 = 8) -> [UInt8] {
         [0, 0, type, UInt8(shape.count)] + shape.flatMap { Sample.bigEndian($0) } + elements
