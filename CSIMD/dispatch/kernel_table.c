@@ -42,6 +42,11 @@ static const csimd_row rows[] = {
         .has_gemm_f16_chunked = has_avx512_fp16,
         .softmax = &csimd_softmax_kernels_avx512,
         .optim = &csimd_optim_kernels_avx512,
+        .norm = &csimd_norm_kernels_avx512,
+        .embedding = &csimd_embedding_kernels_avx512,
+        .dropout = &csimd_dropout_kernels_avx512,
+        .attention = &csimd_attention_kernels_avx512,
+        .attention_bf16 = &csimd_attention_kernels_avx512_bf16,
     },
     {
         .name = "avx2",
@@ -54,6 +59,10 @@ static const csimd_row rows[] = {
         .gemm = &csimd_gemm_avx2,
         .softmax = &csimd_softmax_kernels_avx2,
         .optim = &csimd_optim_kernels_avx2,
+        .norm = &csimd_norm_kernels_avx2,
+        .embedding = &csimd_embedding_kernels_avx2,
+        .dropout = &csimd_dropout_kernels_avx2,
+        .attention = &csimd_attention_kernels_avx2,
     },
 #endif
     {
@@ -69,6 +78,10 @@ static const csimd_row rows[] = {
         .has_gemm_f16_chunked = always,
         .softmax = &csimd_softmax_kernels_ref,
         .optim = &csimd_optim_kernels_ref,
+        .norm = &csimd_norm_kernels_ref,
+        .embedding = &csimd_embedding_kernels_ref,
+        .dropout = &csimd_dropout_kernels_ref,
+        .attention = &csimd_attention_kernels_ref,
     },
 };
 
@@ -151,9 +164,16 @@ typedef struct {
 } family;
 
 static const family families[] = {
-    {"convert", offsetof(csimd_row, convert)},         {"gemm", offsetof(csimd_row, gemm)},
-    {"elementwise", offsetof(csimd_row, elementwise)}, {"reduce", offsetof(csimd_row, reduce)},
-    {"softmax", offsetof(csimd_row, softmax)},         {"optim", offsetof(csimd_row, optim)},
+    {"convert", offsetof(csimd_row, convert)},
+    {"gemm", offsetof(csimd_row, gemm)},
+    {"elementwise", offsetof(csimd_row, elementwise)},
+    {"reduce", offsetof(csimd_row, reduce)},
+    {"softmax", offsetof(csimd_row, softmax)},
+    {"optim", offsetof(csimd_row, optim)},
+    {"norm", offsetof(csimd_row, norm)},
+    {"embedding", offsetof(csimd_row, embedding)},
+    {"dropout", offsetof(csimd_row, dropout)},
+    {"attention", offsetof(csimd_row, attention)},
 };
 
 enum { family_count = sizeof families / sizeof families[0] };

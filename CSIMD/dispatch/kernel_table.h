@@ -3,9 +3,13 @@
 #ifndef CSIMD_KERNEL_TABLE_H
 #define CSIMD_KERNEL_TABLE_H
 
+#include "../attention/attention.h"
 #include "../convert/convert.h"
+#include "../dropout/dropout.h"
 #include "../elementwise/elementwise.h"
+#include "../embedding/embedding.h"
 #include "../gemm/gemm.h"
+#include "../norm/norm.h"
 #include "../optim/optim.h"
 #include "../reduce/reduce.h"
 #include "../softmax/softmax.h"
@@ -31,6 +35,11 @@ typedef struct {
     const csimd_convert_kernels *convert;
     const csimd_elementwise_kernels *elementwise;
     const csimd_reduce_kernels *reduce;
+    const csimd_norm_kernels *norm;
+    const csimd_embedding_kernels *embedding;
+    const csimd_dropout_kernels *dropout;
+    const csimd_attention_kernels *attention;
+    const csimd_attention_kernels *attention_bf16;  // where bf16 products are native, or NULL; needs what has_gemm_bf16 says
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.

@@ -101,7 +101,7 @@ static void binary_part(void *context, size_t part, size_t worker) {
 csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
                           void *y) {
     size_t count;
-    if ((unsigned)op > CSIMD_ABS_GRADIENT || !csimd_type_valid(type) || a.column_stride > 1 || b.column_stride > 1 ||
+    if ((unsigned)op > CSIMD_SILU_MULTIPLY || !csimd_type_valid(type) || a.column_stride > 1 || b.column_stride > 1 ||
         __builtin_mul_overflow(rows, columns, &count))
         return CSIMD_INVALID_ARGUMENT;
     if (count == 0) return CSIMD_OK;

@@ -125,6 +125,8 @@ V_INLINE v_f32 apply_binary(csimd_binary_op op, v_f32 a, v_f32 b) {
         return v_mul(b, v_silu_gradient(a));
     case CSIMD_ABS_GRADIENT:
         return v_select(v_less(v_set(0), a), b, v_select(v_less(a, v_set(0)), v_negate(b), v_set(0)));
+    case CSIMD_SILU_MULTIPLY:
+        return v_mul(v_silu(a), b);
     }
     return a;
 }
@@ -202,6 +204,9 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
         return;
     case CSIMD_ABS_GRADIENT:
         binary_of(CSIMD_ABS_GRADIENT, type, rows, columns, a, b, y);
+        return;
+    case CSIMD_SILU_MULTIPLY:
+        binary_of(CSIMD_SILU_MULTIPLY, type, rows, columns, a, b, y);
         return;
     }
 }

@@ -126,6 +126,8 @@ INLINE double apply_binary(csimd_binary_op op, double a, double b) {
         return b * silu_gradient(a);
     case CSIMD_ABS_GRADIENT:
         return a > 0 ? b : a < 0 ? -b : 0;
+    case CSIMD_SILU_MULTIPLY:
+        return silu(a) * b;
     }
     return NAN;
 }

@@ -71,6 +71,9 @@ extern const csimd_gemm_kernels csimd_gemm_avx512;
 extern const csimd_gemm_kernels csimd_gemm_avx512_bf16;
 extern const csimd_gemm_kernels csimd_gemm_amx_bf16, csimd_gemm_amx_bf16_emulated;
 extern const csimd_gemm_kernels csimd_gemm_avx512_fp16, csimd_gemm_avx512_fp16_emulated;
+// A tile of packed pairs without a look at marks: subnormal elements count as zero.
+void csimd_gemm_multiply_avx512_bf16(size_t rows, size_t columns, size_t pairs, const float *a, bool a_in_panels,
+                                     const float *b, bool add, float *c, size_t ldc);
 void csimd_gemm_turn_avx512(const float *x, size_t ldx, size_t depth, size_t columns, float *turned);
 void csimd_gemm_finish_avx512(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
                               const float *sums, size_t ldsums);

@@ -56,6 +56,11 @@ enum { NARROW_COLUMNS = v_lanes };
 
 #include "gemm_tiles_avx512_body.h"
 
+void csimd_gemm_multiply_avx512_bf16(size_t rows, size_t columns, size_t pairs, const float *a, bool a_in_panels,
+                                     const float *b, bool add, float *c, size_t ldc) {
+    multiply_tile(rows, columns, pairs, a, a_in_panels, b, add, c, ldc);
+}
+
 void csimd_gemm_finish_avx512_bf16(const csimd_gemm_args *args, size_t i, size_t j, size_t rows, size_t columns, float alpha,
                                    const float *sums, size_t ldsums) {
     finish(args, i, j, rows, columns, alpha, sums, ldsums);

@@ -274,7 +274,8 @@ typedef enum {
     CSIMD_RELU_GRADIENT,     // a = x or y: a > 0 ? b : 0
     CSIMD_GELU_GRADIENT,     // a = x:  b (Phi(a) + a phi(a))
     CSIMD_SILU_GRADIENT,     // a = x:  b s(a) (1 + a (1 - s(a)))
-    CSIMD_ABS_GRADIENT       // a = x:  b sign(a), 0 at 0
+    CSIMD_ABS_GRADIENT,      // a = x:  b sign(a), 0 at 0
+    CSIMD_SILU_MULTIPLY      // silu(a) b
 } csimd_binary_op;
 
 // y[i, j] = op(a[i, j], b[i, j]); an operand is addressed as base + i * row_stride + j * column_stride, column_stride 0 or 1
@@ -372,6 +373,106 @@ csimd_status csimd_adagrad_step(const csimd_optimizer_args *args, void *square_s
 // Lion (Chen et al. 2023, arXiv 2302.06675, program 1): p *= 1 - learning_rate weight_decay;
 // p -= learning_rate sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g. sign(0) = 0, and NaN of NaN.
 csimd_status csimd_lion_step(const csimd_optimizer_args *args, void *moment, double beta1, double beta2);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Row norms. Rows are contiguous along the last axis: x [rows, columns].
+
+typedef enum {
+    CSIMD_LAYER_NORM,  // n = (x - mean) / sqrt(variance + epsilon), the variance with divisor `columns`
+    CSIMD_RMS_NORM     // n = x / sqrt(mean of x^2 + epsilon)
+} csimd_row_norm_kind;
+
+typedef struct {
+    csimd_row_norm_kind kind;
+    csimd_type type;  // of x, weight, bias, y, dy, dx
+    size_t rows, columns;
+    const void *x;
+    const void *weight, *bias;  // [columns], or NULL for 1 and 0
+    double epsilon;             // >= 0
+} csimd_row_norm_args;
+
+// y = n weight + bias. mean [rows] (NULL with RMS) and inverse_deviation [rows] = 1 / sqrt(... + epsilon) are kept for
+// backward, float32 (double for f64). Statistics are float32 (two passes over a row in L1: no cancellation), y is rounded once.
+// Aliasing: y may be x. Threading: OpenMP over blocks of rows.
+csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, void *mean, void *inverse_deviation);
+
+// With g = dy weight and means over a row: dx = inverse_deviation (g - mean(g) - n mean(g n)), RMS without mean(g);
+// weight_gradient[j] = sum_i dy_ij n_ij and bias_gradient[j] = sum_i dy_ij, float32 (double for f64), added to what is there
+// where adds_to_* is true. Any of the three may be NULL. The sums run over fixed blocks of rows, which are added up in float64
+// in order: the same bits for any number of threads. Aliasing: dx may be dy.
+csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const void *mean, const void *inverse_deviation,
+                                     const void *dy, void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
+                                     bool adds_to_bias);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Embedding, rotary positions, dropout
+
+// y[i] = table[index[i]]. Shapes: table [rows, columns], index [count], y [count, columns]. An index outside [0, rows):
+// CSIMD_BAD_TARGET, *bad (unless NULL) is its place, nothing written. Threading: OpenMP over rows of y.
+csimd_status csimd_embedding(csimd_type type, size_t rows, size_t columns, size_t count, const void *table,
+                             const int64_t *index, void *y, size_t *bad);
+
+// table_gradient[index[i]] += dy[i] in order of i, in float32 (double for f64), from 0 or, where `accumulate`, from what is
+// there. Threading: OpenMP over columns.
+csimd_status csimd_embedding_gradient(csimd_type type, size_t rows, size_t columns, size_t count, const void *dy,
+                                      const int64_t *index, bool accumulate, void *table_gradient);
+
+// Rotation of the pairs (j, j + head_size / 2) of each head by the angles of the row's position, first_position + i mod period:
+//   y_j = x_j c_j - x_(j + half) s_j,  y_(j + half) = x_(j + half) c_j + x_j s_j;  with -s for the inverse (the gradient).
+// Shapes: x [rows, heads, head_size] with x_stride elements from row to row, y contiguous; cosine and sine [positions, half],
+// float32 (double for f64). float32 inside, one rounding. head_size is even. y may be x where that is contiguous.
+typedef struct {
+    csimd_type type;
+    size_t rows, heads, head_size, x_stride;
+    const void *x;
+    const void *cosine, *sine;
+    size_t first_position, period;
+    bool inverse;
+    void *y;
+} csimd_rotary_args;
+csimd_status csimd_rotary(const csimd_rotary_args *args);
+
+// y[i] = x[i] / (1 - probability) where u_i >= probability, else 0 (also where x is infinite or NaN); probability in [0, 1].
+// u_i is the upper 53 bits, times 2^-53, of word position + i of Philox4x32-10: block b of the counter (b, stream) under the
+// key `seed` gives the words 2 b and 2 b + 1. The gradient is the same function of dy. y may be x.
+// Threading: OpenMP over chunks; an element's mask depends on its index alone.
+csimd_status csimd_dropout(csimd_type type, size_t count, const void *x, double probability, uint64_t seed, uint64_t stream,
+                           uint64_t position, void *y);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Scaled-dot-product attention
+
+// Element (b, h, t, d) of a tensor of heads: base[b * batch_stride + h * head_stride + t * row_stride + d].
+typedef struct {
+    const void *base;
+    size_t batch_stride, head_stride, row_stride;
+} csimd_heads;
+
+typedef struct {
+    csimd_type type;  // of q, k, v, o and their gradients
+    size_t batch, heads, key_heads, queries, keys, head_size;
+    csimd_heads q, k, v;  // q has `heads` heads of `queries` rows; k and v have `key_heads` of `keys` rows
+    double scale;         // > 0
+    bool causal;          // query i sees the keys up to i + keys - queries only
+    const uint8_t *mask;  // [batch, keys], 0 hides a key from all queries; or NULL
+} csimd_attention_args;
+
+// o[b, h, i] = sum_j p_ij v[b, g, j], p_i = softmax over the keys that i sees of scale q[b, h, i] . k[b, g, j], with
+// g = h key_heads / heads; 0 where i sees none. log_sum_exp [batch, heads, queries] is kept for backward: float32 (double for
+// f64), +infinity where i sees none.
+// float32 sums and exponentials. With bf16 where bf16 products are native (csimd_active_bf16_gemm) the weights p are rounded to
+// bf16 for the product with v, and subnormal elements count as zero. No matrix of queries by keys is stored. heads is a
+// multiple of key_heads, head_size from 1 to 512. Aliasing: o overlaps none of the operands. Threading: OpenMP over batch and
+// key heads (and queries where these are few).
+csimd_status csimd_attention(const csimd_attention_args *args, csimd_heads o, void *log_sum_exp);
+
+// The gradients of q, k and v, all written, from o, its gradient and what forward kept: with p recomputed,
+//   dv_j = sum_i p_ij do_i,  ds_ij = p_ij (do_i . v_j - do_i . o_i) scale,  dq_i = sum_j ds_ij k_j,  dk_j = sum_i ds_ij q_i,
+// the last two of dv and dk also over the heads that share a key head. float32 sums; p and ds rounded to bf16 as above.
+// Aliasing: the gradients overlap nothing. Threading: OpenMP over batch and key heads.
+csimd_status csimd_attention_gradient(const csimd_attention_args *args, csimd_heads o, const void *log_sum_exp,
+                                      csimd_heads o_gradient, csimd_heads q_gradient, csimd_heads k_gradient,
+                                      csimd_heads v_gradient);
 
 #ifdef __cplusplus
 }

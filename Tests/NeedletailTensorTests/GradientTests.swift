@@ -109,6 +109,34 @@ private let cases: [GradientCase] = [
             $0[0], weight: $0[1], bias: $0[2], targets.reshape([1, 3]),
             classWeights: Tensor([0.5, 2, 1, 3] as [Float]), ignoreIndex: 0, labelSmoothing: 0.2)
     },
+    GradientCase("layer norm", [[2, 3, 5], [5], [5]]) { layerNorm($0[0], weight: $0[1], bias: $0[2]) },
+    GradientCase("layer norm without parameters", [[3, 5]]) { layerNorm($0[0]) },
+    GradientCase("RMS norm", [[3, 5], [5]]) { rmsNorm($0[0], weight: $0[1]) },
+    GradientCase("embedding", [[4, 3]]) { embedding($0[0], Tensor([2, 0, 2, 3, 2, 1] as [Int64], shape: [2, 3])) },
+    GradientCase("embedding that is also the head", [[4, 3]]) {
+        linear(embedding($0[0], Tensor([2, 0, 2] as [Int64])), weight: $0[0])
+    },
+    GradientCase("SwiGLU", [[3, 4], [3, 4]]) { swiGLU(gate: $0[0], $0[1]) },
+    GradientCase("SwiGLU of one tensor", [[6]]) { swiGLU(gate: $0[0], $0[0]) },
+    GradientCase("GELU by tanh", [[7]]) { $0[0].geluTanh() },
+    GradientCase("rotary positions", [[2, 3, 8]]) {
+        rotaryPositions($0[0], RotaryAngles(headSize: 4, positions: 5), first: 2)
+    },
+    GradientCase("rotary positions of a slice", [[2, 3, 6]]) {
+        rotaryPositions($0[0].slice(axis: 2, 1..<5), RotaryAngles(headSize: 2, positions: 3))
+    },
+    GradientCase("attention", [[2, 2, 3, 4], [2, 2, 5, 4], [2, 2, 5, 4]]) {
+        scaledDotProductAttention($0[0], $0[1], $0[2])
+    },
+    GradientCase("attention, causal, shared heads", [[1, 4, 3, 2], [1, 2, 5, 2], [1, 2, 5, 2]]) {
+        scaledDotProductAttention($0[0], $0[1], $0[2], isCausal: true, scale: 0.7)
+    },
+    GradientCase("attention, mask", [[2, 1, 3, 2], [2, 1, 3, 2], [2, 1, 3, 2]]) {
+        let mask = Tensor([true, false, true, false, true, true], shape: [2, 3])
+        return scaledDotProductAttention($0[0], $0[1], $0[2], mask: mask, isCausal: true)
+    },
+    GradientCase("self-attention", [[2, 4, 12]]) { selfAttention(qkv: $0[0], heads: 2, isCausal: true) },
+    GradientCase("self-attention, shared heads", [[1, 3, 8]]) { selfAttention(qkv: $0[0], heads: 2, keyHeads: 1) },
     GradientCase("dropout", [[20]]) {
         var generator = SeededGenerator(seed: 3)
         return dropout($0[0], probability: 0.4, using: &generator)

@@ -260,6 +260,80 @@ def cross_entropy(kind):
     return make
 
 
+def layer_norm(m):
+    n = m.size() + 2
+    x = m.normal(*m.shape(), n)
+    rows = x.numel() // n
+    return Case(
+        lambda x, w, b: F.layer_norm(x, [n], w, b, 1e-5), [x, m.normal(n), m.normal(n)], terms=4 * max(n, rows), epsilon=1e-5
+    )
+
+
+def rms_norm(m):
+    n = m.size() + 1
+    x = m.normal(*m.shape(), n)
+    return Case(lambda x, w: F.rms_norm(x, [n], w, 1e-6), [x, m.normal(n)], terms=4 * max(n, x.numel() // n), epsilon=1e-6)
+
+
+def embedding(m):
+    rows, columns = m.size(), m.size()
+    index = m.integers(rows, *m.shape())
+    return Case(lambda t: F.embedding(index, t), [m.normal(rows, columns)], [index], terms=index.numel())
+
+
+def swiglu(m):
+    shape = m.shape()
+    return Case(lambda g, x: F.silu(g) * x, [m.normal(*shape), m.normal(*shape)], terms=8)
+
+
+def rotary(m):
+    half, heads, first = m.size(), m.size(), m.size() - 1
+    x = m.normal(m.size(), m.size(), heads * 2 * half)
+    angles = (first + torch.arange(x.shape[1])).double()[:, None] * 10000.0 ** (-torch.arange(half).double() / half)
+    cosine, sine = angles.cos()[:, None], angles.sin()[:, None]
+
+    def function(x):
+        a, b = x.reshape(x.shape[0], x.shape[1], heads, 2, half).unbind(3)
+        return torch.cat([a * cosine - b * sine, b * cosine + a * sine], -1).reshape(x.shape)
+
+    # An angle's cosine and sine are rounded to float32 in 16-bit types: one rounding more.
+    return Case(function, [x], terms=8, half=half, first=first)
+
+
+def attention(packed):
+    def make(m):
+        batch, key_heads, group, size = m.size(), m.choose(1, 2), m.choose(1, 2), m.size()
+        keys = m.size() + 1
+        queries = keys if packed else m.random.randint(1, keys)
+        heads, causal = key_heads * group, m.choose(0, 1)
+        mask = m.integers(3, batch, keys) if m.random.random() < 0.5 else torch.ones(batch, keys, dtype=torch.int64)
+        mask[:, 0] = 1
+        seen = (mask > 0)[:, None, None, :].expand(batch, heads, queries, keys)
+        if causal:
+            seen = seen & torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
+
+        def function(q, k, v):
+            k, v = (x.repeat_interleave(group, 1) for x in (k, v))
+            with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+                return F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+
+        def function_of_packed(x):
+            parts = x.reshape(batch, keys, -1, size).transpose(1, 2).split([heads, key_heads, key_heads], 1)
+            return function(*parts).transpose(1, 2).reshape(batch, keys, heads * size)
+
+        operands = [m.normal(batch, heads, queries, size)] + [m.normal(batch, key_heads, keys, size) for _ in range(2)]
+        if packed:
+            operands = [m.normal(batch, keys, (heads + 2 * key_heads) * size)]
+        # Gradients are computed from the rounded result: do . o enters each slope, which are below 1 and summed over queries.
+        largest = max(x.abs().max() for x in operands) * heads * queries
+        return Case(
+            function_of_packed if packed else function, operands, [mask], terms=4 * (keys + size) * group,
+            from_result=lambda y, dy: (y * dy).sum() * largest, causal=causal, heads=heads, keyHeads=key_heads,
+        )
+
+    return make
+
+
 def comparison(m):
     a, b = m.broadcast_pair()
     kind = m.random.randrange(6)
@@ -314,6 +388,14 @@ OPERATIONS = {
     "nllLoss": cross_entropy("nll"),
     "compare": comparison,
     "argmax": argmax,
+    "layerNorm": layer_norm,
+    "rmsNorm": rms_norm,
+    "embedding": embedding,
+    "swiGLU": swiglu,
+    "geluTanh": elementwise("geluTanh", lambda x: F.gelu(x, approximate="tanh")),
+    "rotaryPositions": rotary,
+    "attention": attention(False),
+    "selfAttention": attention(True),
 }
 LOSSES = {"crossEntropy", "softCrossEntropy", "nllLoss"}
 

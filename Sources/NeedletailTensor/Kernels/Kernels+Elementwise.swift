@@ -28,6 +28,7 @@ enum UnaryOperation {
 enum BinaryOperation {
     case add, subtract, multiply, divide, maximum, minimum
     case tanhGradient, sigmoidGradient, reluGradient, geluGradient, siluGradient, absGradient
+    case siluMultiply
 
     fileprivate var csimd: csimd_binary_op {
         switch self {
@@ -43,6 +44,7 @@ enum BinaryOperation {
         case .geluGradient: CSIMD_GELU_GRADIENT
         case .siluGradient: CSIMD_SILU_GRADIENT
         case .absGradient: CSIMD_ABS_GRADIENT
+        case .siluMultiply: CSIMD_SILU_MULTIPLY
         }
     }
 }

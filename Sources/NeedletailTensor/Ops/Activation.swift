@@ -113,15 +113,3 @@ extension Activation {
         }
     }
 }
-
-/// Zeroes each element with the given probability and scales the others by 1 / (1 - probability).
-///
-/// Precision: the kept elements are scaled in float32 and rounded once. Gradients: dy through the same mask.
-public func dropout(_ x: Tensor, probability: Double, using generator: inout SeededGenerator) -> Tensor {
-    require(probability >= 0 && probability <= 1, "dropout: probability \(probability) is outside [0, 1]")
-    if probability == 0 { return x }
-    let keep = Tensor((0..<x.count).map { _ in generator.nextUniform() >= probability }, shape: x.shape)
-    let zero = Tensor(0, dtype: x.dtype)
-    let scale = probability == 1 ? 0 : 1 / (1 - probability)
-    return Tensor.where(keep, x * scale, zero)
-}

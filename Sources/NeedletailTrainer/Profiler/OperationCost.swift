@@ -22,6 +22,12 @@ package struct OperationCost: Sendable, Equatable {
         switch operation {
         case "linear", "matmul":
             cost.operations = product(inputs, output)
+        case "attention", "selfAttention":
+            // Scores and weighted sums, all pairs of queries and keys counted, causal or not.
+            let keys = operation == "attention" ? inputs.dropFirst().first?.shape[2] : output.shape[1]
+            cost.operations = 4 * Double(output.count) * Double(keys ?? 0)
+        case "linearCrossEntropy":
+            cost.operations = 2 * Double(inputs[0].count) * Double(inputs[1].shape[0])
         default:
             cost.operations = Double(tensors.map(\.count).max() ?? 0)
         }
@@ -38,6 +44,9 @@ package struct OperationCost: Sendable, Equatable {
             // Each product reads the result's gradient and one input, and writes the other's gradient.
             let own = inputs.prefix(2).map { Double($0.byteCount) }.reduce(0, +)
             cost.bytes = Double(wanted) * (Double(output.byteCount) + own)
+        case "attention", "selfAttention":
+            cost.operations *= 2.5  // scores again, and four products
+            cost.bytes *= 2
         default: cost.bytes += Double(output.byteCount)
         }
         return cost

@@ -24,6 +24,7 @@ enum ParityOperation: String, CaseIterable {
     case `where`, concatenate, stack, gather, views
     case crossEntropy, softCrossEntropy, nllLoss
     case compare, argmax
+    case layerNorm, rmsNorm, embedding, swiGLU, geluTanh, rotaryPositions, attention, selfAttention
 
     func apply(_ x: [Tensor], _ indices: [Tensor], _ test: ParityCase) throws -> Tensor {
         switch self {
@@ -79,6 +80,23 @@ enum ParityOperation: String, CaseIterable {
             [x[0] .== x[1], x[0] .!= x[1], x[0] .< x[1], x[0] .<= x[1], x[0] .> x[1], x[0] .>= x[1]][
                 try test.integer("kind")]
         case .argmax: x[0].argmax(axis: try test.integer("axis"))
+        case .layerNorm:
+            NeedletailTensor.layerNorm(x[0], weight: x[1], bias: x[2], epsilon: try test.number("epsilon"))
+        case .rmsNorm: NeedletailTensor.rmsNorm(x[0], weight: x[1], epsilon: try test.number("epsilon"))
+        case .embedding: NeedletailTensor.embedding(x[0], indices[0])
+        case .swiGLU: NeedletailTensor.swiGLU(gate: x[0], x[1])
+        case .geluTanh: x[0].geluTanh()
+        case .rotaryPositions:
+            NeedletailTensor.rotaryPositions(
+                x[0], RotaryAngles(headSize: 2 * (try test.integer("half")), positions: 16),
+                first: try test.integer("first"))
+        case .attention:
+            scaledDotProductAttention(
+                x[0], x[1], x[2], mask: indices[0] .> 0, isCausal: try test.integer("causal") == 1)
+        case .selfAttention:
+            NeedletailTensor.selfAttention(
+                qkv: x[0], heads: try test.integer("heads"), keyHeads: try test.integer("keyHeads"),
+                mask: indices[0] .> 0, isCausal: try test.integer("causal") == 1)
         }
     }
 

@@ -1,0 +1,49 @@
+// Layer and RMS normalisation of the rows of contiguous tensors.
+internal import CSIMD
+
+/// Which normalisation of rows, as the kernel takes it.
+struct RowNormArguments {
+    let isRMS: Bool
+    let x: Tensor  // [rows…, columns], contiguous
+    let weight: Tensor?  // [columns], of the type of x
+    let bias: Tensor?
+    let epsilon: Double
+
+    var columns: Int { x.shape[x.rank - 1] }
+    var rows: Int { columns == 0 ? 0 : x.count / columns }
+}
+
+extension Kernels {
+    /// The result, and mean and inverse deviation of each row in the accumulation type.
+    static func rowNorm(_ arguments: RowNormArguments) -> (y: Tensor, mean: Tensor, inverse: Tensor) {
+        let x = arguments.x
+        let y = Tensor(uninitialized: x.shape, x.dtype)
+        let mean = Tensor(uninitialized: [arguments.isRMS ? 0 : arguments.rows], x.dtype.accumulationType)
+        let inverse = Tensor(uninitialized: [arguments.rows], x.dtype.accumulationType)
+        var native = nativeArguments(arguments)
+        expectSuccess(csimd_row_norm(&native, y.pointer, mean.pointer, inverse.pointer), "row norm")
+        return (y, mean, inverse)
+    }
+
+    /// dx, and the gradients of weight and bias into memory of the accumulation type; what is nil is not computed.
+    static func rowNormGradient(
+        _ arguments: RowNormArguments, mean: Tensor, inverse: Tensor, dy: Tensor, dx: Tensor?,
+        weight: (buffer: Tensor, accumulate: Bool)?, bias: (buffer: Tensor, accumulate: Bool)?
+    ) {
+        assert(dy.isContiguous)
+        var native = nativeArguments(arguments)
+        let status = csimd_row_norm_gradient(
+            &native, mean.pointer, inverse.pointer, dy.pointer, dx?.pointer, weight?.buffer.pointer,
+            weight?.accumulate ?? false, bias?.buffer.pointer, bias?.accumulate ?? false)
+        expectSuccess(status, "row norm gradient")
+    }
+
+    private static func nativeArguments(_ arguments: RowNormArguments) -> csimd_row_norm_args {
+        assert(arguments.x.isContiguous)
+        return csimd_row_norm_args(
+            kind: arguments.isRMS ? CSIMD_RMS_NORM : CSIMD_LAYER_NORM, type: arguments.x.dtype.csimd,
+            rows: arguments.rows, columns: arguments.columns, x: UnsafeRawPointer(arguments.x.pointer),
+            weight: arguments.weight.map { UnsafeRawPointer($0.pointer) },
+            bias: arguments.bias.map { UnsafeRawPointer($0.pointer) }, epsilon: arguments.epsilon)
+    }
+}
