@@ -115,7 +115,7 @@ INLINE double apply_binary(csimd_binary_op op, double a, double b) {
     case CSIMD_MINIMUM:
         return isnan(a) || a < b ? a : b;
     case CSIMD_TANH_GRADIENT:
-        return b * (1 - a * a);
+        return b * ((1 - a) * (1 + a));  // the rounding of a * a would be large beside 1 - a * a
     case CSIMD_SIGMOID_GRADIENT:
         return b * (a * (1 - a));
     case CSIMD_RELU_GRADIENT:

@@ -27,26 +27,48 @@ struct ElementwiseChecks {
         Function(name: "sqrt", limit: 0.5, apply: { $0.sqrt() }, exact: { $0.squareRoot() }),
     ]
 
-    /// Functions of random float32 patterns, and of values where they are neither 0 nor saturated.
+    /// Functions of random float32 patterns, and of values where they are neither 0 nor saturated; of these in float64 too,
+    /// where each is a few calls of the C library: 8 ulps, and as many of x times the least subnormal number.
     func functions(_ count: Int, rows kernelRows: [String], _ generator: inout SeededGenerator) {
         var values = (0..<count / 2).map { _ in Float(bitPattern: UInt32(truncatingIfNeeded: generator.next())) }
         values += (0..<count / 2).map { _ in Float(200 * generator.nextUniform() - 105) }
         values += [0, -0.0, .infinity, -.infinity, .nan, .leastNonzeroMagnitude, .greatestFiniteMagnitude]
         let x = Tensor(values)
+        let wideValues = values.suffix(count / 10).map { Double($0) * 1.000000001 }, wide = Tensor(wideValues)
         for function in Self.functions {
-            let exact = values.map { function.exact(Double($0)) }
+            let exact = values.map { function.exact(Double($0)) }, exactWide = wideValues.map { function.exact($0) }
             for row in kernelRows {
-                let got = VerificationKernels.onRow(row) { function.apply(x) }.scalars(as: Float.self)
-                var worst = Comparison(error: 0, limit: function.limit), at = 0
-                for index in values.indices {
-                    let comparison = Comparison(error: ulps(got[index], exact[index]), limit: function.limit)
-                    if comparison.isWorse(than: worst) { (worst, at) = (comparison, index) }
+                let (narrow, double) = VerificationKernels.onRow(row) { (function.apply(x), function.apply(wide)) }
+                let got = narrow.scalars(as: Float.self), gotWide = double.scalars(as: Double.self)
+                record(row, "\(function.name) float32", limit: function.limit, count: values.count) { index in
+                    (ulps(got[index], exact[index]), "\(values[index])", "\(got[index]), expected \(exact[index])")
                 }
-                worst.cases = values.count
-                ledger.record(row, "\(function.name) float32", in: "ulps", worst) {
-                    "\(values[at])" + (worst.isWithin ? "" : ": \(got[at]), expected \(exact[at])")
+                record(row, "\(function.name) float64", limit: 8, count: wideValues.count) { index in
+                    let (y, expected) = (gotWide[index], exactWide[index])
+                    let isSame = y == expected || y.isNaN && expected.isNaN
+                    let ulp = expected.ulp + abs(wideValues[index]) * 0x1p-1074
+                    return (
+                        isSame ? 0 : abs(y - expected) / ulp, "\(wideValues[index])", "\(y), expected \(expected)"
+                    )
                 }
             }
+        }
+    }
+
+    /// Records the worst of `count` results; `result` gives the error of one in ulps, what it is of, and it in words.
+    private func record(
+        _ row: String, _ check: String, in unit: String = "ulps", limit: Double, count: Int,
+        result: (Int) -> (error: Double, of: String, words: String)
+    ) {
+        var worst = Comparison(cases: 1, error: 0, limit: limit), at = 0
+        for index in 0..<count {
+            let comparison = Comparison(error: result(index).error, limit: limit)
+            if comparison.isWorse(than: worst) { (worst, at) = (comparison, index) }
+        }
+        worst.cases = count
+        ledger.record(row, check, in: unit, worst) {
+            let (_, of, words) = result(at)
+            return of + (worst.isWithin ? "" : ": " + words)
         }
     }
 
@@ -86,19 +108,25 @@ struct ElementwiseChecks {
             var spoilt = integers
             spoilt[bad] = [.nan, .infinity, -.infinity, .signalingNaN][index % 4]
             let spoiltTensor = Tensor(spoilt)
+            let type: DType = index % 5 == 4 ? .float64 : .float32
+            let (typed, typedSpoilt) = (
+                VerificationKernels.converted(x, to: type), VerificationKernels.converted(spoiltTensor, to: type)
+            )
             for row in kernelRows {
                 let (sum, maximum, first) = VerificationKernels.onRow(row) {
-                    (x.sum(axes: [1]), x.max(axes: [1]), finiteCheck(spoiltTensor).firstNonFinite)
+                    (typed.sum(axes: [1]), typed.max(axes: [1]), finiteCheck(typedSpoilt).firstNonFinite)
                 }
                 let wrongSums = zip(sum.scalars(as: Double.self), sums).filter { !($0 == $1) }.count
                 let wrongMaxima = zip(maximum.scalars(as: Double.self), maxima).filter { !($0 == $1) }.count
                 let shape = "[\(outer), \(length), \(inner)]"
+                let suffix = type == .float64 ? " float64" : ""
                 for (check, wrong, cases) in [
                     ("sums of integers", wrongSums, sums.count), ("maxima", wrongMaxima, maxima.count),
                     ("first value not finite", first == bad ? 0 : 1, 1),
                 ] {
                     ledger.record(
-                        row, check, in: "wrong results", Comparison(cases: cases, error: Double(wrong), limit: 0)
+                        row, check + suffix, in: "wrong results",
+                        Comparison(cases: cases, error: Double(wrong), limit: 0)
                     ) { shape }
                 }
             }

@@ -80,7 +80,8 @@ private struct OptimizerUnderTest: Sendable {
 struct OptimizerChecks {
     let ledger: VerificationLedger
 
-    private static let u = 0x1p-24
+    /// 2^-24; for float64 twice 2^-53: once for the kernel, once for the formula that it is compared with.
+    private func unit(_ storage: DType) -> Double { storage == .float64 ? 0x1p-52 : 0x1p-24 }
 
     /// A few steps of each optimizer, in every kind of storage; each step is judged from the state before it.
     ///
@@ -91,7 +92,7 @@ struct OptimizerChecks {
     func steps(_ count: Int, rows: [String], _ generator: inout SeededGenerator) {
         let storages: [(DType, DType)] = [
             (.float32, .float32), (.float32, .float16), (.float32, .bfloat16), (.float16, .float16),
-            (.bfloat16, .bfloat16),
+            (.bfloat16, .bfloat16), (.float64, .float64),
         ]
         for optimizer in OptimizerUnderTest.all {
             for (storage, compute) in storages {
@@ -125,7 +126,10 @@ struct OptimizerChecks {
     ) -> [UInt8] {
         let parameter = Parameter(start)
         parameter.setTypes(storage: storage, compute: compute)
-        let states = (0..<optimizer.stateCount).map { _ in Tensor.full(start.shape, 0) }
+        let u = unit(storage)
+        let states = (0..<optimizer.stateCount).map { _ in
+            Tensor.full(start.shape, 0, dtype: storage == .float64 ? .float64 : .float32)
+        }
         // Unscaled and clipped on the way: 1 / 1024 is exact, 0.7 one rounding.
         let factor = Float(0.7)
         let pass = UpdatePass(GradientTransform(gradientScale: 1.0 / 1024, clipCoefficient: Double(factor)))
@@ -143,12 +147,12 @@ struct OptimizerChecks {
                 let gradient = g[i] / 1024 * Double(factor)
                 let exact = optimizer.exact(before[i], gradient, old.map { $0[i] }, index + 1)
                 guard let scale = exact.scale else { continue }
-                let bound = 16 * Self.u * scale + 2 * Self.u * (abs(before[i]) + abs(exact.p)) + 0x1p-140
+                let bound = 16 * u * scale + 2 * u * (abs(before[i]) + abs(exact.p)) + 0x1p-140
                 let excess = RoundingTable.distance(from: exact.p, toWhatRoundsTo: after[i], storage)
                 var error = excess == 0 ? 0 : excess / bound
                 for (state, value) in exact.states.enumerated() {
                     let size = abs(old[state][i]) + abs(gradient) * max(1, abs(gradient)) + abs(value)
-                    let off = abs(new[state][i] - value) / (6 * Self.u * size + 0x1p-140)
+                    let off = abs(new[state][i] - value) / (6 * u * size + 0x1p-140)
                     error = off <= error ? error : off
                 }
                 worst.cases += 1

@@ -4,11 +4,18 @@ import NeedletailTensor
 /// A way to multiply that this machine has.
 struct ProductKernel {
     let row: String
-    /// Whether bfloat16 by bfloat16 goes through the CPU's own instruction.
-    let isNative: Bool
-    var label: String { isNative ? row + " native" : row }
+    let way: VerificationKernels.ProductWay
+    var label: String { way == .usual ? row : row + " " + way.rawValue }
 
-    func run<R>(_ body: () -> R) -> R { VerificationKernels.onRow(row, native: isNative, body) }
+    /// The type of both operands that go this way; nil for any.
+    var type: DType? { [.native: .bfloat16, .amx: .bfloat16, .chunked: .float16][way] }
+
+    func multiplies(_ a: DType, _ b: DType) -> Bool { type == nil || a == type && b == type }
+
+    /// Whether the instruction takes what is below 2^-126 as zero.
+    var flushes: Bool { way == .native || way == .amx }
+
+    func run<R>(_ body: () -> R) -> R { VerificationKernels.onRow(row, way, body) }
 }
 
 /// Operands of one product and its result in float64.
@@ -78,7 +85,8 @@ struct ProductChecks {
     /// One element is a sum of k products, in runs of at most b = 1,024 in one register (512 on avx2), the runs added up: at
     /// most b + k / b - 1 roundings, three more for alpha, beta and bias. With n of them, |c^ - c| <= gamma_n Σ |terms|,
     /// gamma_n = n u / (1 - n u). Results below float32's normal numbers lose at most 2^-149 a step; a native step takes
-    /// anything below 2^-126 as zero (docs/numerics.md). A 16-bit result is the rounding of a value within the bound.
+    /// anything below 2^-126 as zero. Chunks of 32 products in float16 err by 1 / 63 of their magnitudes and by 2^-25 a product,
+    /// and k / 32 of them are added up (docs/numerics.md). A 16-bit result is the rounding of a value within the bound.
     func random(_ count: Int, _ generator: inout SeededGenerator) {
         for index in 0..<count {
             let type = Self.types[index % 3]
@@ -86,15 +94,24 @@ struct ProductChecks {
             let k = test.product.k
             let steps = Double(min(k, 1024) + (k + 1023) / 1024 + 3)
             let gamma = steps * Self.u / (1 - steps * Self.u)
-            for kernel in kernels where !kernel.isNative || test.product.b.dtype == .bfloat16 && type == .bfloat16 {
+            // Emulated instructions take a thousand times as long.
+            let isSmall = test.product.m * test.product.n * k < 400_000
+            for kernel in kernels where kernel.multiplies(type, test.product.b.dtype) {
+                if (kernel.way == .amx || kernel.way == .chunked) && !isSmall { continue }
                 let result = kernel.run { test.product(over: test.c) }
-                let tiny = (steps + 2) * (kernel.isNative ? 0x1p-126 : 0x1p-149)
-                compare(result, test, kernel, "gemm \(type)") { gamma * $0 + tiny }
+                var share = gamma, tiny = (steps + 2) * (kernel.flushes ? 0x1p-126 : 0x1p-149)
+                if kernel.way == .chunked {
+                    let folds = (Double(k) / 32 + Double(k) / 1024 + 5) * Self.u, fold = folds / (1 - folds)
+                    share = 1.0 / 63 + fold * 64 / 63
+                    tiny += abs(Double(test.product.alpha)) * Double(k) * 0x1p-25 * 64 / 63 * (1 + fold)
+                }
+                compare(result, test, kernel, "gemm \(type)") { share * $0 + tiny }
             }
         }
     }
 
-    /// Integers whose sums stay below 2^24 are exact in any order; in 16 bits they are rounded once. Scaled by powers of two
+    /// Integers whose sums stay below 2^24 are exact in any order, those of 32 products below 2^11 in chunks too; in 16 bits they
+    /// are rounded once. Scaled by powers of two
     /// that make the results subnormal in float32, or the operands in bfloat16, they stay exact.
     func integers(_ count: Int, _ generator: inout SeededGenerator) {
         for index in 0..<count {
@@ -120,7 +137,7 @@ struct ProductChecks {
             let b = transposed.b ? draw(n, k, right) : draw(k, n, right)
             let c = Tensor.full([m, n], .nan, dtype: index % 5 == 4 ? type : .float32)
             let test = ProductCase(.init(m: m, n: n, k: k, a: a, b: b, transposed: transposed), over: c)
-            for kernel in kernels where !kernel.isNative || type == .bfloat16 && left * right > 0x1p-100 {
+            for kernel in kernels where kernel.multiplies(type, type) && (!kernel.flushes || left * right > 0x1p-100) {
                 let result = kernel.run { test.product(over: c) }
                 compare(result, test, kernel, "gemm \(type) integers", exactly: true) { _ in 0 }
             }
@@ -139,13 +156,43 @@ struct ProductChecks {
                 let test = ProductCase(
                     .init(m: m, n: n, k: k, a: a, b: b, transposed: (false, true)), over: .zeros([m, n]))
                 let size = test.magnitudes.reduce(0) { $0 + $1 * $1 }.squareRoot()
-                for kernel in kernels where !kernel.isNative || type == .bfloat16 {
+                for kernel in kernels where kernel.multiplies(type, type) && kernel.way != .chunked {
                     let got = kernel.run { test.product(over: test.c) }.scalars(as: Double.self)
                     let error = zip(got, test.exact).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
                     ledger.record(
                         kernel.label, "gemm \(type) norm, \(isPositive ? "positive" : "random signs")", in: "u",
                         Comparison(cases: m * n, error: error / size / Self.u, limit: isPositive ? 6 : 1)
                     ) { test.description }
+                }
+            }
+        }
+    }
+
+    /// float64 products (OpenBLAS's, called on each row): integers below 2^53 are exact, and |c^ - c| <= 2 gamma_(k + 3) Σ |terms|
+    /// with u = 2^-53, one gamma for the product and one for the sums that it is compared with.
+    func wide(_ count: Int, rows kernelRows: [String], _ generator: inout SeededGenerator) {
+        for index in 0..<count {
+            let (m, n) = (1 + generator.nextInteger(below: 40), 1 + generator.nextInteger(below: 60))
+            let k = [7, 64, 300, 1100][index / 2 % 4] + generator.nextInteger(below: 8), isExact = index % 2 == 0
+            // Products below 2^40, sums of at most 1,107 of them below 2^51.
+            func draw(_ rows: Int, _ columns: Int) -> Tensor {
+                Tensor(
+                    (0..<rows * columns).map { _ in
+                        isExact ? Double(generator.nextInteger(below: 1 << 21) - 1 << 20) : generator.nextNormal()
+                    }, shape: [rows, columns])
+            }
+            let transposed = (a: index & 4 != 0, b: index & 8 != 0)
+            let a = transposed.a ? draw(k, m) : draw(m, k), b = transposed.b ? draw(n, k) : draw(k, n)
+            let test = ProductCase(
+                .init(m: m, n: n, k: k, a: a, b: b, transposed: transposed), over: .zeros([m, n], dtype: .float64))
+            let gamma = 2 * Double(k + 3) * 0x1p-53
+            for row in kernelRows {
+                let kernel = ProductKernel(row: row, way: .usual)
+                let result = kernel.run {
+                    (transposed.a ? a.transposed() : a).matmul(transposed.b ? b.transposed() : b)
+                }
+                compare(result, test, kernel, "gemm float64" + (isExact ? " integers" : ""), exactly: isExact) {
+                    gamma * $0
                 }
             }
         }

@@ -45,15 +45,17 @@ package struct Verification {
             afterRound(round, seed, ledger.lines.reduce(0) { $0 + $1.violations })
         } while ContinuousClock.now < end
         // By row, best first; within one in the order of the checks.
-        let order = rows.flatMap { [$0, $0 + " native"] }
+        let order = rows.flatMap { row in
+            VerificationKernels.ProductWay.allCases.map { ProductKernel(row: row, way: $0).label }
+        }
         return order.flatMap { row in ledger.lines.filter { $0.row == row } }
     }
 
     private func runRound(_ ledger: VerificationLedger, seed: UInt64, round: Int) {
         var generator = SeededGenerator(seed: seed, stream: 0x7665_7269_6679)
         let kernels = rows.flatMap { row in
-            [ProductKernel(row: row, isNative: false)]
-                + (VerificationKernels.hasNativeBFloat16(row: row) ? [ProductKernel(row: row, isNative: true)] : [])
+            VerificationKernels.ProductWay.allCases.filter { VerificationKernels.has($0, row: row) }
+                .map { ProductKernel(row: row, way: $0) }
         }
         let conversions = ConversionChecks(ledger: ledger)
         for row in rows {
@@ -69,9 +71,13 @@ package struct Verification {
         products.random(90, &generator)
         products.integers(60, &generator)
         products.norms(&generator)
-        LossChecks(ledger: ledger).random(45, rows: rows, &generator)
+        products.wide(20, rows: rows, &generator)
+        LossChecks(ledger: ledger).random(60, rows: rows, &generator)
+        LayerChecks(ledger: ledger).random(24, rows: rows, &generator)
         let elementwise = ElementwiseChecks(ledger: ledger)
         elementwise.functions(100_000, rows: rows, &generator)
+        elementwise.derivatives(20_000, rows: rows, &generator)
+        elementwise.operations(20_000, rows: rows, &generator)
         elementwise.reductions(20, rows: rows, &generator)
         OptimizerChecks(ledger: ledger).steps(8, rows: rows, &generator)
         ThreadChecks(ledger: ledger, kernels: kernels).everyFamily(&generator)

@@ -60,13 +60,18 @@ import Testing
         #expect(process.wait() == 0, "\(process.complaint)\(process.output)")
         #expect(process.output.contains("every promise is kept"))
         for row in KernelInfo.rows where row.supported {
-            for check in ["float32 to float16", "gemm bfloat16", "nll gradient float16", "threads: gemm"] {
+            for check in [
+                "float32 to float16", "gemm bfloat16", "gemm float64", "nll gradient float16", "linear cross-entropy",
+                "gelu derivative float64", "threads: gemm",
+            ] {
                 let isThere = process.output.split(separator: "\n").contains {
                     $0.hasPrefix(row.name + " ") && $0.contains(check)
                 }
                 #expect(isThere, "\(row.name) \(check)")
             }
         }
+        // What is emulated where the CPU lacks it runs everywhere.
+        #expect(process.output.contains("\nref chunked   gemm float16 "))
     }
 
     @Test func wrongArgumentsAreRefused() throws {

@@ -13,11 +13,18 @@ package enum VerificationKernels {
     /// log-softmax, or softmax, of the rows of x [rows, columns] in its own type.
     package static func softmax(_ x: Tensor, log: Bool) -> Tensor { Kernels.softmax(x, log: log) }
 
-    /// Cross-entropy of the rows: losses [rows], and the gradient of `scale` times their sum by the logits.
+    /// dx of softmax or log-softmax, from the forward result y and dy [rows, columns] of one type.
+    package static func softmaxGradient(y: Tensor, dy: Tensor, log: Bool) -> Tensor {
+        Kernels.softmaxGradient(y: y, dy: dy, log: log)
+    }
+
+    /// Cross-entropy of the rows: losses [rows], the gradient of `scale` times their sum by the logits, the gradient that is
+    /// formed with the loss, and whether log-sum-exps and sums then have the same bits.
     ///
     /// Shapes: logits [rows, columns], targets [rows] int64, each of them a class.
-    package static func nll(_ logits: Tensor, _ targets: Tensor, scale: Double) -> (rowLosses: Tensor, gradient: Tensor)
-    {
+    package static func nll(
+        _ logits: Tensor, _ targets: Tensor, scale: Double
+    ) -> (rowLosses: Tensor, gradient: Tensor, gradientWithLoss: Tensor, sumsAgree: Bool) {
         let arguments = NLLArguments(
             logits: logits, targets: targets, classWeights: nil, ignoreIndex: -100, labelSmoothing: 0)
         guard let forward = try? Kernels.nllForward(arguments, keepRowLosses: true), let losses = forward.rowLosses
@@ -26,25 +33,78 @@ package enum VerificationKernels {
         }
         let gradient = Kernels.nllBackward(
             arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: scale)
-        return (losses, gradient)
+        let both = Kernels.nll(arguments, scale: scale)
+        let agree =
+            both.lossSum.bitPattern == forward.lossSum.bitPattern && both.weightSum == forward.weightSum
+            && both.logSumExp.bytes == forward.logSumExp.bytes
+        return (losses, gradient, both.gradient, agree)
     }
 
-    /// Whether the row multiplies bfloat16 by an instruction of its own on this machine.
-    package static func hasNativeBFloat16(row: String) -> Bool {
-        KernelInfo.rows.firstIndex { $0.name == row }.map { csimd_row_has_native_bf16($0) } ?? false
+    /// The derivative of an elementary function by its kernel: of tanh and sigmoid from the forward result, else from x.
+    package enum Derivative: String, CaseIterable, Sendable {
+        case tanh, sigmoid, relu, gelu, silu, abs
+
+        /// dy times the derivative at `a`, both of one type.
+        package func callAsFunction(_ a: Tensor, _ dy: Tensor) -> Tensor {
+            let operation: BinaryOperation =
+                switch self {
+                case .tanh: .tanhGradient
+                case .sigmoid: .sigmoidGradient
+                case .relu: .reluGradient
+                case .gelu: .geluGradient
+                case .silu: .siluGradient
+                case .abs: .absGradient
+                }
+            return Kernels.binary(operation, a, dy)
+        }
     }
 
-    /// Lets calls from this thread run the kernels of `row`, bfloat16 products widened or native, while `body` runs.
+    /// Ways to multiply two 16-bit matrices beside the usual one.
+    package enum ProductWay: String, CaseIterable, Sendable {
+        /// Widened to float32.
+        case usual = ""
+        /// bfloat16 by the CPU's dot product, where it has one.
+        case native
+        /// bfloat16 by the CPU's tiles, or their emulation.
+        case amx
+        /// float16 in chunks, by the CPU's float16 arithmetic or its emulation.
+        case chunked
+    }
+
+    /// Whether the row multiplies so on this machine.
+    package static func has(_ way: ProductWay, row: String) -> Bool {
+        guard let index = KernelInfo.rows.firstIndex(where: { $0.name == row }), csimd_row_supported(index) else {
+            return false
+        }
+        csimd_set_thread_emulation(true)
+        defer { csimd_set_thread_emulation(false) }
+        switch way {
+        case .usual: return true
+        case .native: return csimd_row_has_native_bf16(index)
+        case .amx:
+            defer { csimd_set_thread_bf16_gemm(-1) }
+            return csimd_row_has_native_bf16(index)
+                && csimd_set_thread_bf16_gemm(Int32(CSIMD_AMX.rawValue)) == CSIMD_OK
+        case .chunked: return csimd_row_has_f16_chunks(index)
+        }
+    }
+
+    /// Lets calls from this thread run the kernels of `row`, 16-bit products in one way, while `body` runs.
     ///
-    /// The row, and where asked for its native kernel, must be able to run here.
-    package static func onRow<R>(_ row: String, native: Bool = false, _ body: () throws -> R) rethrows -> R {
-        guard KernelInfo.setThreadRow(row),
-            csimd_set_thread_bf16_gemm(native ? 1 : 0) == CSIMD_OK || !native
-        else { fatalError("onRow: \(row) cannot run on this machine") }
+    /// The row must be able to run here, and to multiply so (``has(_:row:)``).
+    package static func onRow<R>(_ row: String, _ way: ProductWay = .usual, _ body: () throws -> R) rethrows -> R {
+        let choice: Int32 = [.native: 1, .amx: 2][way] ?? 0
+        csimd_set_thread_emulation(way == .amx || way == .chunked)
+        let chunk = csimd_f16_chunk()
         defer {
+            csimd_set_thread_emulation(false)
+            csimd_set_f16_chunk(chunk)
             _ = KernelInfo.setThreadRow(nil)
             csimd_set_thread_bf16_gemm(-1)
         }
+        guard KernelInfo.setThreadRow(row), csimd_set_thread_bf16_gemm(choice) == CSIMD_OK || choice == 0,
+            csimd_set_f16_chunk(way == .chunked ? Int(CSIMD_CHUNK) : 0) == CSIMD_OK
+        else { fatalError("onRow: \(row) \(way.rawValue) cannot run on this machine") }
         return try body()
     }
 }
