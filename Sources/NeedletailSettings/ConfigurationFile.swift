@@ -26,7 +26,8 @@ package struct ConfigurationFile {
             throw ConfigurationError(
                 .file, path, "found \(bytes.count) bytes, expected at most \(Self.mostBytes) of YAML or JSON")
         }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]  // some editors begin UTF-8 with it
+        guard let text = String(validating: bytes.dropFirst(bytes.starts(with: mark) ? 3 : 0), as: UTF8.self) else {
             throw ConfigurationError(.file, path, "found bytes that are not UTF-8, expected YAML or JSON")
         }
         guard !Self.mayRefer(text) else {

@@ -59,6 +59,8 @@ import Testing
         #expect(a.count > 30 && a.keys == b.keys)
         for (name, value) in a { #expect(b[name]?.value == value.value, "\(name)") }
         #expect(b["keep"]!.value == "[\"layer3.*=float32\", \"l*=bfloat16\"]" && b["max-time"]!.value == "\"1:30\"")
+        let marked = try config("\u{FEFF}epochs: 2\r\nquiet: true\r\n", scratch, "marked.yaml")
+        #expect(try settings("--config \(marked)")["epochs"]! == ("2", marked))
         let json = try config(
             #"{"epochs": 2, "quiet": true, "keep": ["a=float32"], "learning-rate": 1e-2, "hidden": "4", "clip": null}"#,
             scratch,
