@@ -7,10 +7,6 @@
 // A thread start costs a few microseconds, in which one thread converts some 10^5 elements.
 static const double elements_a_thread = 131072;
 
-// Beyond this the result cannot stay in a last-level cache of usual size, and reading its lines before they are written
-// costs a third of the traffic.
-static const size_t stream_bytes = (size_t)32 << 20;
-
 // Cuts fall on whole cache lines of every type.
 enum { share_multiple = 1024, parts_a_thread = 4 };
 
@@ -38,7 +34,7 @@ csimd_status csimd_convert(csimd_type from, const void *x, csimd_type to, void *
     const size_t from_size = csimd_type_size(from), to_size = csimd_type_size(to);
     if (x == y && from_size != to_size) return CSIMD_INVALID_ARGUMENT;
     const csimd_convert_kernels *kernels = csimd_kernels()->convert;
-    const bool stream = x != y && count >= stream_bytes / (from_size + to_size);
+    const bool stream = x != y && count >= CSIMD_STREAM_BYTES / (from_size + to_size);
     const int threads = csimd_threads_for((double)count, elements_a_thread);
     const size_t parts = threads == 1 ? 1 : (size_t)threads * parts_a_thread;
     conversion all = {kernels, from, to, x, y, count, parts, stream};

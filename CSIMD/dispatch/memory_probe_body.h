@@ -20,12 +20,12 @@ static float memory_probe(csimd_memory_pattern pattern, size_t bytes, float *blo
     float *target = block + half;
     for (size_t i = 0; i < half; i += step)
 #pragma clang loop unroll(full)
-        for (size_t j = 0; j < unroll; j++) {
-            v_f32 value = v_load(CSIMD_F32, block, i + j * v_lanes);
+        for (size_t j = i; j < i + unroll * v_lanes; j += 2 * v_lanes) {
+            const v_f32 low = v_load(CSIMD_F32, block, j), high = v_load(CSIMD_F32, block, j + v_lanes);
             if (pattern == CSIMD_MEMORY_COPY)
-                v_store(CSIMD_F32, target, i + j * v_lanes, value);
+                v_store_pair(CSIMD_F32, target, j, low, high);
             else
-                v_stream(CSIMD_F32, target, i + j * v_lanes, value);
+                v_stream_pair(CSIMD_F32, target, j, low, high);
         }
     v_stream_end();
     return target[0];

@@ -6,9 +6,11 @@
 #include "../support/internal.h"
 
 typedef struct {
-    void (*unary)(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y);
+    // `stream` allows stores past the caches: y is not read soon and none of the operands.
+    void (*unary)(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y, bool stream);
     // As csimd_binary, y's rows contiguous.
-    void (*binary)(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b, void *y);
+    void (*binary)(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b, void *y,
+                   bool stream);
 } csimd_elementwise_kernels;
 
 extern const csimd_elementwise_kernels csimd_elementwise_kernels_ref;

@@ -74,7 +74,8 @@ INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const v
     }
 }
 
-static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
+static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y, bool stream) {
+    (void)stream;
     switch (op) {
     case CSIMD_NEGATE:
         unary_loop(CSIMD_NEGATE, type, count, x, p, q, y);
@@ -148,8 +149,9 @@ INLINE void binary_loop(csimd_binary_op op, csimd_type type, size_t rows, size_t
     }
 }
 
-static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
-                   void *y) {
+static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b, void *y,
+                   bool stream) {
+    (void)stream;
     switch (op) {
     case CSIMD_ADD:
         binary_loop(CSIMD_ADD, type, rows, columns, a, b, y);

@@ -35,7 +35,7 @@ V_INLINE size_t lion_run(csimd_type type, csimd_type shadow, run_end end, const 
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
         v_f32 low = lion_lanes(type, end, run, state, transform, k, i, v_lanes, &lost);
         v_f32 high = lion_lanes(type, end, run, state, transform, k, i + v_lanes, v_lanes, &lost);
-        if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
+        if (shadow != CSIMD_F32) store_shadow(shadow, run.shadow, i, low, high, state.stream_shadow);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);

@@ -10,6 +10,9 @@
 // thread.
 enum { run_length = 1 << 14 };
 
+// At least: parameter, gradient, a moment and the shadow.
+enum { bytes_an_element = 14 };
+
 static csimd_status check(const csimd_optimizer_args *args) {
     if (args == NULL || !csimd_type_valid(args->type)) return CSIMD_INVALID_ARGUMENT;
     if (args->shadow != NULL &&
@@ -61,7 +64,8 @@ static void step_run(void *context, size_t i, size_t worker) {
     if (args->compensation != NULL) run.compensation = args->compensation + first;
     const csimd_optim_state state = {.first = state_at(args, s->state.first, first),
                                      .second = state_at(args, s->state.second, first),
-                                     .third = state_at(args, s->state.third, first)};
+                                     .third = state_at(args, s->state.third, first),
+                                     .stream_shadow = s->state.stream_shadow};
     atomic_fetch_add_explicit(&s->lost, s->kernel(&run, state, &s->coefficients), memory_order_relaxed);
 }
 
@@ -74,6 +78,9 @@ static csimd_status step_runs(const csimd_optimizer_args *args, csimd_optim_kern
                         .state = state,
                         .coefficients = coefficients,
                         .length = threads == 1 ? args->count : run_length};
+    // The shadow alone is not read before it is written: past the caches it spares 2 bytes an element of about 34.
+    s.state.stream_shadow = args->shadow != NULL && (uintptr_t)args->shadow % CSIMD_ALIGNMENT == 0 &&
+                            args->count >= CSIMD_STREAM_BYTES / bytes_an_element;
     csimd_run_tasks((args->count + s.length - 1) / s.length, threads, step_run, &s);
     if (args->updates_lost != NULL) *args->updates_lost = s.lost;
     return CSIMD_OK;

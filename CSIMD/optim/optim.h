@@ -49,6 +49,7 @@ typedef union {
 // An optimizer's state in the order of its step's arguments; NULL where it has none. float, or double for f64.
 typedef struct {
     void *first, *second, *third;
+    bool stream_shadow;  // the shadow, which begins on a cache line, is stored past the caches
 } csimd_optim_state;
 
 typedef size_t (*csimd_optim_kernel)(const csimd_optimizer_args *run, csimd_optim_state state,

@@ -8,12 +8,6 @@
 
 #pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX2))), apply_to = function)
 
-// Two vectors to f16 or bf16.
-V_INLINE void store_two(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
-    v_store(type, y, index, low);
-    v_store(type, y, index + v_lanes, high);
-}
-
 #include "optim_body.h"
 
 #include "adagrad_body.h"

@@ -1,6 +1,5 @@
 // SGD and Adam over the vocabulary of vector_avx2.h or vector_avx512.h: every array is read once and written once. Whole
 // vectors and the last partial one go through the same instructions, so an element's bits do not depend on its position.
-// The including file defines store_two before: two whole vectors rounded to a 16-bit type.
 // Products are fused into sums where PyTorch rounds twice: nearer to the exact value, within an ulp of PyTorch's.
 
 #include "optim_rounding_body.h"
@@ -33,9 +32,19 @@ V_INLINE v_f32 load_gradient(csimd_optimizer_args run, gradient_transform t, siz
 // An optimizer's state, as many arrays as it has.
 typedef struct {
     float *first, *second, *third;
+    bool stream_shadow;
 } run_state;
 
-V_INLINE run_state floats(csimd_optim_state state) { return (run_state){state.first, state.second, state.third}; }
+V_INLINE run_state floats(csimd_optim_state state) {
+    return (run_state){state.first, state.second, state.third, state.stream_shadow};
+}
+
+V_INLINE void store_shadow(csimd_type type, void *shadow, size_t i, v_f32 low, v_f32 high, bool stream) {
+    if (stream)
+        v_stream_pair(type, shadow, i, low, high);
+    else
+        v_store_pair(type, shadow, i, low, high);
+}
 
 // The coefficients as vectors. Steps take their structs by value: the loops then keep them and the pointers in registers. A
 // step stores the parameter and returns it for the shadow; it adds the updates that it lost to *lost.
@@ -77,7 +86,7 @@ V_INLINE size_t sgd_run(csimd_type type, csimd_type shadow, run_end end, const c
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
         v_f32 low = sgd_lanes(type, end, run, state, transform, k, i, v_lanes, &lost);
         v_f32 high = sgd_lanes(type, end, run, state, transform, k, i + v_lanes, v_lanes, &lost);
-        if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
+        if (shadow != CSIMD_F32) store_shadow(shadow, run.shadow, i, low, high, state.stream_shadow);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
@@ -135,7 +144,7 @@ V_INLINE size_t adam_run(csimd_type type, csimd_type shadow, run_end end, const 
     for (; i + 2 * v_lanes <= run.count; i += 2 * v_lanes) {
         v_f32 low = adam_lanes(type, end, run, state, transform, k, i, v_lanes, &lost);
         v_f32 high = adam_lanes(type, end, run, state, transform, k, i + v_lanes, v_lanes, &lost);
-        if (shadow != CSIMD_F32) store_two(shadow, run.shadow, i, low, high);
+        if (shadow != CSIMD_F32) store_shadow(shadow, run.shadow, i, low, high, state.stream_shadow);
     }
     for (; i < run.count; i += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, run.count - i);
@@ -157,8 +166,10 @@ V_INLINE size_t run_in_16(run_loop loop, run_end end, const csimd_optimizer_args
 V_INLINE size_t run_in_any(run_loop loop, run_end end, const csimd_optimizer_args *run, run_state state, const void *k) {
     if (run->type != CSIMD_F32) return run_in_16(loop, end, run, state, k);
     if (run->shadow == NULL) return loop(CSIMD_F32, CSIMD_F32, end, run, state, k);
-    return run->shadow_type == CSIMD_F16 ? loop(CSIMD_F32, CSIMD_F16, end, run, state, k)
-                                         : loop(CSIMD_F32, CSIMD_BF16, end, run, state, k);
+    const size_t lost = run->shadow_type == CSIMD_F16 ? loop(CSIMD_F32, CSIMD_F16, end, run, state, k)
+                                                      : loop(CSIMD_F32, CSIMD_BF16, end, run, state, k);
+    if (state.stream_shadow) v_stream_end();
+    return lost;
 }
 
 // An optimizer that rounds to nearest without counting calls run_in_any with END_NEAREST; for all else it has a function of its

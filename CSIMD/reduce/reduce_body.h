@@ -4,13 +4,23 @@
 
 enum { accumulators = 4, column_vectors = 8 };
 
+// The `vectors` vectors that are fetch_ahead bytes after element i: one prefetch a cache line.
+enum { fetch_ahead = 4096 };
+V_INLINE void fetch(csimd_type type, const void *x, size_t i, size_t vectors) {
+    const size_t size = csimd_type_size(type);
+    for (size_t byte = 0; byte < vectors * v_lanes * size; byte += CSIMD_ALIGNMENT)
+        __builtin_prefetch((const char *)x + i * size + fetch_ahead + byte);
+}
+
 V_INLINE double sum_row_of(csimd_type type, size_t count, const void *x) {
     v_f32 sum[accumulators];
     for (int a = 0; a < accumulators; a++) sum[a] = v_set(0);
     size_t i = 0;
-    for (; i + accumulators * v_lanes <= count; i += accumulators * v_lanes)
+    for (; i + accumulators * v_lanes <= count; i += accumulators * v_lanes) {
+        fetch(type, x, i, accumulators);
 #pragma clang loop unroll(full)
         for (size_t a = 0; a < accumulators; a++) sum[a] = v_add(sum[a], v_load(type, x, i + a * v_lanes));
+    }
     for (; i + v_lanes <= count; i += v_lanes) sum[0] = v_add(sum[0], v_load(type, x, i));
     if (i < count) sum[1] = v_add(sum[1], v_load_first(type, x, i, count - i));
     v_f64_pair low = v_f64_add(v_f64_widen(sum[0]), v_f64_widen(sum[1]));
@@ -25,9 +35,11 @@ V_INLINE double max_row_of(csimd_type type, size_t count, const void *x) {
     v_f32 best[accumulators];
     for (int a = 0; a < accumulators; a++) best[a] = v_set(-INFINITY);
     size_t i = 0;
-    for (; i + accumulators * v_lanes <= count; i += accumulators * v_lanes)
+    for (; i + accumulators * v_lanes <= count; i += accumulators * v_lanes) {
+        fetch(type, x, i, accumulators);
 #pragma clang loop unroll(full)
         for (size_t a = 0; a < accumulators; a++) best[a] = nan_maximum(v_load(type, x, i + a * v_lanes), best[a]);
+    }
     for (; i + v_lanes <= count; i += v_lanes) best[0] = nan_maximum(v_load(type, x, i), best[0]);
     best[0] = nan_maximum(nan_maximum(best[0], best[1]), nan_maximum(best[2], best[3]));
     float lane[v_lanes];
@@ -118,6 +130,7 @@ V_INLINE size_t finite_check_of(csimd_type type, csimd_norm norm, size_t count, 
     norm_part even = {.sum = v_f64_zero(), .largest = v_set(0)}, odd = even;
     size_t first = count, i = 0;
     for (; i + 2 * v_lanes <= count; i += 2 * v_lanes) {
+        fetch(type, x, i, 2);
         v_f32 left = v_load(type, x, i), right = v_load(type, x, i + v_lanes);
         even = add_to_norm(norm, even, left);
         odd = add_to_norm(norm, odd, right);

@@ -20,23 +20,14 @@ V_INLINE v_f32 times_power_of_two(v_f32 p, v_f32 biased, v_f32 n) {
     return v_scale(p, n);
 }
 
-// Four vectors without NaN, rounded to `type`. bf16: two vectors' upper halves become one by a permutation, without the shift,
-// the narrowing and the care for NaN that v_round_bf16 needs a vector.
+// Four vectors without NaN, rounded to `type`.
 V_INLINE void store_four_numbers(csimd_type type, void *y, size_t index, const v_f32 value[4]) {
     if (type != CSIMD_BF16) {
         for (size_t k = 0; k < 4; k++) v_store(type, y, index + k * v_lanes, value[k]);
         return;
     }
-    const __m512i upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
-                                                  25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    __m512i sum[4];
-    for (size_t k = 0; k < 4; k++) {
-        __m512i bits = _mm512_castps_si512(value[k]);
-        __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-        sum[k] = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
-    }
-    _mm512_storeu_si512((uint16_t *)y + index, _mm512_permutex2var_epi16(sum[0], upper_halves, sum[1]));
-    _mm512_storeu_si512((uint16_t *)y + index + 32, _mm512_permutex2var_epi16(sum[2], upper_halves, sum[3]));
+    _mm512_storeu_si512((uint16_t *)y + index, v_round_bf16_numbers(value[0], value[1]));
+    _mm512_storeu_si512((uint16_t *)y + index + 32, v_round_bf16_numbers(value[2], value[3]));
 }
 
 // column[c] lane r = x[start + r * columns + c] for up to 16 rows of up to 16 columns; -inf in columns beyond, 0 in rows

@@ -23,6 +23,10 @@
 
 enum { CSIMD_ALIGNMENT = 64 };
 
+// Bytes that an operation touches from which on its result cannot stay in a last-level cache of usual size: stores go past the
+// caches, which spares the reading of lines that are overwritten.
+#define CSIMD_STREAM_BYTES ((size_t)32 << 20)
+
 static inline size_t csimd_minimum(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t csimd_round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 

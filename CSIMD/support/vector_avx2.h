@@ -124,14 +124,21 @@ V_INLINE void v_store_first(csimd_type type, void *y, size_t index, size_t lanes
     for (size_t lane = 0; lane < lanes; lane++) ((uint16_t *)y)[index + lane] = copy[lane];
 }
 
-// As v_store, past the caches; y + index is on a boundary of one whole vector. Ended by v_stream_end.
-V_INLINE void v_stream(csimd_type type, void *y, size_t index, v_f32 value) {
+// As v_store of two vectors that follow each other; v_stream_pair past the caches, y + index on a cache line or its half.
+// Ended by v_stream_end.
+V_INLINE void v_store_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
+    v_store(type, y, index, low);
+    v_store(type, y, index + v_lanes, high);
+}
+V_INLINE void v_stream_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
     if (type == CSIMD_F32) {
-        _mm256_stream_ps((float *)y + index, value);
+        _mm256_stream_ps((float *)y + index, low);
+        _mm256_stream_ps((float *)y + index + v_lanes, high);
         return;
     }
-    __m128i half = type == CSIMD_F16 ? v_round_f16(value) : v_round_bf16(value);
-    _mm_stream_si128((__m128i *)(void *)((uint16_t *)y + index), half);
+    const __m128i first = type == CSIMD_F16 ? v_round_f16(low) : v_round_bf16(low);
+    const __m128i second = type == CSIMD_F16 ? v_round_f16(high) : v_round_bf16(high);
+    _mm256_stream_si256((__m256i *)(void *)((uint16_t *)y + index), _mm256_set_m128i(second, first));
 }
 V_INLINE void v_stream_end(void) { _mm_sfence(); }
 

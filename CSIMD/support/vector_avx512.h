@@ -112,14 +112,42 @@ V_INLINE void v_store_first(csimd_type type, void *y, size_t index, size_t lanes
     _mm256_mask_storeu_epi16((uint16_t *)y + index, mask, half);
 }
 
-// As v_store, past the caches; y + index is on a boundary of one whole vector. Ended by v_stream_end.
-V_INLINE void v_stream(csimd_type type, void *y, size_t index, v_f32 value) {
-    if (type == CSIMD_F32) {
-        _mm512_stream_ps((float *)y + index, value);
-        return;
+// 32 elements rounded to f16 or bf16, one cache line. bf16: where no lane is NaN, which one comparison tells of both vectors,
+// one permutation takes the upper halves of both: 5 instructions a vector instead of 10.
+V_INLINE __m512i v_round_bf16_numbers(v_f32 low, v_f32 high) {
+    const __m512i upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                                                  25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    const __m512i one = _mm512_set1_epi32(1), below_half = _mm512_set1_epi32(0x7FFF);
+    __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
+    a = _mm512_add_epi32(_mm512_add_epi32(a, below_half), _mm512_and_si512(_mm512_srli_epi32(a, 16), one));
+    b = _mm512_add_epi32(_mm512_add_epi32(b, below_half), _mm512_and_si512(_mm512_srli_epi32(b, 16), one));
+    return _mm512_permutex2var_epi16(a, upper_halves, b);
+}
+V_INLINE __m512i v_round_pair(csimd_type type, v_f32 low, v_f32 high) {
+    if (type == CSIMD_BF16 && __builtin_expect(_mm512_cmp_ps_mask(low, high, _CMP_UNORD_Q) == 0, 1))
+        return v_round_bf16_numbers(low, high);
+    const __m256i first = type == CSIMD_F16 ? v_round_f16(low) : v_round_bf16(low);
+    const __m256i second = type == CSIMD_F16 ? v_round_f16(high) : v_round_bf16(high);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+}
+
+// As v_store of two vectors that follow each other; v_stream_pair past the caches, y + index on a cache line. Ended by
+// v_stream_end. Half lines take a third longer than whole ones.
+V_INLINE void v_store_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
+    if (type == CSIMD_BF16) {
+        _mm512_storeu_si512((uint16_t *)y + index, v_round_pair(CSIMD_BF16, low, high));
+    } else {  // f16: two halves take fewer instructions than one whole
+        v_store(type, y, index, low);
+        v_store(type, y, index + v_lanes, high);
     }
-    __m256i half = type == CSIMD_F16 ? v_round_f16(value) : v_round_bf16(value);
-    _mm256_stream_si256((__m256i *)(void *)((uint16_t *)y + index), half);
+}
+V_INLINE void v_stream_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
+    if (type == CSIMD_F32) {
+        _mm512_stream_ps((float *)y + index, low);
+        _mm512_stream_ps((float *)y + index + v_lanes, high);
+    } else {
+        _mm512_stream_si512((__m512i *)(void *)((uint16_t *)y + index), v_round_pair(type, low, high));
+    }
 }
 V_INLINE void v_stream_end(void) { _mm_sfence(); }
 

@@ -353,6 +353,69 @@ import Testing
         }
     }
 
+    /// From 32 MiB on results go past the caches, whole lines at a time: the same bits as in pieces that do not, on one thread and
+    /// on several, from a first element inside a line, for rows of whole lines and (those do not) of others.
+    @Test(arguments: [CSIMD_F32.rawValue, CSIMD_F16.rawValue, CSIMD_BF16.rawValue])
+    func storesPastTheCachesChangeNoBit(_ rawType: UInt32) {
+        let type = csimd_type(rawValue: rawType), size = type == CSIMD_F32 ? 4 : 2
+        let count = (32 << 20) / (2 * size) + 1037, piece = 100_003
+        let arrays = (0..<3).map { _ in
+            UnsafeMutableRawBufferPointer.allocate(byteCount: (count + 2) * size, alignment: 64)
+        }
+        defer { for array in arrays { array.deallocate() } }
+        let (x, expected, got) = (arrays[0], arrays[1], arrays[2])
+        let values = (0..<piece).map { Float($0 &* 7919 % 20_011) / 1000 - 10 }
+        for start in stride(from: 0, to: count, by: piece) {
+            #expect(
+                csimd_convert(CSIMD_F32, values, type, x.baseAddress! + start * size, min(piece, count - start))
+                    == CSIMD_OK)
+        }
+        func inPieces(_ length: Int, _ body: (_ start: Int, _ length: Int) -> csimd_status) {
+            for start in stride(from: 0, to: count, by: length) {
+                #expect(body(start, min(length, count - start)) == CSIMD_OK)
+            }
+        }
+        func check(_ count: Int, _ shift: Int, _ label: String, _ run: (UnsafeMutableRawPointer) -> csimd_status) {
+            for threads: Int32 in [1, 4] {
+                memset(got.baseAddress!, 7, got.count)
+                withThreads(threads) { #expect(run(got.baseAddress! + shift * size) == CSIMD_OK) }
+                let same = memcmp(got.baseAddress! + shift * size, expected.baseAddress!, count * size) == 0
+                let isInside = got[shift * size + count * size] == 7 && (shift == 0 || got[0] == 7)
+                #expect(same && isInside, "\(label), \(threads) threads, shifted by \(shift)")
+            }
+        }
+        forEachRow { row in
+            if row == "ref" { return }  // has no such stores, and takes its time
+            for op in [CSIMD_RELU, CSIMD_EXP] {
+                withThreads(1) {
+                    inPieces(piece) {
+                        csimd_unary(op, type, $1, x.baseAddress! + $0 * size, 0, 0, expected.baseAddress! + $0 * size)
+                    }
+                }
+                for shift in [0, 1] {
+                    check(count, shift, "\(row) \(op)") { csimd_unary(op, type, count, x.baseAddress!, 0, 0, $0) }
+                }
+            }
+            for columns in [1024, 100] {
+                let rows = count / columns
+                func operand(_ row: Int, _ stride: Int) -> csimd_operand {
+                    csimd_operand(base: x.baseAddress! + row * columns * size, row_stride: stride, column_stride: 1)
+                }
+                withThreads(1) {
+                    for row in stride(from: 0, to: rows, by: 50) {
+                        #expect(
+                            csimd_binary(
+                                CSIMD_ADD, type, min(50, rows - row), columns, operand(row, columns), operand(0, 0),
+                                expected.baseAddress! + row * columns * size) == CSIMD_OK)
+                    }
+                }
+                check(rows * columns, 1, "\(row) rows of \(columns)") {
+                    csimd_binary(CSIMD_ADD, type, rows, columns, operand(0, columns), operand(0, 0), $0)
+                }
+            }
+        }
+    }
+
     @Test func refusesWhatItDoesNotKnow() {
         var y: [Float] = [5]
         let operand = csimd_operand(base: nil, row_stride: 0, column_stride: 2)

@@ -223,6 +223,47 @@ import Testing
         }
     }
 
+    /// Where all arrays together exceed the caches the shadow is stored past them: it is still the rounded parameter, wherever it
+    /// begins, for any number of threads.
+    @Test func aShadowPastTheCachesIsTheSame() {
+        let count = (32 << 20) / 14 + 1037
+        var random = TestRandom(31)
+        let block = (0..<9973).map { _ in Float(random.normal()) }
+        let gradient = (0..<count).map { block[$0 % block.count] }
+        for type in [CSIMD_F16, CSIMD_BF16] {
+            forEachRow { kernels in
+                if kernels == "ref" { return }
+                for (threads, shift) in [(Int32(1), 0), (4, 0), (1, 1)] {
+                    var parameter = gradient, first = [Float](repeating: 0, count: count), second = first
+                    var shadow = [UInt16](repeating: 7, count: count + 2), rounded = shadow
+                    let status = parameter.withUnsafeMutableBytes { parameter in
+                        gradient.withUnsafeBytes { gradient in
+                            shadow.withUnsafeMutableBytes { shadow in
+                                var arguments = csimd_optimizer_args()
+                                arguments.type = CSIMD_F32
+                                arguments.count = count
+                                arguments.parameter = parameter.baseAddress
+                                arguments.gradient = gradient.baseAddress
+                                (arguments.gradient_scale, arguments.clip_coefficient) = (0.5, 1)
+                                arguments.shadow = shadow.baseAddress! + 2 * shift
+                                arguments.shadow_type = type
+                                arguments.learning_rate = 0.01
+                                return withThreads(threads) {
+                                    csimd_adam_step(&arguments, &first, &second, nil, 0.9, 0.999, 1e-8, true, 1)
+                                }
+                            }
+                        }
+                    }
+                    #expect(status == CSIMD_OK)
+                    #expect(csimd_convert(CSIMD_F32, parameter, type, &rounded, count) == CSIMD_OK)
+                    let same = shadow.dropFirst(shift).prefix(count).elementsEqual(rounded.prefix(count))
+                    #expect(
+                        same && shadow[count + 1] == 7, "\(kernels) \(type) \(threads) threads, shifted by \(shift)")
+                }
+            }
+        }
+    }
+
     /// NaN and infinities reach the shadow from every place of a pair of vectors, and only their own element.
     @Test func theShadowKeepsNaNAndInfinity() {
         for type in [CSIMD_F16, CSIMD_BF16] {
