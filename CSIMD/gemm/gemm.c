@@ -72,10 +72,20 @@ typedef struct {
     size_t ldsums;
 } tile_context;
 
+// Lines of C that are written after the tile's sums, which take longer than memory does.
+static void prefetch_result(const csimd_gemm_args *g, size_t i, size_t j, size_t rows, size_t columns) {
+    const size_t bytes = columns * csimd_type_size(g->c_type);
+    for (size_t r = 0; r < rows; r++) {
+        const char *row = csimd_gemm_at(g->c_type, g->c, (i + r) * g->ldc + j);
+        for (size_t byte = 0; byte < bytes; byte += CSIMD_ALIGNMENT) __builtin_prefetch(row + byte, 1);
+    }
+}
+
 static void compute_tile(const tile_context *t, size_t i, size_t j, size_t rows, size_t columns, size_t width, size_t depth,
                          const float *a, const float *b) {
     const csimd_gemm_args *g = t->g;
     const bool panels = csimd_gemm_a_in_panels(t->kernels, g);
+    if (t->last && !t->direct) prefetch_result(g, i, j, rows, columns);
     if (t->direct) {
         t->kernels->multiply(rows, columns, depth, a, panels, b, !t->first || g->beta == 1, (float *)g->c + i * g->ldc + j,
                              g->ldc);
@@ -141,7 +151,7 @@ static void run_part(const csimd_gemm_kernels *kernels, csimd_gemm_path path, co
     else if (path == CSIMD_GEMM_SMALL)
         csimd_gemm_small(kernels, g, scratch.a, scratch.b);
     else if (path != CSIMD_GEMM_BLOCKED)
-        csimd_gemm_skinny(kernels, path, g, depth, scratch.a, scratch.sums);
+        csimd_gemm_skinny(kernels, path, g, scratch.a, scratch.sums);
     else
         multiply_part(kernels, g, depth, scratch);
 }
@@ -303,8 +313,9 @@ static const csimd_gemm_kernels *kernels_for(const csimd_gemm_args *args) {
         return chunked != NULL ? chunked : row->gemm;
     }
     if (args->a_type != CSIMD_BF16 || args->b_type != CSIMD_BF16 || row->gemm_bf16 == NULL) return row->gemm;
-    const bool few_rows = !args->b_transposed && args->m <= row->gemm->few_rows;  // no native kernel reads B [k, n] in place
-    return few_rows ? row->gemm : csimd_chosen_bf16(row);
+    // No native kernel reads B [k, n] in place; one row is bound by reading B.
+    const size_t few_rows = args->b_transposed ? !args->a_transposed : row->gemm->few_rows;
+    return args->m <= few_rows ? row->gemm : csimd_chosen_bf16(row);
 }
 
 csimd_status csimd_gemm(const csimd_gemm_args *args) {

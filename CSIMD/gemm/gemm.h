@@ -5,6 +5,14 @@
 
 #include "../support/internal.h"
 
+// Where vectors of sums wait between blocks of k (dot_few).
+typedef struct {
+    bool first, last;  // of the blocks of k that are summed together: the sums begin at 0; their lanes are added up into C
+    bool add;          // to what C has
+    float *sums;       // element (i, j)'s vector at j * column + i * (nr / 2); not touched where the block is first and last
+    size_t column;
+} csimd_gemm_parts;
+
 // A block of op(A) is kept in one of two layouts, both float32, so that neither needs a transposing pack:
 //   rows    A not transposed: element (i, p) at i * a_row_stride + p; the stride is odd in cache lines (no set conflicts)
 //   panels  A transposed:     panels of tile height, element (i, p) of a panel at p * a_panel_width + i
@@ -39,12 +47,13 @@ typedef struct csimd_gemm_kernels {
 
     // Products of few rows, B read where it lies. B stored [depth, columns], at most few_rows rows, a as a panel; or B stored
     // [columns, depth], at most few_dot_rows rows at a time, a in the rows layout, followed by zeros up to a whole vector.
-    // c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[p, j].
+    // c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[p, j]. Dot products of pairs have a vector of sums an element that goes
+    // on over blocks of k: between them it waits in `parts`. Those of elements are given blocks that are both first and last.
     size_t few_rows, few_dot_rows;
     void (*multiply_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                          bool add, float *c, size_t ldc);
     void (*dot_few)(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
-                    bool add, float *c, size_t ldc);
+                    csimd_gemm_parts parts, float *c, size_t ldc);
 
     // turned[p * width + j] = x[j * ldx + p], as pack_b_columns makes a panel of at most nr columns of float32.
     void (*turn)(const float *x, size_t ldx, size_t depth, size_t columns, float *turned);
@@ -82,13 +91,13 @@ void csimd_gemm_finish_avx512_bf16(const csimd_gemm_args *args, size_t i, size_t
 void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                          bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
-                         bool add, float *c, size_t ldc);
+                         csimd_gemm_parts parts, float *c, size_t ldc);
 void csimd_gemm_few_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
                            size_t ldb, bool add, float *c, size_t ldc);
 void csimd_gemm_dot_avx512(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
-                           size_t ldb, bool add, float *c, size_t ldc);
+                           size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc);
 void csimd_gemm_dot_avx512_bf16(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
-                                size_t ldb, bool add, float *c, size_t ldc);
+                                size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc);
 void csimd_gemm_small_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, size_t a_row,
                            size_t a_step, const void *b, size_t ldb, bool b_packed, bool add, float *c, size_t ldc,
                            size_t c_columns);
@@ -118,14 +127,14 @@ bool csimd_gemm_is_small(const csimd_gemm_kernels *kernels, const csimd_gemm_arg
 csimd_gemm_small_floats csimd_gemm_small_scratch(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args);
 void csimd_gemm_small(const csimd_gemm_kernels *kernels, const csimd_gemm_args *args, float *a, float *b);
 
-// Scratch that a product of few rows needs, and the product (gemm_skinny.c); `depth` is the longest block of k.
+// Scratch that a product of few rows needs, and the product (gemm_skinny.c).
 typedef struct {
     size_t a, sums;
 } csimd_gemm_skinny_floats;
 csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
                                                    const csimd_gemm_args *args, size_t rows, size_t columns);
-void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *args, size_t depth,
-                       float *a, float *sums);
+void csimd_gemm_skinny(const csimd_gemm_kernels *kernels, csimd_gemm_path path, const csimd_gemm_args *args, float *a,
+                       float *sums);
 
 // C is nothing but the sums, or C plus the sums: no finishing pass is needed.
 static inline bool csimd_gemm_result_is_the_sums(const csimd_gemm_args *args) {

@@ -2,28 +2,48 @@
 // alpha, beta, bias, epilogue and the one rounding. A tile is in L1 when it comes here; about 1 load, 1 store and a rounding
 // (6 operations for bf16) a vector, against tile depth times 1 multiply-add.
 
+// What an element of C becomes from its sum, for the next `count` columns of a row: at most a vector of them.
+V_INLINE v_f32 finished(csimd_type c_type, csimd_epilogue epilogue, const csimd_gemm_args *args, size_t row, size_t column,
+                        size_t count, v_f32 scale, v_f32 bias, const float *sums) {
+    const size_t at = row * args->ldc + column, aux_at = row * args->ldaux + column;
+    v_f32 z = v_mul(scale, load_floats(sums));
+    if (args->beta != 0) z = v_fma(v_set(args->beta), load_some(c_type, args->c, at, count), z);
+    if (args->bias) z = v_add(z, bias);
+    if (epilogue == CSIMD_EPILOGUE_RELU) z = v_max(v_set(0), z);
+    if (epilogue == CSIMD_EPILOGUE_RELU_GRADIENT)
+        z = v_select(v_less(v_set(0), load_some(args->aux_type, args->aux, aux_at, count)), z, v_set(0));
+    if (epilogue == CSIMD_EPILOGUE_GELU) {
+        if (args->aux) store_result(args->aux_type, args->aux, aux_at, count, z);
+        z = v_gelu(z);
+    }
+    if (epilogue == CSIMD_EPILOGUE_GELU_GRADIENT)
+        z = v_mul(z, v_gelu_gradient(load_some(args->aux_type, args->aux, aux_at, count)));
+    return z;
+}
+
 V_INLINE void finish_tile(csimd_type c_type, csimd_epilogue epilogue, const csimd_gemm_args *args, size_t first_row,
                           size_t first_column, size_t rows, size_t columns, float alpha, const float *sums, size_t ldsums) {
-    const v_f32 scale = v_set(alpha), old_scale = v_set(args->beta);
-    const bool reads_c = args->beta != 0;
-    for (size_t s = 0; s < columns; s += v_lanes) {
-        const size_t count = columns - s, j = first_column + s;
-        const v_f32 bias = args->bias ? load_some(args->bias_type, args->bias, j, count) : v_set(0);
-        for (size_t r = 0; r < rows; r++) {
-            const size_t at = (first_row + r) * args->ldc + j, aux_at = (first_row + r) * args->ldaux + j;
-            v_f32 z = v_mul(scale, load_floats(sums + r * ldsums + s));
-            if (reads_c) z = v_fma(old_scale, load_some(c_type, args->c, at, count), z);
-            if (args->bias) z = v_add(z, bias);
-            if (epilogue == CSIMD_EPILOGUE_RELU) z = v_max(v_set(0), z);
-            if (epilogue == CSIMD_EPILOGUE_RELU_GRADIENT)
-                z = v_select(v_less(v_set(0), load_some(args->aux_type, args->aux, aux_at, count)), z, v_set(0));
-            if (epilogue == CSIMD_EPILOGUE_GELU) {
-                if (args->aux) store_result(args->aux_type, args->aux, aux_at, count, z);
-                z = v_gelu(z);
+    const v_f32 scale = v_set(alpha);
+    for (size_t s = 0, count; s < columns; s += count) {
+        const size_t j = first_column + s, left = columns - s;
+        const v_f32 bias = args->bias ? load_some(args->bias_type, args->bias, j, left) : v_set(0);
+        if (left >= 2 * v_lanes) {
+            count = 2 * v_lanes;
+            const v_f32 next = args->bias ? v_load(args->bias_type, args->bias, j + v_lanes) : v_set(0);
+            for (size_t r = 0; r < rows; r++) {
+                const size_t i = first_row + r, k = j + v_lanes;
+                const float *sum = sums + r * ldsums + s;
+                const v_f32 low = finished(c_type, epilogue, args, i, j, v_lanes, scale, bias, sum);
+                const v_f32 high = finished(c_type, epilogue, args, i, k, v_lanes, scale, next, sum + v_lanes);
+                store_result_pair(c_type, args->c, i * args->ldc + j, low, high);
             }
-            if (epilogue == CSIMD_EPILOGUE_GELU_GRADIENT)
-                z = v_mul(z, v_gelu_gradient(load_some(args->aux_type, args->aux, aux_at, count)));
-            store_result(c_type, args->c, at, count, z);
+        } else {
+            count = csimd_minimum(left, v_lanes);
+            for (size_t r = 0; r < rows; r++) {
+                const size_t i = first_row + r;
+                const v_f32 z = finished(c_type, epilogue, args, i, j, count, scale, bias, sums + r * ldsums + s);
+                store_result(c_type, args->c, i * args->ldc + j, count, z);
+            }
         }
     }
 }

@@ -36,25 +36,25 @@ V_INLINE void few(csimd_type type, size_t rows, size_t columns, size_t depth, co
 }
 
 V_INLINE void dot(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
-                  bool add, float *c, size_t ldc) {
+                  csimd_gemm_parts parts, float *c, size_t ldc) {
     switch (rows) {
     case 1:
-        dot_of(type, 1, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 1, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 2:
-        dot_of(type, 2, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 2, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 3:
-        dot_of(type, 3, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 3, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 4:
-        dot_of(type, 4, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 4, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 5:
-        dot_of(type, 5, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 5, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 6:
-        dot_of(type, 6, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(type, 6, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     }
 }
@@ -67,10 +67,10 @@ void csimd_gemm_few_avx2(csimd_type type, size_t rows, size_t columns, size_t de
 }
 
 void csimd_gemm_dot_avx2(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
-                         bool add, float *c, size_t ldc) {
-    if (type == CSIMD_F32) dot(CSIMD_F32, rows, columns, depth, a, b, ldb, add, c, ldc);
-    if (type == CSIMD_F16) dot(CSIMD_F16, rows, columns, depth, a, b, ldb, add, c, ldc);
-    if (type == CSIMD_BF16) dot(CSIMD_BF16, rows, columns, depth, a, b, ldb, add, c, ldc);
+                         csimd_gemm_parts parts, float *c, size_t ldc) {
+    if (type == CSIMD_F32) dot(CSIMD_F32, rows, columns, depth, a, b, ldb, parts, c, ldc);
+    if (type == CSIMD_F16) dot(CSIMD_F16, rows, columns, depth, a, b, ldb, parts, c, ldc);
+    if (type == CSIMD_BF16) dot(CSIMD_BF16, rows, columns, depth, a, b, ldb, parts, c, ldc);
 }
 
 #pragma clang attribute pop

@@ -1,8 +1,8 @@
-// GEMM of few rows of bf16 by bf16, B stored [columns, depth], AVX512_BF16: 1 to 8 rows by 4 or 3 columns of dot products, B
-// read where it lies, 32 elements a vector. (rows + 1) columns vectors of sums and marks + 1 of B + 1 constant = 29 zmm at 8
-// rows by 3 columns, A from L1. A step of 32 of k is 24 VDPBF16PS, 12 cycles, and 9 operations that look for subnormals,
-// against 24 + 3 loads, 13.5 cycles, for 192 bytes of B: 14 bytes a cycle, about what memory delivers. Fewer rows are bound by
-// reading B.
+// GEMM of few rows of bf16 by bf16, B stored [columns, depth], AVX512_BF16: 1 to 8 rows by 4 or 3 columns of dot products,
+// where they are long by 2, B read where it lies, 32 elements a vector. (rows + 1) columns vectors of sums and marks + 1 of B +
+// 1 constant = 29 zmm at 8 rows by 3 columns, A from L1. A step of 32 of k at 8 rows by 2 columns is 16 VDPBF16PS, 8 cycles,
+// and 6 operations that look for subnormals, against 16 + 2 loads, 9 cycles, for 128 bytes of B: 14 bytes a cycle, about what
+// memory delivers. Fewer rows are bound by reading B.
 #include "gemm.h"
 
 #if CSIMD_X86
@@ -12,113 +12,139 @@
 
 #include "gemm_marks_avx512.h"
 
-// Columns of B are mostly a multiple of 4 KiB apart, on one set of L1, which has 12 lines: 4 columns and the 4 prefetched fit.
-// 6 to 8 columns took 1.1 times as long for one row and 1.7 times for 4 (4096 x 4096).
-enum { MOST_COLUMNS = 4, MOST_VECTORS = 30 };
+// Columns of B are mostly a multiple of 4 KiB apart, on one set of L1, which has 12 lines, and the next columns are prefetched.
+// Long runs of 2 columns took 0.6 to 0.8 of the time of 4 (4096 x 4096, 1 to 8 rows); short ones, in L1 and L2, 1.07 times.
+enum { MOST_COLUMNS = 4, LONG_RUN = 1024 };
 
-// From 5 rows on a divisor of 12, the columns that more than 8 rows take turns at (gemm_skinny.c).
-V_INLINE int columns_at_once(int rows) {
-    const int most = MOST_VECTORS / (rows + 1);
-    return most < MOST_COLUMNS ? most : MOST_COLUMNS;
+// A divisor of 12, the columns that more than 8 rows take turns at (gemm_skinny.c). (rows + 1) columns + 2 vectors at most 32.
+V_INLINE int columns_at_once(int rows, bool is_long) {
+    if (is_long) return 2;
+    return rows <= 6 ? 4 : 3;
 }
 
-// The dot product of one row and one column with every element widened: subnormals count.
-static float widened_dot(size_t depth, const float *a, const uint16_t *b) {
-    v_f32 sums[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+// The sums of one row and one column, 16 of them, with every element widened: subnormals count.
+static __attribute__((noinline)) v_f32 widened_sums(size_t depth, const float *a, const uint16_t *b) {
+    v_f32 sums[2] = {v_set(0), v_set(0)};
     for (size_t p = 0; p < depth; p += 2 * v_lanes) {
         v_f32 left[2], right[2];
         split_pairs(CSIMD_BF16, load_floats(a + p / 2), &left[0], &left[1]);
         split_pairs(CSIMD_BF16, _mm512_castsi512_ps(load_elements(b + p, depth - p)), &right[0], &right[1]);
         for (int half = 0; half < 2; half++) sums[half] = v_fma(left[half], right[half], sums[half]);
     }
-    float total[4];
-    sum_lanes_of_4(sums, total);
-    return total[0] + total[1];
+    return v_add(sums[0], sums[1]);
 }
 
-// c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[j * ldb + p] for `columns` columns, summed in 16 interleaved sums. An element
-// of C whose row of A or column of B has a subnormal is computed anew by widening.
+// The next `count` elements, at most 32, of `rows` rows of A and `columns` columns of B.
+V_INLINE void dot_step(const int rows, const int columns, size_t count, const float *a, const uint16_t *b, size_t ldb,
+                       v_f32 sum[SKINNY_ROWS][MOST_COLUMNS], __m512i least[MOST_COLUMNS]) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < columns; j++) {
+        const uint16_t *x = b + (size_t)j * ldb;
+        __builtin_prefetch(x + (size_t)columns * ldb);  // the next tile's columns: short runs, found too late by hardware
+        const __m512i right = load_elements(x, count);
+        least[j] = mark(least[j], right);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const __m512i left = _mm512_loadu_si512(a + (size_t)i * A_ROW_STRIDE);
+            sum[i][j] = _mm512_dpbf16_ps(sum[i][j], (__m512bh)left, (__m512bh)right);
+        }
+    }
+}
+
+// The sums of products of a[i, p] and b[j * ldb + p], 16 of them an element. Where row i of A or column j of B has a subnormal
+// in this block of k, the element's share of the block is computed anew by widening.
 V_INLINE void dot_tile(const int rows, const int columns, size_t depth, const float *a, const uint16_t *b, size_t ldb,
-                       uint32_t marked, bool add, float *c, size_t ldc) {
+                       uint32_t marked, csimd_gemm_parts parts, float *c, size_t ldc) {
     v_f32 sum[SKINNY_ROWS][MOST_COLUMNS];
     __m512i least[MOST_COLUMNS];
 #pragma clang loop unroll(full)
     for (int j = 0; j < columns; j++) {
         least[j] = no_mark();
-        for (int i = 0; i < rows; i++) sum[i][j] = v_set(0);
+        for (int i = 0; i < rows; i++)
+            sum[i][j] = parts.first ? v_set(0) : load_floats(parts.sums + (size_t)j * parts.column + (size_t)i * v_lanes);
     }
-    for (size_t p = 0; p < depth; p += 2 * v_lanes) {
-        const bool whole = p + 2 * v_lanes <= depth;
-#pragma clang loop unroll(full)
-        for (int j = 0; j < columns; j++) {
-            const uint16_t *x = b + (size_t)j * ldb + p;
-            __builtin_prefetch(x + (size_t)columns * ldb);  // the next tile's columns: short runs, found too late by hardware
-            const __m512i right = whole ? _mm512_loadu_si512(x) : load_elements(x, depth - p);
-            least[j] = mark(least[j], right);
-#pragma clang loop unroll(full)
-            for (int i = 0; i < rows; i++) {
-                const __m512i left = _mm512_loadu_si512(a + (size_t)i * A_ROW_STRIDE + p / 2);
-                sum[i][j] = _mm512_dpbf16_ps(sum[i][j], (__m512bh)left, (__m512bh)right);
-            }
-        }
-    }
+    size_t p = 0;
+    for (; p + 2 * v_lanes <= depth; p += 2 * v_lanes) dot_step(rows, columns, 2 * v_lanes, a + p / 2, b + p, ldb, sum, least);
+    if (p < depth) dot_step(rows, columns, depth - p, a + p / 2, b + p, ldb, sum, least);
     uint32_t marked_columns = 0;
 #pragma clang loop unroll(full)
     for (int j = 0; j < columns; j++) marked_columns |= (uint32_t)is_marked(least[j]) << j;
+    if (__builtin_expect(marked | marked_columns, 0)) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++) {
+                if (!((marked >> i & 1) | (marked_columns >> j & 1))) continue;
+                const float *before = parts.sums + (size_t)j * parts.column + (size_t)i * v_lanes;
+                const v_f32 share = widened_sums(depth, a + (size_t)i * A_ROW_STRIDE, b + (size_t)j * ldb);
+                sum[i][j] = parts.first ? share : v_add(load_floats(before), share);
+            }
+    }
+    if (!parts.last) {
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                store_floats(parts.sums + (size_t)j * parts.column + (size_t)i * v_lanes, sum[i][j]);
+        return;
+    }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
-        for (int j = 0; j < columns; j += 4) {
-            v_f32 four[4];
-            for (int s = 0; s < 4; s++) four[s] = j + s < columns ? sum[i][j + s] : v_set(0);
-            float total[4], *to = c + (size_t)i * ldc + j;
-            sum_lanes_of_4(four, total);
-            if (__builtin_expect((marked >> i & 1) | (marked_columns >> j & 15), 0))
-                for (int s = 0; s < 4 && j + s < columns; s++)
-                    if ((marked >> i & 1) | (marked_columns >> (j + s) & 1))
-                        total[s] = widened_dot(depth, a + (size_t)i * A_ROW_STRIDE, b + (size_t)(j + s) * ldb);
-            for (int s = 0; s < 4 && j + s < columns; s++) to[s] = (add ? to[s] : 0) + total[s];
-        }
+        v_f32 four[4];
+        for (int s = 0; s < 4; s++) four[s] = s < columns ? sum[i][s] : v_set(0);
+        float total[4], *to = c + (size_t)i * ldc;
+        sum_lanes_of_4(four, total);
+        for (int s = 0; s < 4 && s < columns; s++) to[s] = (parts.add ? to[s] : 0) + total[s];
     }
 }
 
-V_INLINE void dot_of(const int rows, size_t columns, size_t depth, const float *a, const uint16_t *b, size_t ldb, bool add,
-                     float *c, size_t ldc) {
-    const size_t width = (size_t)columns_at_once(rows);
+V_INLINE void dot_columns(const int rows, const int width, size_t columns, size_t depth, const float *a, const uint16_t *b,
+                          size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc) {
     const uint32_t marked = marked_rows(a, (size_t)rows);
     size_t j = 0;
-    for (; j + width <= columns; j += width)
-        dot_tile(rows, columns_at_once(rows), depth, a, b + j * ldb, ldb, marked, add, c + j, ldc);
-    for (; j < columns; j++) dot_tile(rows, 1, depth, a, b + j * ldb, ldb, marked, add, c + j, ldc);
+    for (; j + (size_t)width <= columns; j += (size_t)width, parts.sums += (size_t)width * parts.column)
+        dot_tile(rows, width, depth, a, b + j * ldb, ldb, marked, parts, c + j, ldc);
+    for (; j < columns; j++, parts.sums += parts.column)
+        dot_tile(rows, 1, depth, a, b + j * ldb, ldb, marked, parts, c + j, ldc);
+}
+
+// Two forms of each: short products need no parts, and are short enough for that to show.
+V_INLINE void dot_of(const int rows, size_t columns, size_t depth, const float *a, const uint16_t *b, size_t ldb,
+                     csimd_gemm_parts parts, float *c, size_t ldc) {
+    if (depth > LONG_RUN || !parts.first || !parts.last || parts.add) {
+        dot_columns(rows, columns_at_once(rows, true), columns, depth, a, b, ldb, parts, c, ldc);
+    } else {
+        const csimd_gemm_parts none = {.first = true, .last = true};
+        dot_columns(rows, columns_at_once(rows, false), columns, depth, a, b, ldb, none, c, ldc);
+    }
 }
 
 void csimd_gemm_dot_avx512_bf16(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,
-                                size_t ldb, bool add, float *c, size_t ldc) {
+                                size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc) {
     assert(type == CSIMD_BF16);
     (void)type;
     switch (rows) {
     case 1:
-        dot_of(1, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(1, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 2:
-        dot_of(2, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(2, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 3:
-        dot_of(3, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(3, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 4:
-        dot_of(4, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(4, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 5:
-        dot_of(5, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(5, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 6:
-        dot_of(6, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(6, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 7:
-        dot_of(7, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(7, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     case 8:
-        dot_of(8, columns, depth, a, b, ldb, add, c, ldc);
+        dot_of(8, columns, depth, a, b, ldb, parts, c, ldc);
         return;
     }
 }

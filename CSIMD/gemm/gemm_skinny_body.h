@@ -54,32 +54,37 @@ V_INLINE void rows_of(csimd_type type, const int rows, size_t columns, size_t de
     if (j < columns) rows_tile(type, rows, 1, columns - j, depth, a, b, j, ldb, add, c + j, ldc);
 }
 
+// One vector of `rows` rows of A and `columns` columns of B, the last `count` elements of a column where it is not whole.
+V_INLINE void dot_step(csimd_type type, const int rows, const int columns, size_t count, const float *a, const void *b,
+                       size_t at, size_t ldb, v_f32 sum[SKINNY_ROWS][MOST_DOTS]) {
+    v_f32 right[MOST_DOTS];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < columns; j++) right[j] = load_some(type, b, at + (size_t)j * ldb, count);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        const v_f32 left = load_floats(a + (size_t)i * A_ROW_STRIDE);
+        for (int j = 0; j < columns; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
+    }
+}
+
 // B stored [columns, depth]: c[i, j] = (add ? c[i, j] : 0) + sum_p a[i * A_ROW_STRIDE + p] b[j * ldb + p], summed in v_lanes
-// interleaved sums. A's rows are followed by zeros up to a whole vector.
+// interleaved sums. A's rows are followed by zeros up to a whole vector. Each block of k is added up by itself.
 V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_t depth, const float *a, const void *b,
-                       size_t at, size_t ldb, bool add, float *c, size_t ldc) {
+                       size_t at, size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc) {
     v_f32 sum[SKINNY_ROWS][MOST_DOTS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) sum[i][j] = v_set(0);
-    for (size_t p = 0; p < depth; p += v_lanes) {
+    const size_t line = CSIMD_ALIGNMENT / csimd_type_size(type);
+    size_t p = 0;
+    for (; p + line <= depth; p += line) {
 #pragma clang loop unroll(full)
         for (int j = 0; j < columns; j++)  // the next tile's columns: short runs, which the hardware finds too late
             __builtin_prefetch(csimd_gemm_at(type, b, at + (size_t)(j + columns) * ldb + p));
-        v_f32 right[MOST_DOTS];
-        if (p + v_lanes <= depth) {
 #pragma clang loop unroll(full)
-            for (int j = 0; j < columns; j++) right[j] = v_load(type, b, at + (size_t)j * ldb + p);
-        } else {
-#pragma clang loop unroll(full)
-            for (int j = 0; j < columns; j++) right[j] = v_load_first(type, b, at + (size_t)j * ldb + p, depth - p);
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            const v_f32 left = load_floats(a + (size_t)i * A_ROW_STRIDE + p);
-            for (int j = 0; j < columns; j++) sum[i][j] = v_fma(left, right[j], sum[i][j]);
-        }
+        for (size_t v = 0; v < line; v += v_lanes) dot_step(type, rows, columns, v_lanes, a + p + v, b, at + p + v, ldb, sum);
     }
+    for (; p < depth; p += v_lanes) dot_step(type, rows, columns, depth - p, a + p, b, at + p, ldb, sum);
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
         for (int j = 0; j < columns; j += 4) {
@@ -87,15 +92,24 @@ V_INLINE void dot_tile(csimd_type type, const int rows, const int columns, size_
             for (int s = 0; s < 4; s++) four[s] = j + s < columns ? sum[i][j + s] : v_set(0);
             float total[4], *to = c + (size_t)i * ldc + j;
             sum_lanes_of_4(four, total);
-            for (int s = 0; s < 4 && j + s < columns; s++) to[s] = (add ? to[s] : 0) + total[s];
+            for (int s = 0; s < 4 && j + s < columns; s++) to[s] = (parts.add ? to[s] : 0) + total[s];
         }
     }
 }
 
-V_INLINE void dot_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
-                     bool add, float *c, size_t ldc) {
-    const size_t width = (size_t)dot_width(rows);
+V_INLINE void dot_columns(csimd_type type, const int rows, const int width, size_t columns, size_t depth, const float *a,
+                          const void *b, size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc) {
     size_t j = 0;
-    for (; j + width <= columns; j += width) dot_tile(type, rows, dot_width(rows), depth, a, b, j * ldb, ldb, add, c + j, ldc);
-    for (; j < columns; j++) dot_tile(type, rows, 1, depth, a, b, j * ldb, ldb, add, c + j, ldc);
+    for (; j + (size_t)width <= columns; j += (size_t)width)
+        dot_tile(type, rows, width, depth, a, b, j * ldb, ldb, parts, c + j, ldc);
+    for (; j < columns; j++) dot_tile(type, rows, 1, depth, a, b, j * ldb, ldb, parts, c + j, ldc);
+}
+
+// One row has all of k at once, which reads B from end to end, 2 columns at a time.
+V_INLINE void dot_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
+                     csimd_gemm_parts parts, float *c, size_t ldc) {
+    if (rows == 1 && depth > DEPTH)
+        dot_columns(type, rows, 2, columns, depth, a, b, ldb, parts, c, ldc);
+    else
+        dot_columns(type, rows, dot_width(rows), columns, depth, a, b, ldb, parts, c, ldc);
 }

@@ -15,6 +15,10 @@ V_INLINE void store_result(csimd_type type, void *y, size_t index, size_t count,
     store_some(type, y, index, count, value);
 }
 
+V_INLINE void store_result_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
+    v_store_pair(type, y, index, low, high);
+}
+
 #include "gemm_finish_body.h"
 
 V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) { return v_fma(left, right, sum); }

@@ -44,6 +44,15 @@ V_INLINE void store_result(csimd_type type, void *y, size_t index, size_t count,
         _mm256_mask_storeu_epi16(to, (__mmask16)((1u << count) - 1u), round_bf16(value));
 }
 
+V_INLINE void store_result_pair(csimd_type type, void *y, size_t index, v_f32 low, v_f32 high) {
+    enum { subnormal = 0x20 };
+    if (type != CSIMD_BF16 ||
+        __builtin_expect((_mm512_fpclass_ps_mask(low, subnormal) | _mm512_fpclass_ps_mask(high, subnormal)) != 0, 0))
+        v_store_pair(type, y, index, low, high);
+    else
+        _mm512_storeu_si512((uint16_t *)y + index, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
 #include "gemm_finish_body.h"
 
 V_INLINE v_f32 multiply_add(v_f32 left, v_f32 right, v_f32 sum) {

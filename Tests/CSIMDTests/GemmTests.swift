@@ -68,6 +68,35 @@ import Testing
         }
     }
 
+    /// Dot products over several blocks of k (512 to 2,048, by row and type), whose vectors of sums wait between them: 256 columns at
+    /// a time, and no longer than 1,024 terms a lane, of which there are 8 or 16.
+    @Test func longDotProducts() {
+        for (m, n, k) in [
+            (1, 9, 2100), (3, 261, 2050), (5, 70, 1030), (8, 513, 1100), (16, 13, 4133), (2, 5, 16_500), (9, 3, 33_000),
+        ] {
+            for (index, type) in Self.types.enumerated() {
+                for exchanged in [false, true] {
+                    let problem = GemmProblem(
+                        m: exchanged ? n : m, n: exchanged ? m : n, k: k,
+                        types: (type, type, index == 1 ? type : CSIMD_F32), transposed: (false, true),
+                        beta: index == 0 ? 0.5 : 0, biasType: index == 2 ? CSIMD_F32 : nil, padding: index)
+                    problem.check()
+                    let operands = problem.make()
+                    defer { operands.release() }
+                    forEachRow { row in
+                        withThreads(1) { #expect(operands.run() == CSIMD_OK) }
+                        let alone = operands.c.doubles
+                        if problem.beta != 0 { return }
+                        for threads: Int32 in [2, 5] {
+                            withThreads(threads) { #expect(operands.run() == CSIMD_OK) }
+                            #expect(operands.c.doubles == alone, "\(row) \((m, n, k)) \(type) \(threads) threads")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Products of few columns whose operands are both contiguous along k, computed with the operands exchanged: every number of
     /// columns around the limit, rows around their groups and around the 1,024 that are turned round at a time.
     @Test func fewColumns() {
