@@ -102,16 +102,22 @@ struct AccumulationWindow {
     /// Whether no batch with a weight has come yet.
     var isEmpty: Bool { batches == 0 }
 
+    /// The share of the loss scale that ``add(weight:loss:of:)`` is going to return.
+    func share(weight: Double, of count: Int) -> Double {
+        batches == 0 ? weight / (weight * Double(count)) : weight / (firstWeight * Double(planned))
+    }
+
     /// Adds a batch to a window planned for `count` batches; returns the share of the loss scale that seeds its backward.
     mutating func add(weight: Double, loss: Double, of count: Int) -> Double {
         if batches == 0 {
             firstWeight = weight
             planned = count
         }
+        let share = share(weight: weight, of: count)
         batches += 1
         weights += weight
         lossIsFinite = lossIsFinite && loss.isFinite
-        return weight / (firstWeight * Double(planned))
+        return share
     }
 
     /// What the accumulated gradients must be multiplied by, beside 1 / scale, to be those of the weighted mean loss.

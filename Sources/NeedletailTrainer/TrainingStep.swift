@@ -62,8 +62,9 @@ final class TrainingStep {
             if weight > 0 {
                 let generators = generatorHolders.map(\.generator)
                 let observer = watcher(of: slot, batch, index)
+                let seed = scale * slot.window.share(weight: weight, of: accumulation)
                 let loss = try watched(by: observer) {
-                    try module.trainingStep(batch, index, optimizer: slot.index)
+                    try expectingSeed(seed) { try module.trainingStep(batch, index, optimizer: slot.index) }
                 }
                 observer?.finishForward(loss: loss)
                 result.loss = loss.item()

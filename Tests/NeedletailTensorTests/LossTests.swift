@@ -177,4 +177,46 @@ private func reference(
         expectClose(y, [Double](repeating: -log(3), count: 3), roundings: 12, "log-softmax")
         #expect(softmax(Tensor([0, 0] as [Float16])).dtype == .float16)
     }
+
+    /// Formed in forward for the seed that a step announces, and rounded once: at the seed 1 most of these gradients, 1e-8 to 1e-2,
+    /// would be subnormal or zero in float16.
+    @Test(arguments: [DType.float32, .float16, .bfloat16]) func gradientsOfAnExpectedSeedAreRoundedOnce(_ dtype: DType)
+        throws
+    {
+        let rows = 64, classes = 40, seed = 256.0
+        let values = (0..<rows * classes).map { Double($0 * 37 % 97) / 8 - 6 }
+        let targets = (0..<rows).map { $0 * 7 % classes }
+        let logits = Tensor(values).cast(to: dtype)
+        func gradient(expecting: Double?, walking: Double) throws -> [Double] {
+            let x = logits.reshape([rows, classes]).trackingGradient()
+            let classOf = Tensor(targets.map { Int64($0) })
+            let loss =
+                try expecting.map { try expectingSeed($0) { try crossEntropy(x, classOf) } } ?? crossEntropy(x, classOf)
+            return gradients(of: loss, withRespectTo: [x], seed: walking)[0].scalars()
+        }
+        let found = try gradient(expecting: seed, walking: seed)
+        // One rounding of the result, u or half the least subnormal; before it an exponential, a sum of 40, a product: 64 of float32's u.
+        let u = [DType.float32: 0x1p-24, .float16: 0x1p-11, .bfloat16: 0x1p-8][dtype] ?? 0
+        let subnormal = dtype == .float16 ? 0x1p-25 : 0
+        var fewBits = 0
+        for row in 0..<rows {
+            let exps = values[(row * classes)..<((row + 1) * classes)].map { exp($0) }
+            let sum = exps.reduce(0, +)
+            for c in 0..<classes {
+                let share: Double = seed / Double(rows), isTarget = c == targets[row]
+                let probability: Double = exps[c] / sum
+                let exact: Double = isTarget ? (probability - 1) * share : probability * share
+                let before: Double = 0x1p-18 * (isTarget ? share : exact)
+                let bound: Double = u * abs(exact) + subnormal + before
+                let got = found[row * classes + c]
+                #expect(abs(got - exact) <= bound, "\(dtype) row \(row) class \(c): \(got), expected \(exact)")
+                if abs(exact) < 0x1p-14 { fewBits += 1 }
+            }
+        }
+        #expect(fewBits > 100)
+        // Another seed than was announced changes no bit.
+        for walking in [seed / 2, 3] {
+            #expect(try gradient(expecting: seed, walking: walking) == gradient(expecting: nil, walking: walking))
+        }
+    }
 }

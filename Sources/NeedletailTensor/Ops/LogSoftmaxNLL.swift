@@ -73,8 +73,9 @@ public func crossEntropy(
     let arguments = NLLArguments(
         logits: plain, targets: flatTargets, classWeights: weights, ignoreIndex: ignoreIndex,
         labelSmoothing: labelSmoothing)
-    // A float16 gradient cannot wait: which of its values are subnormal depends on the loss scale.
-    let canWait = logits.dtype != .float16 && reduction != .none && labelSmoothing == 0
+    // A float16 gradient waits only where its scale is known: which of its values are subnormal depends on that.
+    let isExact = logits.dtype != .float16 || GradientMode.current.expectedSeed != nil
+    let canWait = isExact && reduction != .none && labelSmoothing == 0
     if canWait && GradientMode.isRecording && rows.node != nil {
         return try lossWithGradient(arguments, rows, isMean: reduction == .mean, emptyMean)
     }
@@ -95,21 +96,25 @@ public func crossEntropy(
     }
 }
 
-/// Loss and gradient in one reading of the logits. Backward finds the gradient there and multiplies it by its seed if that is a
-/// power of two, which is exact but for results below 2⁻¹²⁶; else it forms the gradient again from the logits.
+/// Loss and gradient in one reading of the logits. The gradient is that of the seed that is expected, else of 1. If backward
+/// comes with another seed it multiplies by their ratio if that is a power of two, which is exact but for results below 2⁻¹²⁶;
+/// else, and in float16, it forms the gradient again from the logits.
 private func lossWithGradient(
     _ arguments: NLLArguments, _ rows: Tensor, isMean: Bool, _ emptyMean: EmptyMean
 ) throws -> Tensor {
     let weight = try Kernels.nllWeight(arguments)
     let isEmpty = isMean && weight == 0
     let divisor = isMean ? weight : 1
-    let found = Kernels.nll(arguments, scale: isEmpty ? 0 : 1 / divisor)
+    let seed = GradientMode.current.expectedSeed ?? 1
+    let expected = rows.dtype == .float64 ? seed : Double(Float(seed))  // as it arrives
+    let found = Kernels.nll(arguments, scale: isEmpty ? 0 : expected / divisor)
     let value = isEmpty ? (emptyMean == .zero ? 0 : Double.nan) : found.lossSum / divisor
     var waiting: Tensor? = found.gradient
     let logSumExp = found.logSumExp
     return Tensor(value, dtype: rows.dtype.accumulationType).recorded("crossEntropy", rows) { dy in
-        let factor = isEmpty ? 1 : dy.item()
-        if let gradient = waiting, factor.isFinite, factor.significand == 1, factor.sign == .plus {
+        let factor = isEmpty ? 1 : dy.item() / expected
+        let isPowerOfTwo = factor.isFinite && factor.significand == 1 && factor.sign == .plus
+        if let gradient = waiting, factor == 1 || (isPowerOfTwo && arguments.logits.dtype != .float16) {
             waiting = nil
             if factor != 1 { Kernels.scale(gradient, by: factor) }
             return [gradient]
