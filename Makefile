@@ -104,10 +104,13 @@ peers: setup
 	$(PYTHON) Benchmarks/peers/compare_products.py
 	$(PYTHON) Benchmarks/peers/compare_mlp.py
 
-# Every bar for kernels beside PyTorch in one table; four minutes, on a machine that does nothing else.
+# Every bar for kernels beside PyTorch in one table, .build/bars.md (its shapes in bars.json); eight minutes, on a machine that does
+# nothing else.
 bars: setup
 	swift build -c release --product needletail
-	$(PYTHON) Benchmarks/peers/compare_bars.py
+	$(PYTHON) Benchmarks/peers/compare_bars.py --json .build/bars.json > .build/bars.new
+	mv .build/bars.new .build/bars.md
+	cat .build/bars.md
 
 # This machine's page in Benchmarks/Results with the README's figures; twelve minutes, on a machine that does nothing else.
 results: setup

@@ -1,7 +1,9 @@
 """`make results`: measures this machine and writes its page, Benchmarks/Results/<cpu>.md, with pictures; puts its essence in the README.
 
 Runs `needletail bench`, the products of Benchmarks/Shapes beside the peers, the bars, and the training loops beside theirs; about
-twelve minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out.
+twelve minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out;
+a comparison that fails is named on the page instead. The bars are those of `make bars` if .build/bars.md is younger than a day and
+than the program.
 Run from the repository's root after `swift build -c release --product needletail`.
 """
 
@@ -20,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
 from machine import cpu_fields, cpu_name  # noqa: E402
 
+BARS = os.path.join(".build", "bars.md")
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 
 
@@ -29,6 +32,28 @@ def run(command):
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"  {time.time() - began:.0f} s", flush=True)
     return output
+
+
+def attempt(name, failures, measure):
+    """What measure() returns; None, and a line in `failures`, where it fails."""
+    try:
+        return measure()
+    except Exception as error:
+        failures.append(f"- {name}: {error}")
+        print(f"  {name} failed: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def recent_bars(needletail):
+    """The table that `make bars` left, unless it is old."""
+    try:
+        written = os.path.getmtime(BARS)
+        if written < max(os.path.getmtime(needletail), time.time() - 86400):
+            return None
+        with open(BARS) as file:
+            return file.read() or None
+    except OSError:
+        return None
 
 
 def first_line(command):
@@ -160,24 +185,39 @@ def main():
     results = [json.loads(line) for line in bench.splitlines()]
     has_png = png(roofline, os.path.join("docs", "roofline.png"))
 
-    products, loops, loop_rows, ratios, bars = [], "", [], {}, ""
+    products, loops, loop_rows, ratios, bars, failures = [], "", [], {}, "", []
     if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0:
         with tempfile.TemporaryDirectory() as scratch:
-            for shapes, rounds in [("mlp", "3"), ("gpt2", "2")]:
+
+            def compare_products(shapes, rounds):
                 file = os.path.join(scratch, shapes + ".json")
                 command = [sys.executable, os.path.join(HERE, "peers", "compare_products.py")]
                 command += [os.path.join(HERE, "Shapes", shapes + ".txt"), "--needletail", needletail, "--rounds", rounds]
-                products.append(run(command + ["--seconds", options.seconds, "--json", file]))
+                text = run(command + ["--seconds", options.seconds, "--json", file])
                 with open(file) as handle:
-                    ratios[shapes] = json.load(handle)["ratios"]
-            bars = run([sys.executable, os.path.join(HERE, "peers", "compare_bars.py"), "--needletail", needletail, "--rounds", "2"])
-            file = os.path.join(scratch, "loops.json")
-            command = [sys.executable, os.path.join(HERE, "peers", "compare_mlp.py"), "--needletail", needletail]
-            command += ["--data", options.data, "--rounds", str(options.rounds), "--epochs", "1"]
-            loops = run(command + ["--json", file])
-            with open(file) as handle:
-                loop_rows = json.load(handle)
-        chart(loop_rows, os.path.join(folder, f"{name}-training.svg"))
+                    return text, json.load(handle)["ratios"]
+
+            def compare_loops():
+                file = os.path.join(scratch, "loops.json")
+                command = [sys.executable, os.path.join(HERE, "peers", "compare_mlp.py"), "--needletail", needletail]
+                command += ["--data", options.data, "--rounds", str(options.rounds), "--epochs", "1"]
+                text = run(command + ["--json", file])
+                with open(file) as handle:
+                    return text, json.load(handle)
+
+            def compare_bars():
+                command = [sys.executable, os.path.join(HERE, "peers", "compare_bars.py"), "--needletail", needletail]
+                return run(command + ["--rounds", "2", "--minutes", "4"])
+
+            for shapes, rounds in [("mlp", "3"), ("gpt2", "2")]:
+                found = attempt(f"products of {shapes}.txt", failures, lambda: compare_products(shapes, rounds))
+                if found:
+                    products.append(found[0])
+                    ratios[shapes] = found[1]
+            loops, loop_rows = attempt("training loops", failures, compare_loops) or ("", [])
+            bars = recent_bars(needletail) or attempt("bars", failures, compare_bars) or ""
+        if loop_rows:
+            chart(loop_rows, os.path.join(folder, f"{name}-training.svg"))
 
     took = (datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()
     sections = [
@@ -199,6 +239,8 @@ def main():
     if loops:
         head, table = loops.split("\n\n", 1)
         sections.append(f"## Training loops\n\n{head}\n\n![training]({name}-training.svg)\n\n" + table.rstrip())
+    if failures:
+        sections.append("## What failed\n\n" + "\n".join(failures))
     with open(os.path.join(folder, f"{name}.md"), "w") as file:
         file.write("\n\n".join(sections) + "\n")
 

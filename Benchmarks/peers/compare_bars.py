@@ -1,8 +1,10 @@
 """The project's bars for kernels: every one beside PyTorch (or the machine's limit) in one run, interleaved: ours, theirs, ratio, bar.
 
-Run from the repository's root after `swift build -c release --product needletail`, on a machine that does nothing else; about four
-minutes. Medians over the rounds. Where a bar covers several shapes, the geometric mean and the worst shape are shown. One
-sentence for each row that falls short comes from bars_notes.json. Training loops, start-up and the trainer's own cost are compare_mlp.py's.
+Run from the repository's root after `swift build -c release --product needletail`, on a machine that does nothing else; seven
+minutes, and no further round begins after `--minutes`. Medians over the rounds. Where a bar covers several shapes, the geometric
+mean and the worst shape are shown, all of them in the file of `--json`. A measurement that fails leaves its rows unmeasured and is
+named below the table. One sentence for each row that falls short comes from bars_notes.json. Training loops, start-up and the
+trainer's own cost are compare_mlp.py's.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 from compare_products import TYPES, Worker, read_shapes
 from machine import cpu_name, settings
@@ -32,7 +35,7 @@ for batch in (64, 128, 512):
     MLP += [((128, 784, batch), "TN"), ((256, 128, batch), "TN")]
 NARROW = [((64, 10, 256), "NT"), ((512, 10, 256), "NT"), ((10, 256, 64), "TN"), ((10, 256, 512), "TN"), ((64, 64, 64), "NN")]
 SKINNY = [((m, 4096, 4096), "NT") for m in (1, 2, 4, 8, 16)]
-# Without AVX512_FP16 PyTorch multiplies float16 matrices at 2 to 24 GFLOP/s: larger products would take minutes.
+# Without AVX512_FP16 PyTorch multiplies float16 matrices at 2 to 50 GFLOP/s: larger products have one turn in the first round.
 LARGEST_F16 = 6e8
 HEAD = {"rows": 4096, "inputs": 768, "classes": 50257}
 # So many rows of the head are given to PyTorch's float16, for the same reason; its time is proportional to them.
@@ -62,6 +65,8 @@ class Measurements:
     def __init__(self, options):
         self.options = options
         self.ours, self.theirs, self.openblas, self.share = {}, {}, {}, {}
+        self.failures = []
+        self.end = time.monotonic() + 60 * options.minutes
         self.workers = {way: Worker(way, environment, "bars_worker.py") for way, environment in settings().items()}
         self.versions = self.workers["1 thread"].versions
 
@@ -73,16 +78,31 @@ class Measurements:
         lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
         return [json.loads(line) for line in lines]
 
+    def stage(self, name, measure, rounds=1):
+        """`rounds` rounds of measure(round), fewer where time is short; what fails is told and left out."""
+        for number in range(rounds):
+            if number > 0 and time.monotonic() > self.end:
+                print(f"{name}: {number} of {rounds} rounds, time is up", file=sys.stderr, flush=True)
+                return
+            began = time.monotonic()
+            try:
+                measure(number)
+            except Exception as error:
+                output = getattr(error, "stderr", None) or ""
+                self.failures.append(f"{name}, round {number + 1}: {error} {output.strip()}".replace("\n", " "))
+            print(f"{name}, round {number + 1}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
     def products(self, shapes, threads):
+        """Threads: such as "1,2", by turns."""
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write("\n".join(text_of(shape) for shape in shapes) + "\n")
             file.flush()
             for line in self.bench("gemm", file.name, threads):
                 shape = ((line["m"], line["n"], line["k"]), line["layout"])
-                key = (shape, SHORT[line["types"]], threads)
+                key = (shape, SHORT[line["types"]], line["threads"])
                 self.ours.setdefault(key, []).append(line["median_seconds"])
                 self.share.setdefault(key, []).append(line["share_of_peak"])
-                self.openblas.setdefault((shape, "f32", threads), []).append(line["baseline_seconds"])
+                self.openblas.setdefault((shape, "f32", line["threads"]), []).append(line["baseline_seconds"])
 
     def ask(self, key, way="1 thread", **request):
         answer = self.workers[way].ask(**{"seconds": self.options.seconds, **request})
@@ -90,13 +110,15 @@ class Measurements:
             self.theirs.setdefault(key, []).append(answer["seconds"])
         return answer
 
-    def peer_products(self, shapes, types, way):
+    def peer_products(self, shapes, types, way, number):
         for sizes, layout in shapes:
             for kind in types:
-                if kind == "f16" and operations((sizes, layout)) > LARGEST_F16:
+                slow = kind == "f16" and operations((sizes, layout)) > LARGEST_F16
+                if slow and number > 0:
                     continue
+                turns = {"turns": 1, "seconds": 0.001} if slow else {}
                 key = ((sizes, layout), kind, way)
-                self.ask(key, way, shape=sizes, layout=layout, contestant="torch", type=kind)
+                self.ask(key, way, shape=sizes, layout=layout, contestant="torch", type=kind, **turns)
 
     def close(self):
         for worker in self.workers.values():
@@ -105,22 +127,33 @@ class Measurements:
 
 def measure(options):
     m = Measurements(options)
-    small = LARGE + MLP + NARROW + SKINNY
-    for _ in range(options.rounds):
-        m.products(small, 1)
-        m.peer_products(small, TYPES, "1 thread")
-        if len(m.workers) > 1:
-            m.products(LARGE, 2)
-            for way in list(m.workers)[1:]:
-                m.peer_products(LARGE, ["bf16"], way)
-    for _ in range(options.rounds):
+    several = len(m.workers) > 1
+    rounds = options.rounds
+
+    def small(number):
+        m.products(MLP + NARROW, "1")
+        m.peer_products(MLP + NARROW, TYPES, "1 thread", number)
+
+    def large(number):
+        m.products(LARGE, "1,2" if several else "1")
+        m.peer_products(LARGE, TYPES, "1 thread", number)
+        for way in list(m.workers)[1:]:
+            m.peer_products(LARGE, ["bf16"], way, number)
+
+    def skinny(number):  # apart, so that the bandwidth of reading is measured just before
+        m.products(SKINNY, "1")
+        m.peer_products(SKINNY, TYPES, "1 thread", number)
+
+    def losses(number):
         for rows, classes in [(64, 10), (512, 10), (1024, 1000), (1024, 50257)]:
-            rounds = 11 if classes < 50000 else 3
-            for line in m.bench("nll", f"{rows}x{classes}", rounds=rounds):
+            few = classes < 50000
+            for line in m.bench("nll", f"{rows}x{classes}", rounds=11 if few else 3):
                 m.ours.setdefault(("nll", rows, classes, SHORT[line["types"]]), []).append(line["median_seconds"])
             for kind in TYPES:
-                turns = 5 if classes < 50000 else 2
-                m.ask(("nll", rows, classes, kind), work="cross_entropy", rows=rows, classes=classes, type=kind, turns=turns)
+                key = ("nll", rows, classes, kind)
+                m.ask(key, work="cross_entropy", rows=rows, classes=classes, type=kind, turns=5 if few else 2)
+
+    def passes(number):
         for line in m.bench("convert", str(16 << 20), types="bf16,f16"):
             m.ours.setdefault(("convert", line["types"]), []).append(line["median_seconds"])
             m.theirs.setdefault(("convert", line["types"]), []).append(line["baseline_seconds"])
@@ -129,16 +162,25 @@ def measure(options):
             for line in m.bench("optimizer", str(count), rounds=3 if many else 11, types="bf16", only="adamw"):
                 m.ours.setdefault(("adamw", count), []).append(line["median_seconds"])
             m.ask(("adamw", count), work="adamw", count=count, turns=3 if many else 5)
-    head = f"{HEAD['rows']}x{HEAD['classes']}x{HEAD['inputs']}"
-    for kind, rounds in [("bf16", 3), ("f16", 1)]:
-        line = m.bench("linear-nll", head, rounds=rounds, types=kind, minimum=0.001)[0]
-        m.ours["head", kind] = [line["median_seconds"]]
-    m.ask(("head", "bf16"), work="linear_cross_entropy", type="bf16", turns=2, **HEAD)
-    m.ask(("head", "f16"), work="linear_cross_entropy", type="f16", turns=1, **dict(HEAD, rows=F16_ROWS))
-    if ("head", "f16") in m.theirs:
-        m.theirs["head", "f16"] = [t * HEAD["rows"] / F16_ROWS for t in m.theirs["head", "f16"]]
-    if (os.cpu_count() or 1) > 1:
-        disturbed(m)
+
+    def head(number):
+        shape = f"{HEAD['rows']}x{HEAD['classes']}x{HEAD['inputs']}"
+        for kind in ["bf16", "f16"]:
+            line = m.bench("linear-nll", shape, rounds=3 if kind == "bf16" else 1, types=kind, minimum=0.001)[0]
+            m.ours.setdefault(("head", kind), []).append(line["median_seconds"])
+        m.ask(("head", "bf16"), work="linear_cross_entropy", type="bf16", turns=2, **HEAD)
+        m.ask(("head", "f16"), work="linear_cross_entropy", type="f16", turns=1, **dict(HEAD, rows=F16_ROWS))
+        if ("head", "f16") in m.theirs:
+            m.theirs["head", "f16"] = [t * HEAD["rows"] / F16_ROWS for t in m.theirs["head", "f16"]]
+
+    m.stage("products, small", small, rounds)
+    m.stage("products, few rows", skinny, rounds)
+    m.stage("cross-entropy", losses, rounds)
+    m.stage("conversions and updates", passes, rounds)
+    m.stage("linear + cross-entropy", head)
+    if several:
+        m.stage("two threads disturbed", lambda number: disturbed(m), rounds)
+    m.stage("products, large", large, rounds)
     m.close()
     return m
 
@@ -146,18 +188,17 @@ def measure(options):
 def disturbed(m):
     """Two threads' products beside a process that holds one CPU, and without it, by turns."""
     cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    for _ in range(m.options.rounds):
-        for busy in [False, True]:
-            process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
-            if process and cpus:
-                os.sched_setaffinity(process.pid, {cpus[-1]})
-            try:
-                line = m.bench("gemm", "512x512x512", threads=2, types="f32", minimum=0.3)[0]
-            finally:
-                if process:
-                    process.kill()
-                    process.wait()
-            m.ours.setdefault(("busy", busy), []).append(line["median_seconds"])
+    for busy in [False, True]:
+        process = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
+        if process and cpus:
+            os.sched_setaffinity(process.pid, {cpus[-1]})
+        try:
+            line = m.bench("gemm", "512x512x512", threads=2, types="f32", minimum=0.3)[0]
+        finally:
+            if process:
+                process.kill()
+                process.wait()
+        m.ours.setdefault(("busy", busy), []).append(line["median_seconds"])
 
 
 class Table:
@@ -167,11 +208,12 @@ class Table:
             self.notes = json.load(file)
         self.lines, self.short, self.rows = [], [], []
 
-    def add(self, key, work, ours, theirs, ratio, bar, ok):
-        """`ratio`: text; `ok`: None where there was nothing to compare with."""
+    def add(self, key, work, ours, theirs, ratio, bar, ok, shapes=None):
+        """`ratio`: text; `ok`: None where there was nothing to compare with; `shapes`: what the row is made of."""
         verdict = "not measured" if ok is None else "pass" if ok else "short"
         self.lines.append(f"| {work} | {ours} | {theirs} | {ratio} | {bar} | {verdict} |")
-        self.rows.append({"key": key, "work": work, "ratio": ratio, "bar": bar, "verdict": verdict})
+        row = {"key": key, "work": work, "needletail": ours, "peer": theirs, "ratio": ratio, "bar": bar, "verdict": verdict}
+        self.rows.append(dict(row, shapes=shapes or []))
         if ok is False:
             self.short.append(f"- {work}: {self.notes.get(key, 'what bounds it has not been looked at')}.")
 
@@ -184,8 +226,9 @@ class Table:
         result = {}
         for shape in shapes:
             times = [time for time in (peer(shape) for peer in peers) if time is not None]
-            if times:
-                result[shape] = min(times) / self.middle(self.m.ours, (shape, kind, threads))
+            ours = self.middle(self.m.ours, (shape, kind, threads))
+            if times and ours is not None:
+                result[shape] = min(times) / ours
         return result
 
     def products(self, key, work, ratios, bar, mean_bar, least_bar, kind, threads=1):
@@ -194,13 +237,20 @@ class Table:
             return
         mean, worst = statistics.geometric_mean(ratios.values()), min(ratios, key=ratios.get)
 
-        def rate(time):
-            return f"{operations(worst) / time / 1e9:.0f} GF/s"
+        def rate(shape, time):
+            return operations(shape) / time / 1e9
 
-        ours = self.middle(self.m.ours, (worst, kind, threads))
+        def ours(shape):
+            return self.middle(self.m.ours, (shape, kind, threads))
+
+        shapes = [
+            {"shape": text_of(shape), "ratio": ratio, "gflops": rate(shape, ours(shape)), "peer_gflops": rate(shape, ours(shape) * ratio)}
+            for shape, ratio in ratios.items()
+        ]
         self.add(
-            key, work, rate(ours), rate(ours * ratios[worst]), f"{mean:.2f}, least {ratios[worst]:.2f} at {text_of(worst)}",
-            bar, mean >= mean_bar and ratios[worst] >= least_bar,
+            key, work, f"{rate(worst, ours(worst)):.0f} GF/s", f"{rate(worst, ours(worst) * ratios[worst]):.0f} GF/s",
+            f"{mean:.2f}, least {ratios[worst]:.2f} at {text_of(worst)}" if len(ratios) > 1 else f"{mean:.2f}",
+            bar, mean >= mean_bar and ratios[worst] >= least_bar, shapes,
         )
 
     def times(self, key, work, place, bar_text, bar):
@@ -211,33 +261,33 @@ class Table:
             self.add(key, work, seconds(ours), seconds(theirs), f"{theirs / ours:.2f}", bar_text, theirs / ours >= bar)
 
     def share(self, key, work, shapes, kind, bar):
-        shares = {shape: self.middle(self.m.share, (shape, kind, 1)) for shape in shapes}
+        shares = {shape: self.middle(self.m.share, (shape, kind, 1)) for shape in shapes if (shape, kind, 1) in self.m.share}
+        text = f">= {100 * bar:.0f}%"
+        if not shares:
+            self.add(key, work, "-", "-", "-", text, None)
+            return
         worst = min(shares, key=shares.get)
-        self.add(key, work, f"{100 * shares[worst]:.0f}%", "limit of the run", f"least at {text_of(worst)}", f">= {100 * bar:.0f}%", shares[worst] >= bar)
+        least = f"least at {text_of(worst)}" if len(shares) > 1 else "-"
+        self.add(key, work, f"{100 * shares[worst]:.0f}%", "limit of the run", least, text, shares[worst] >= bar)
 
     def fill(self):
         m = self.m
         self.products("gemm-bf16", "products bf16, 256^3 to 2048^3 and GPT-2", self.ratios(LARGE, "bf16"), ">= 1.8, none under 1.7", 1.8, 1.7, "bf16")
         self.share("gemm-bf16-peak", "products bf16, 256^3 to 1024^3, of the float32 FMA peak", SQUARES[:3], "bf16", 0.9)
-        self.products("gemm-f16", "products f16, the same shapes up to 512^3 (PyTorch takes minutes for larger ones here)", self.ratios(LARGE, "f16"), ">= 1.0, none under 0.97", 1.0, 0.97, "f16")
+        self.products("gemm-f16", "products f16, the same shapes", self.ratios(LARGE, "f16"), ">= 1.0, none under 0.97", 1.0, 0.97, "f16")
         self.products("gemm-f32", "products f32, 256^3 to 2048^3, GPT-2 and MLP", self.ratios(LARGE + MLP, "f32"), ">= 0.97, none under 0.93", 0.97, 0.93, "f32")
         self.products("mlp-bf16", "MLP products bf16, batch 64, 128, 512", self.ratios(MLP, "bf16"), ">= 1.9, none behind", 1.9, 1, "bf16")
         self.products("mlp-f16", "MLP products f16", self.ratios(MLP, "f16"), ">= 1.1, none behind", 1.1, 1, "f16")
-        narrow = self.ratios(NARROW, "bf16")
-        self.products("narrow-bf16", "10 columns or rows, 64^3, bf16", narrow, ">= 4", 0, 4, "bf16")
+        self.products("narrow-bf16", "10 columns or rows, 64^3, bf16", self.ratios(NARROW, "bf16"), ">= 4", 0, 4, "bf16")
         best = [
             lambda shape: self.middle(m.theirs, (shape, "f32", "1 thread")),
             lambda shape: self.middle(m.openblas, (shape, "f32", 1)),
         ]
         self.products("narrow-f32", "10 columns or rows, 64^3, f32, over the best of PyTorch and OpenBLAS", self.ratios(NARROW, "f32", peers=best), ">= 0.95", 0, 0.95, "f32")
-        own = {
-            shape: self.middle(m.ours, (shape, "bf16", 1)) / self.middle(m.ours, (shape, "bf16", 2))
-            for shape in LARGE
-            if (shape, "bf16", 2) in m.ours
-        }
+        own = self.ratios(LARGE, "bf16", 2, [lambda shape: self.middle(m.ours, (shape, "bf16", 1))])
         self.products("threads-own", "2 threads bf16 over 1, from 256^3", own, ">= 1.9", 0, 1.9, "bf16", 2)
         ways = [lambda shape, way=way: self.middle(m.theirs, (shape, "bf16", way)) for way in m.workers]
-        self.products("threads-peer", "2 threads bf16 over PyTorch's best", self.ratios(LARGE, "bf16", 2, ways) if own else {}, ">= 1.75", 0, 1.75, "bf16", 2)
+        self.products("threads-peer", "2 threads bf16 over PyTorch's best", self.ratios(LARGE, "bf16", 2, ways), ">= 1.75", 0, 1.75, "bf16", 2)
         for kind in ["bf16", "f16"]:
             ratios = self.ratios(SKINNY, kind)
             self.products(f"gemv-{kind}", f"1 row by 4096 x 4096, {kind}", {s: r for s, r in ratios.items() if s[0][0] == 1}, ">= 2", 0, 2, kind)
@@ -246,7 +296,7 @@ class Table:
             self.products(f"rows16-{kind}", f"16 rows, {kind}", {s: r for s, r in ratios.items() if s[0][0] == 16}, ">= 1.5", 0, 1.5, kind)
         for rows, classes, bar in [(64, 10, 12), (512, 10, 12), (1024, 1000, 4), (1024, 50257, 5)]:
             for kind in TYPES:
-                self.times(f"nll-{rows}x{classes}", f"cross-entropy forward + backward {rows} x {classes}, {kind}", ("nll", rows, classes, kind), f">= {bar}", bar)
+                self.times(f"nll-{rows}x{classes}-{kind}", f"cross-entropy forward + backward {rows} x {classes}, {kind}", ("nll", rows, classes, kind), f">= {bar}", bar)
         head = "linear + cross-entropy, N 4096, D 768, V 50257"
         self.times("head-bf16", head + ", bf16", ("head", "bf16"), ">= 2", 2)
         self.times("head-f16", f"{head}, f16 (PyTorch: {F16_ROWS} rows, times {HEAD['rows'] // F16_ROWS})", ("head", "f16"), ">= 1.4", 1.4)
@@ -254,9 +304,24 @@ class Table:
         self.times("adamw-large", "check + unscale + clip + AdamW + bf16 copy, 124,439,808 (PyTorch: no copy)", ("adamw", 124_439_808), ">= 1.4", 1.4)
         for pair in [key[1] for key in m.ours if key[0] == "convert"]:
             self.times("convert", f"conversion of 16 Mi elements, {pair}, over a copy past the caches of as many bytes", ("convert", pair), ">= 0.9", 0.9)
-        if ("busy", True) in m.ours:
+        if ("busy", True) in m.ours and ("busy", False) in m.ours:
             without, beside = self.middle(m.ours, ("busy", False)), self.middle(m.ours, ("busy", True))
             self.add("busy", "2 threads, 512^3 f32, one core taken by another process", seconds(beside), f"{seconds(without)} undisturbed", f"{without / beside:.2f}", ">= 0.45", without / beside >= 0.45)
+
+    def dot_product_shares(self):
+        """What bounds bf16 products: both contestants' shares of twice the float32 peak, the rate of VDPBF16PS where it is issued as often as FMA."""
+        shares = []
+        for shape in LARGE + MLP:
+            key = (shape, "bf16", 1)
+            ours, theirs, share = self.middle(self.m.ours, key), self.middle(self.m.theirs, (shape, "bf16", "1 thread")), self.middle(self.m.share, key)
+            if ours and theirs and share and shape[0][0] > 16:
+                shares.append((shape, share / 2, share / 2 * ours / theirs))
+        if not shares or max(own for _, own, _ in shares) < 0.6:  # no such instruction here, or half as fast
+            return ""
+        lines = ["bf16 products, shares of twice the float32 peak, the rate of VDPBF16PS here:", "", "| product | Needletail | PyTorch |", "|---|---|---|"]
+        lines += [f"| {text_of(shape)} | {100 * own:.0f}% | {100 * peer:.0f}% |" for shape, own, peer in shares]
+        means = [100 * statistics.geometric_mean(column) for column in list(zip(*shares))[1:]]
+        return "\n".join(lines + [f"| geometric mean | {means[0]:.0f}% | {means[1]:.0f}% |"])
 
 
 def main():
@@ -264,7 +329,8 @@ def main():
     parser.add_argument("--needletail", default=".build/release/needletail")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.03, help="of each contestant a round")
-    parser.add_argument("--json", help="also write the rows to this file")
+    parser.add_argument("--minutes", type=float, default=8, help="after which no further round begins")
+    parser.add_argument("--json", help="also write the rows, and the shapes that they are made of, to this file")
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
     m = measure(options)
@@ -272,17 +338,22 @@ def main():
     table.fill()
     print(
         f"{cpu_name()}; PyTorch {m.versions['torch']}, oneDNN {m.versions['onednn']}; 1 thread unless said; ratios of times, above 1 Needletail is "
-        f"faster; medians of {options.rounds} interleaved rounds. Where a row covers several shapes: rates of the worst one, and the geometric mean "
-        "of the ratios. Cross-entropy and updates: kernels with their results' memory, PyTorch's through autograd and optimizer. "
-        "Training loops, start-up, memory: the table of the training loops.\n"
+        f"faster; medians of up to {options.rounds} interleaved rounds. Where a row covers several shapes: rates of the worst one, and the geometric "
+        "mean of the ratios. PyTorch's float16 products above 0.6 GFLOP, which take up to 8 s here, one turn. Cross-entropy and updates: kernels with "
+        "their results' memory, PyTorch's through autograd and optimizer. Training loops, start-up, memory: the table of the training loops.\n"
     )
     print("| work | Needletail | peer | ratio | bar | |\n|---|---|---|---|---|---|")
     print("\n".join(table.lines))
     if table.short:
         print("\nWhat bounds the rows that fall short:\n\n" + "\n".join(table.short))
+    shares = table.dot_product_shares()
+    if shares:
+        print("\n" + shares)
+    if m.failures:
+        print("\nMeasurements that failed:\n\n" + "\n".join("- " + failure for failure in m.failures))
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(table.rows, file)
+            json.dump({"rows": table.rows, "failures": m.failures}, file, indent=1)
 
 
 if __name__ == "__main__":

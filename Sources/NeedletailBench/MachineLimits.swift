@@ -10,11 +10,16 @@ package struct MachineLimits: Sendable {
     package let peak: Double
     /// Bytes a second by level: the best of reading, copying and copying past the caches.
     package let bandwidth: [MemoryLevel: Double]
+    /// Bytes a second of reading alone.
+    package let reading: [MemoryLevel: Double]
 
-    package init(threads: Int, peak: Double, bandwidth: [MemoryLevel: Double]) {
+    package init(
+        threads: Int, peak: Double, bandwidth: [MemoryLevel: Double], reading: [MemoryLevel: Double] = [:]
+    ) {
         self.threads = threads
         self.peak = peak
         self.bandwidth = bandwidth
+        self.reading = reading
     }
 
     /// Measures, in the widest kernels that run here, in windows of `window` seconds of which the best counts.
@@ -22,7 +27,7 @@ package struct MachineLimits: Sendable {
         let windows = 15
         func best(_ rate: () -> Double) -> Double { (0..<windows).reduce(0) { best, _ in max(best, rate()) } }
         let peak = best { sum(threads) { _ in KernelInfo.measurePeak(seconds: window) } }
-        var bandwidth: [MemoryLevel: Double] = [:]
+        var bandwidth: [MemoryLevel: Double] = [:], reading: [MemoryLevel: Double] = [:]
         for level in MemoryLevel.allCases {
             let bytes =
                 switch level {
@@ -35,8 +40,9 @@ package struct MachineLimits: Sendable {
                 best { sum(threads) { BenchmarkKernels.bandwidth(pattern, of: blocks[$0], seconds: window) } }
             }
             bandwidth[level] = rates.max()
+            reading[level] = zip(MemoryPattern.allCases, rates).first { $0.0 == .read }?.1
         }
-        return MachineLimits(threads: threads, peak: peak, bandwidth: bandwidth)
+        return MachineLimits(threads: threads, peak: peak, bandwidth: bandwidth, reading: reading)
     }
 
     /// The sum of what threads measure at the same time.
@@ -52,12 +58,15 @@ package struct MachineLimits: Sendable {
 
     /// The share of the limit that binds: of the peak, or of the bandwidth of the level where the working set lies.
     ///
-    /// Multiplications are judged by the limit of which they reach the larger share; what is counted in bytes by bandwidth.
+    /// Multiplications are judged by the limit of which they reach the larger share, the peak or the bandwidth of reading: those
+    /// that memory binds read nearly all of their bytes. What is counted in bytes is judged by the best bandwidth.
     package func share(of work: Work, seconds: Double, level: MemoryLevel) -> (share: Double, limit: String) {
-        let ofBandwidth = work.bytes / seconds / (bandwidth[level] ?? .infinity)
+        guard work.unit == .gigaflops else {
+            return (work.bytes / seconds / (bandwidth[level] ?? .infinity), level.rawValue)
+        }
+        let ofReading = work.bytes / seconds / (reading[level] ?? bandwidth[level] ?? .infinity)
         let ofPeak = work.operations / seconds / peak
-        if work.unit == .gigaflops, ofPeak >= ofBandwidth { return (ofPeak, "peak") }
-        return (ofBandwidth, level.rawValue)
+        return ofPeak >= ofReading ? (ofPeak, "peak") : (ofReading, level.rawValue)
     }
 }
 

@@ -55,7 +55,8 @@ import Testing
             results.append(result)
             // The share is of the limit that it names.
             let limits = run.limits[0]
-            let limit = result.limit == "peak" ? limits.peak : limits.bandwidth[result.level] ?? 0
+            let bandwidth = result.unit == .gigaflops ? limits.reading : limits.bandwidth
+            let limit = result.limit == "peak" ? limits.peak : bandwidth[result.level] ?? 0
             let amount = result.limit == "peak" ? work.operations : work.bytes
             #expect(limit > 0)
             #expect(abs(result.shareOfPeak - amount / result.medianSeconds / limit) <= 1e-12 * result.shareOfPeak)
@@ -70,13 +71,16 @@ import Testing
     }
 
     @Test func shareTakesTheLimitThatBinds() {
-        let limits = MachineLimits(threads: 1, peak: 100, bandwidth: [.l2: 50, .l3: 20, .memory: 10])
+        let limits = MachineLimits(
+            threads: 1, peak: 100, bandwidth: [.l2: 50, .l3: 20, .memory: 20], reading: [.memory: 10])
         // Intensity 10: the peak binds. Intensity 1: memory does, at 10 of 100.
         let dense = Work(operations: 100, bytes: 10, workingSet: 1, unit: .gigaflops)
         #expect(limits.share(of: dense, seconds: 2, level: .memory) == (0.5, "peak"))
         let thin = Work(operations: 10, bytes: 10, workingSet: 1, unit: .gigaflops)
         #expect(limits.share(of: thin, seconds: 2, level: .memory) == (0.5, "memory"))
-        // What is counted in bytes is judged by bandwidth alone.
+        // What is counted in bytes is judged by the best bandwidth alone.
+        let copied = Work(operations: 1000, bytes: 10, workingSet: 1, unit: .gigabytes)
+        #expect(limits.share(of: copied, seconds: 1, level: .memory) == (0.5, "memory"))
         let moved = Work(operations: 1000, bytes: 10, workingSet: 1, unit: .gigabytes)
         #expect(limits.share(of: moved, seconds: 1, level: .l2) == (0.2, "L2"))
     }
