@@ -29,6 +29,8 @@ static const csimd_row rows[] = {
         .fma_probe = csimd_fma_probe_avx512,
         .memory_probe = csimd_memory_probe_avx512,
         .reduce = &csimd_reduce_kernels_avx512,
+        .pool = &csimd_pool_kernels_avx512,
+        .batchnorm = &csimd_batchnorm_kernels_avx512,
         .elementwise = &csimd_elementwise_kernels_avx512,
         .convert = &csimd_convert_kernels_avx512,
         .gemm = &csimd_gemm_avx512,
@@ -54,6 +56,8 @@ static const csimd_row rows[] = {
         .fma_probe = csimd_fma_probe_avx2,
         .memory_probe = csimd_memory_probe_avx2,
         .reduce = &csimd_reduce_kernels_avx2,
+        .pool = &csimd_pool_kernels_avx2,
+        .batchnorm = &csimd_batchnorm_kernels_avx2,
         .elementwise = &csimd_elementwise_kernels_avx2,
         .convert = &csimd_convert_kernels_avx2,
         .gemm = &csimd_gemm_avx2,
@@ -71,6 +75,8 @@ static const csimd_row rows[] = {
         .fma_probe = csimd_fma_probe_ref,
         .memory_probe = csimd_memory_probe_ref,
         .reduce = &csimd_reduce_kernels_ref,
+        .pool = &csimd_pool_kernels_ref,
+        .batchnorm = &csimd_batchnorm_kernels_ref,
         .elementwise = &csimd_elementwise_kernels_ref,
         .convert = &csimd_convert_kernels_ref,
         .gemm = &csimd_gemm_ref,
@@ -174,6 +180,8 @@ static const family families[] = {
     {"embedding", offsetof(csimd_row, embedding)},
     {"dropout", offsetof(csimd_row, dropout)},
     {"attention", offsetof(csimd_row, attention)},
+    {"pool", offsetof(csimd_row, pool)},
+    {"batchnorm", offsetof(csimd_row, batchnorm)},
 };
 
 enum { family_count = sizeof families / sizeof families[0] };

@@ -4,6 +4,7 @@
 #define CSIMD_KERNEL_TABLE_H
 
 #include "../attention/attention.h"
+#include "../batchnorm/batchnorm.h"
 #include "../convert/convert.h"
 #include "../dropout/dropout.h"
 #include "../elementwise/elementwise.h"
@@ -11,6 +12,7 @@
 #include "../gemm/gemm.h"
 #include "../norm/norm.h"
 #include "../optim/optim.h"
+#include "../pool/pool.h"
 #include "../reduce/reduce.h"
 #include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
@@ -40,6 +42,8 @@ typedef struct {
     const csimd_dropout_kernels *dropout;
     const csimd_attention_kernels *attention;
     const csimd_attention_kernels *attention_bf16;  // where bf16 products are native, or NULL; needs what has_gemm_bf16 says
+    const csimd_pool_kernels *pool;
+    const csimd_batchnorm_kernels *batchnorm;
 } csimd_row;
 
 // The active row for the calling thread. A driver reads it once, before it starts threads.

@@ -19,6 +19,11 @@ typedef struct {
 // op(B) is packed in panels of nr columns, element (p, j) at p * nr + j; a last panel of at most nr / 2 columns is packed
 // nr / 2 wide. Kernels of pairs take bf16 alone and have the same layouts with pairs in place of elements. Columns past the
 // edge, and rows past a panel's height, hold anything; what they produce is never stored.
+// A run of a gathered operand's rows: row r has `length` elements from element row_at[r] + at of its array on, run after run.
+typedef struct {
+    size_t at, length;
+} csimd_gemm_run;
+
 typedef struct csimd_gemm_kernels {
     size_t mr, narrow_mr;  // tile height for panels of nr and of nr / 2 columns (narrow_mr in the rows layout only)
     size_t nr;             // tile width
@@ -34,6 +39,13 @@ typedef struct csimd_gemm_kernels {
     // Widen depth x columns elements of B, stored [depth, columns] (pack_b_rows) or [columns, depth] (pack_b_columns).
     void (*pack_b_rows)(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed);
     void (*pack_b_columns)(csimd_type type, const void *b, size_t ldb, size_t depth, size_t columns, float *packed);
+
+    // pack_a_rows of a gathered A [rows, depth], pack_b_rows of a gathered B [depth, columns]; the latter may write one vector
+    // past its panels. NULL where there is no such packing.
+    void (*pack_a_gathered)(csimd_type type, const void *x, const size_t *row_at, size_t rows, const csimd_gemm_run *runs,
+                            size_t run_count, float *packed);
+    void (*pack_b_gathered)(csimd_type type, const void *x, const size_t *row_at, size_t depth, const csimd_gemm_run *runs,
+                            size_t columns, float *packed);
 
     // c[i, j] = (add ? c[i, j] : 0) + sum_p a[i, p] b[p, j] for one tile, the sum formed from 0 in order of p.
     // rows <= mr (narrow_mr where it may be), columns <= nr.

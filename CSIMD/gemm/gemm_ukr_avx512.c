@@ -11,6 +11,8 @@
 
 #include "gemm_pack_body.h"
 
+#include "gemm_gather_body.h"
+
 V_INLINE void store_result(csimd_type type, void *y, size_t index, size_t count, v_f32 value) {
     store_some(type, y, index, count, value);
 }
@@ -51,6 +53,8 @@ const csimd_gemm_kernels csimd_gemm_avx512 = {
     .pack_a_panels = pack_a_panels,
     .pack_b_rows = pack_b_rows,
     .pack_b_columns = pack_b_columns,
+    .pack_a_gathered = pack_a_gathered,
+    .pack_b_gathered = pack_b_gathered,
     .multiply = multiply_tile,
     .finish = finish,
     .few_rows = TILE_ROWS,

@@ -14,6 +14,8 @@
 
 #include "gemm_pack_pairs_avx512.h"
 
+#include "gemm_gather_pairs_avx512.h"
+
 static void pack_a_panels(csimd_type type, const void *a, size_t lda, size_t rows, size_t depth, float *packed) {
     assert(type == CSIMD_BF16);
     (void)type;
@@ -158,6 +160,8 @@ const csimd_gemm_kernels csimd_gemm_avx512_bf16 = {
     .pack_a_panels = pack_a_panels,
     .pack_b_rows = pack_b_rows,
     .pack_b_columns = pack_b_columns,
+    .pack_a_gathered = pack_a_gathered,
+    .pack_b_gathered = pack_b_gathered,
     .multiply = multiply,
     .finish = finish,
     .few_dot_rows = SKINNY_ROWS,

@@ -191,6 +191,105 @@ typedef struct {
 csimd_status csimd_gemm(const csimd_gemm_args *args);
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Convolution (cross-correlation, as in neural networks). Images are channels-last: x [batch, height, width, channels],
+// y [batch, output height, output width, output channels]; weights are PyTorch's [output channels, channels / groups, kernel
+// height, kernel width].
+
+// Output sizes: (size + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down. Kernels, strides, dilations and
+// groups are at least 1, groups divides both channel counts, and the padded image holds a whole kernel, else
+// CSIMD_INVALID_ARGUMENT.
+typedef struct {
+    size_t batch, height, width, channels, output_channels;
+    size_t kernel_height, kernel_width, stride_height, stride_width, padding_height, padding_width;
+    size_t dilation_height, dilation_width, groups;
+} csimd_conv_shape;
+size_t csimd_conv_output_height(const csimd_conv_shape *shape);
+size_t csimd_conv_output_width(const csimd_conv_shape *shape);
+
+// What csimd_conv and csimd_conv_input_gradient take: `x` is what is multiplied by the weights, `y` what is written. Types are
+// f32, f16 or bf16 in any mix, or f64 for all.
+typedef struct {
+    csimd_conv_shape shape;  // of the forward operation
+    csimd_type x_type, weight_type, y_type, bias_type, aux_type;
+    const void *x, *weight;
+    const void *bias;  // one element a channel of y, or NULL
+    csimd_epilogue epilogue;
+    void *aux;  // of y's shape, see csimd_epilogue, or NULL
+    void *y;
+} csimd_conv_args;
+
+// y[b, i, j, o] = epilogue(bias[o] + sum_{c, u, v} weight[o, c, u, v] x[b, i stride - padding + u dilation,
+//                 j stride - padding + v dilation, c of o's group]), x zero outside the image.
+// Accumulation is float32 (f64: float64), one rounding after the epilogue. Aliasing: none. The patches that are multiplied are
+// gathered as the GEMM packs its operand; scratch grows with 4,096 of them, not with the image. Two bf16 operands take the
+// CPU's own dot product where csimd_active_bf16_gemm is CSIMD_NATIVE. Threading: OpenMP over images and bands of rows.
+csimd_status csimd_conv(const csimd_conv_args *args);
+
+// The transpose of csimd_conv: x is dy, of the forward result's shape, and y is dx, of the forward input's:
+// y[b, h, w, c] = epilogue(bias[c] + the sum of weight[o, c, u, v] x[b, i, j, o] over all (i, j, u, v) that took (h, w)).
+// With an epilogue and a bias it is the transposed convolution's forward operation.
+csimd_status csimd_conv_input_gradient(const csimd_conv_args *args);
+
+// dw[o, c, u, v] = (accumulate ? dw : 0) + sum_{b, i, j} dy[b, i, j, o] x[b, i stride - padding + u dilation, ..., c].
+// dw contiguous as the weights. Sums are float32 over runs of pixels that depend on the shape only, added in order.
+csimd_status csimd_conv_weight_gradient(const csimd_conv_shape *shape, csimd_type dy_type, const void *dy, csimd_type x_type,
+                                        const void *x, bool accumulate, csimd_type dw_type, void *dw);
+
+// y[b, i, j] = x[b x_stride + j ldx + i]: matrices stored [columns, rows], turned round. Elements of 1, 2, 4 or 8 bytes; y
+// contiguous [batch, rows, columns]; ldx at least rows. Aliasing: none. Threading: OpenMP over the batch.
+csimd_status csimd_transpose(size_t size, size_t batch, size_t rows, size_t columns, const void *x, size_t x_stride, size_t ldx,
+                             void *y);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Pooling of channels-last images x [batch, height, width, channels] to y [batch, output height, output width, channels].
+
+// Window i of an axis is pixels i stride - padding ..< i stride - padding + kernel that are inside; padding is at most half of
+// the kernel and output (size + 2 padding - kernel) / stride + 1, rounded down. ADAPTIVE: floor(i size / output) ..<
+// ceil((i + 1) size / output); kernel, stride and padding are unused. Else CSIMD_INVALID_ARGUMENT.
+typedef enum { CSIMD_POOL_MAX, CSIMD_POOL_AVERAGE, CSIMD_POOL_ADAPTIVE } csimd_pool_kind;
+typedef struct {
+    csimd_pool_kind kind;
+    csimd_type type;  // of all arrays; f64 is summed in float64, all others in float32
+    size_t batch, height, width, channels, output_height, output_width;
+    size_t kernel_height, kernel_width, stride_height, stride_width, padding_height, padding_width;
+    bool counts_padding;  // AVERAGE: sums are divided by the whole kernel's area, not by the pixels inside
+} csimd_pool_shape;
+
+// y = the largest of each window, NaN if any is. places, as many as y, says where it was, for the gradient; a kernel has at
+// most CSIMD_POOL_AREA elements. Threading: OpenMP over rows.
+enum { CSIMD_POOL_AREA = 2048 };
+csimd_status csimd_max_pool(const csimd_pool_shape *shape, const void *x, void *y, uint16_t *places);
+
+// dx = the sum of dy over the windows whose maximum was there. y: NULL, or the forward result, where dy counts only if y > 0:
+// the derivative of a ReLU whose result was x.
+csimd_status csimd_max_pool_gradient(const csimd_pool_shape *shape, const void *dy, const uint16_t *places, const void *y,
+                                     void *dx);
+
+// y = the mean of each window, and its transpose.
+csimd_status csimd_average_pool(const csimd_pool_shape *shape, const void *x, void *y);
+csimd_status csimd_average_pool_gradient(const csimd_pool_shape *shape, const void *dy, void *dx);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Normalisation by statistics of columns: x [instances, rows, channels], values a channel [instances, channels] as float32
+// (double for f64). Sums are float32 over 128 rows, those float64 in order. Threading: OpenMP over such chunks.
+
+// The mean over rows, and the mean of the squared differences from it. rows >= 1.
+csimd_status csimd_moments(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, void *mean,
+                           void *variance);
+
+// y = (x - mean) scale + shift, max(0, .) of it if relu. y may be x.
+csimd_status csimd_normalize(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, const void *mean,
+                             const void *scale, const void *shift, bool relu, void *y);
+
+// sum = the sum of dy, product = that of dy (x - mean).
+csimd_status csimd_normalize_sums(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x,
+                                  const void *dy, const void *mean, void *sum, void *product);
+
+// dx = a dy + b (x - mean) + k. dx may be dy or x.
+csimd_status csimd_normalize_gradient(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x,
+                                      const void *dy, const void *mean, const void *a, const void *b, const void *k, void *dx);
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Softmax, log-softmax, NLL. Rows are contiguous along the last axis: x[rows, columns], row stride = columns.
 
 // y = softmax(x) or log-softmax(x) along each row. float32 inside (float64 for f64), one rounding to the type of y.

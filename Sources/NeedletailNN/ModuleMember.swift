@@ -1,10 +1,12 @@
 // What a module consists of, and how it is found among the stored properties by reflection.
 public import NeedletailTensor
 
-/// One named part of a module: a parameter of its own or a direct sub-module.
+/// One named part of a module: a parameter or buffer of its own or a direct sub-module.
 public enum ModuleMember {
     /// A parameter and its name within the module, such as "weight".
     case parameter(String, Parameter)
+    /// State that is saved and not trained, and its name within the module, such as "running_mean".
+    case buffer(String, Buffer)
     /// A sub-module and its name within the module, such as "layer1" or "blocks.0".
     case module(String, Module)
 
@@ -31,6 +33,7 @@ public enum ModuleMember {
         if isObject(value) {
             switch value {
             case let parameter as Parameter: members.append(.parameter(name, parameter))
+            case let buffer as Buffer: members.append(.buffer(name, buffer))
             case let module as Module: members.append(.module(name, module))
             default: break
             }
@@ -40,7 +43,7 @@ public enum ModuleMember {
     }
 
     fileprivate static func mayHoldMembers(_ value: Any) -> Bool {
-        isObject(value) ? value is Parameter || value is Module : value is any MemberContainer
+        isObject(value) ? value is Parameter || value is Module || value is Buffer : value is any MemberContainer
     }
 
     // Asked first: to cast an array to a class, Foundation boxes each of its elements.

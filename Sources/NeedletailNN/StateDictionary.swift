@@ -1,15 +1,15 @@
-// A model's parameters by name: reading them out, and loading them all or not at all.
+// A model's parameters and buffers by name: reading them out, and loading them all or not at all.
 public import NeedletailTensor
 
 extension Module {
-    /// The stored values of all parameters under their dotted names, in the order of `namedParameters()`.
+    /// The stored values of all parameters under their dotted names, in the order of `namedParameters()`, then of all buffers.
     ///
     /// The tensors are views: a later optimizer step changes what they show. Write or copy them before it.
     public func stateDictionary() -> [(name: String, tensor: Tensor)] {
-        namedParameters().map { ($0.name, $0.parameter.master) }
+        namedParameters().map { ($0.name, $0.parameter.master) } + namedBuffers().map { ($0.name, $0.buffer.value) }
     }
 
-    /// Assigns parameters from tensors by name, converting to each parameter's type.
+    /// Assigns parameters and buffers from tensors by name, converting to each one's type.
     ///
     /// A parameter that is shared under several names may be given under any of them, under several only with equal
     /// values.
@@ -32,6 +32,8 @@ extension Module {
             names[ObjectIdentifier(parameter), default: []].append(name)
             known.insert(name)
         }
+        let buffers = namedBuffers()
+        known.formUnion(buffers.map(\.name))
 
         var error = StateDictionaryError(
             missing: [], unexpected: stateDictionary.keys.filter { !known.contains($0) }.sorted())
@@ -54,9 +56,20 @@ extension Module {
             assignments.append((parameter, first.tensor))
         }
 
+        var replacements: [(buffer: Buffer, tensor: Tensor)] = []
+        for (name, buffer) in buffers where !isLeftOut(name) {
+            guard let tensor = stateDictionary[name] else {
+                error.missing.append(name)
+                continue
+            }
+            error.check(tensor, named: name, against: buffer)
+            replacements.append((buffer, tensor))
+        }
+
         let namesAreWrong = !error.missing.isEmpty || !error.unexpected.isEmpty
         guard error.problems.isEmpty && !(strict && namesAreWrong) else { throw error }
         for (parameter, tensor) in assignments { try parameter.assign(tensor) }
+        for (buffer, tensor) in replacements { try buffer.assign(tensor) }
         return (error.missing, error.unexpected)
     }
 }
@@ -80,6 +93,14 @@ public struct StateDictionaryError: Error, Equatable, CustomStringConvertible {
             problems.append("'\(name)': found shape \(tensor.shape), expected \(parameter.shape)")
         } else if !tensor.dtype.isFloatingPoint {
             problems.append("'\(name)': found type \(tensor.dtype), expected a floating-point type")
+        }
+    }
+
+    mutating func check(_ tensor: Tensor, named name: String, against buffer: Buffer) {
+        if tensor.shape != buffer.value.shape {
+            problems.append("'\(name)': found shape \(tensor.shape), expected \(buffer.value.shape)")
+        } else if tensor.dtype.isFloatingPoint != buffer.value.dtype.isFloatingPoint {
+            problems.append("'\(name)': found type \(tensor.dtype), expected \(buffer.value.dtype)")
         }
     }
 

@@ -57,8 +57,9 @@ extension TrainingModule {
         let before = parameters().map { ($0, $0.state) }
         do {
             try PrecisionPolicy(checkpoint.precision, overrides: PrecisionOverrides(overrides)).apply(to: self)
-            return try load(
-                stateDictionary: checkpoint.averagedModel ?? checkpoint.model, except: patterns, strict: strict)
+            // What has no average, such as running statistics, is the model's own.
+            let tensors = checkpoint.model.merging(checkpoint.averagedModel ?? [:]) { $1 }
+            return try load(stateDictionary: tensors, except: patterns, strict: strict)
         } catch {
             for (parameter, state) in before { parameter.state = state }
             throw error

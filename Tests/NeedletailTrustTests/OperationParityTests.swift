@@ -5,6 +5,11 @@ import Foundation
 import Needletail
 import Testing
 
+/// Operations by their names in such a file.
+protocol ParityTable: RawRepresentable<String>, CaseIterable {
+    func apply(_ operands: [Tensor], _ indices: [Tensor], _ test: ParityCase) throws -> Tensor
+}
+
 @Suite struct OperationParityTests {
     /// |ours - PyTorch's float64| in units of the bound, the worst of each operation.
     ///
@@ -25,7 +30,7 @@ import Testing
     @Test func operationsFollowPyTorch() throws {
         let path = try #require(Bundle.module.url(forResource: "Fixtures/operations", withExtension: "safetensors"))
             .path
-        let worst = try compare(path)
+        let worst = try compare(path, ParityOperation.self)
         // Each operation in each type; a file that holds less proves less.
         #expect(worst.count == ParityOperation.allCases.count)
     }
@@ -33,12 +38,12 @@ import Testing
     @Test(.enabled(if: ProcessInfo.processInfo.environment["NEEDLETAIL_PARITY_FILE"] != nil, "make parity"))
     func operationsOfAnotherFileFollowPyTorch() throws {
         let path = try #require(ProcessInfo.processInfo.environment["NEEDLETAIL_PARITY_FILE"])
-        for (operation, (ratio, place)) in try compare(path).sorted(by: { $0.key < $1.key }) {
+        for (operation, (ratio, place)) in try compare(path, ParityOperation.self).sorted(by: { $0.key < $1.key }) {
             print("PARITY \(operation): \((ratio * 1000).rounded() / 1000) of the bound at \(place)")
         }
     }
 
-    private func compare(_ path: String) throws -> [String: (Double, String)] {
+    func compare<Table: ParityTable>(_ path: String, _ table: Table.Type) throws -> [String: (Double, String)] {
         let (tensors, metadata) = try SafeTensorsFile.read(path)
         let text = try #require(metadata["cases"], "no cases in \(path)")
         let cases = try JSONDecoder().decode([ParityCase].self, from: Data(text.utf8))
@@ -46,7 +51,7 @@ import Testing
         var worst: [String: (Double, String)] = [:]
         for (index, test) in cases.enumerated() {
             let name = "case \(index), \(test.op) \(test.type) \(test.options), seed \(metadata["seed"] ?? "?")"
-            let operation = try #require(ParityOperation(rawValue: test.op), "\(name)")
+            let operation = try #require(Table(rawValue: test.op), "\(name)")
             func tensor(_ suffix: String) throws -> Tensor {
                 try #require(tensors["\(index).\(suffix)"], "\(name): no \(suffix)")
             }

@@ -8,7 +8,7 @@ public import NeedletailTensor
 /// Shapes: x [..., inputs], W `weight` [outputs, inputs], b `bias` [outputs], y [..., outputs].
 /// Precision: computed in the parameters' compute type (x is cast to it), accumulated in float32, rounded once.
 /// Initialisation: weight, then bias, from U(-1 / sqrt(inputs), 1 / sqrt(inputs)), as `torch.nn.Linear`.
-public final class Linear: Module, Layer {
+public final class Linear: Module, FusingLayer {
     /// The matrix W [outputs, inputs].
     public let weight: Parameter
     /// The vector b [outputs], if the layer has one.

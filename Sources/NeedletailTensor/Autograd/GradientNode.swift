@@ -63,14 +63,17 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     /// Set where the operation is an activation: the epilogue that multiplies by its derivative. A matrix product that
     /// consumes the result may do that in its own last pass and send the gradient straight to this node's input.
     let activationGradient: Epilogue?
+    /// The same of an activation whose result lies channels-last; its operand is contiguous [N, H, W, C].
+    let channelsLastGradient: Epilogue?
 
     init(
         _ operation: StaticString, inputs: [GradientNode?], activationGradient: Epilogue? = nil,
-        backward: @escaping (Tensor) -> [Tensor?]
+        channelsLastGradient: Epilogue? = nil, backward: @escaping (Tensor) -> [Tensor?]
     ) {
         self.operation = operation
         self.backward = backward
         self.activationGradient = activationGradient
+        self.channelsLastGradient = channelsLastGradient
         super.init(inputs: inputs)
     }
 

@@ -84,6 +84,7 @@ extension Kernels {
     /// Copies a view of any strides into a contiguous tensor of the same shape.
     static func copyStrided(_ x: Tensor, to y: Tensor) {
         guard x.count > 0 else { return }
+        if copyTransposed(x, to: y) { return }
         switch x.dtype.byteCount {
         case 1: copyStrided(x, to: y, as: UInt8.self)
         case 2: copyStrided(x, to: y, as: UInt16.self)

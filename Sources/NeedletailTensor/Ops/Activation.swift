@@ -104,6 +104,24 @@ extension Tensor {
     }
 }
 
+extension Tensor {
+    /// As ``activated(_:of:saved:)`` of a result whose memory is `saved`'s kind: contiguous [N, H, W, C], viewed as [N, C, H, W].
+    func activatedChannelsLast(_ activation: Activation, of input: Tensor, saved: Tensor) -> Tensor {
+        if activation == .identity { return self }
+        let name = activation.operationName
+        guard let source = input.node, GradientMode.isRecording else { return observed(name, input) }
+        let saved = saved.detached()
+        let isRelu = activation == .relu
+        var result = self
+        result.node = OperationNode(
+            name, inputs: [source], channelsLastGradient: isRelu ? .reluGradient(saved) : .geluGradient(saved)
+        ) { dy in
+            [Kernels.binary(isRelu ? .reluGradient : .geluGradient, saved, dy.channelsLast()).viewedChannelsFirst()]
+        }
+        return result.observed(name, input)
+    }
+}
+
 extension Activation {
     fileprivate var operationName: StaticString {
         switch self {

@@ -145,7 +145,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
 
 extension GradientNode {
     /// Lets `body` write a gradient: into a leaf's own buffer (nothing is returned then), else into a new tensor.
-    fileprivate func deliver(_ shape: [Int], _ dtype: DType, _ body: (Tensor, Bool) -> Void) -> Tensor? {
+    func deliver(_ shape: [Int], _ dtype: DType, _ body: (Tensor, Bool) -> Void) -> Tensor? {
         if let leaf = self as? LeafNode {
             leaf.accumulate(body)
             return nil

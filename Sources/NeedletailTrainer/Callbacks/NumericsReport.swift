@@ -129,6 +129,7 @@ public final class NumericsReport: Callback {
                     owners[ObjectIdentifier(parameter)] = row
                     own.append(parameter)
                 case .module: hasModules = true
+                case .buffer: break
                 }
             }
             let isLayer = part is any Layer && !hasModules

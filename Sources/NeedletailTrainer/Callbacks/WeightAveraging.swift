@@ -10,7 +10,7 @@ public import NeedletailTensor
 /// Validations of a fit run with the averaged weights, which are in the model when fit has ended; training goes on with its
 /// own. Averages are float32 (float64 for float64 parameters) whatever the precision of the run, and part of checkpoints: a
 /// resumed run has the bits of the uninterrupted one, and ``TrainingModule/load(from:except:strict:)`` takes the average where
-/// there is one. A model with batch statistics would have to gather them anew for the average; no layer here has any.
+/// there is one. Running statistics of batch norm are not averaged: they stay those of the weights that train.
 ///
 ///     WeightAveraging(.exponential(decay: 0.999))                      // EMA after each applied step
 ///     WeightAveraging(.equal, from: 0.8, learningRate: 1e-3)           // SWA over the last fifth of the epochs

@@ -59,6 +59,7 @@ public struct WeightsSummary {
                 case .parameter(_, let parameter):
                     if seen.insert(ObjectIdentifier(parameter)).inserted { own.append(parameter) }
                 case .module: hasModules = true
+                case .buffer: break
                 }
             }
             guard !own.isEmpty || (!hasModules && !name.isEmpty) else { continue }

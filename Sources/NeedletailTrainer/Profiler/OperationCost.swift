@@ -3,7 +3,7 @@ package import NeedletailTensor
 
 /// Floating-point operations and bytes of one operation.
 package struct OperationCost: Sendable, Equatable {
-    /// 2·m·n·k for a matrix product; for others one for each element of the largest tensor.
+    /// 2·m·n·k for a matrix product, twice the multiply-adds of a convolution; for others one for each element of the largest tensor.
     package var operations = 0.0
     /// Bytes of all that is read and written, each tensor once.
     package var bytes = 0.0
@@ -28,6 +28,8 @@ package struct OperationCost: Sendable, Equatable {
             cost.operations = 4 * Double(output.count) * Double(keys ?? 0)
         case "linearCrossEntropy":
             cost.operations = 2 * Double(inputs[0].count) * Double(inputs[1].shape[0])
+        case "conv1d", "conv2d": cost.operations = 2 * Double(output.count) * patch(inputs)
+        case "convTranspose2d": cost.operations = 2 * Double(inputs.first?.count ?? 0) * patch(inputs)
         default:
             cost.operations = Double(tensors.map(\.count).max() ?? 0)
         }
@@ -39,7 +41,7 @@ package struct OperationCost: Sendable, Equatable {
         var cost = forward(operation, inputs, output)
         let wanted = inputs.prefix(2).filter(\.requiresGradient).count
         switch operation {
-        case "linear", "matmul":
+        case "linear", "matmul", "conv1d", "conv2d", "convTranspose2d":
             cost.operations *= Double(wanted)
             // Each product reads the result's gradient and one input, and writes the other's gradient.
             let own = inputs.prefix(2).map { Double($0.byteCount) }.reduce(0, +)
@@ -50,6 +52,11 @@ package struct OperationCost: Sendable, Equatable {
         default: cost.bytes += Double(output.byteCount)
         }
         return cost
+    }
+
+    /// Multiply-adds of one element: those of a weight [channels, channels of a group, kernel…] but the first axis.
+    private static func patch(_ inputs: [Tensor]) -> Double {
+        inputs.count < 2 ? 0 : Double(inputs[1].shape.dropFirst().reduce(1, *))
     }
 
     private static func product(_ inputs: [Tensor], _ output: Tensor) -> Double {

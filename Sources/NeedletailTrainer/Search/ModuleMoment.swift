@@ -12,15 +12,17 @@ final class NoHooks: TrainingHooks {
     func beforeOptimizerStep(_ optimizer: Optimizer, _ gradients: UnscaledGradients) {}
 }
 
-/// A module's parameters and gradients, random states, own state and modes, to be put back after trial steps.
+/// A module's parameters and gradients, buffers, random states, own state and modes, to be put back after trial steps.
 struct ModuleMoment {
     private let parameters: [(parameter: Parameter, state: Parameter.State, requiresGradient: Bool)]
+    private let buffers: [(buffer: Buffer, value: Tensor)]
     private let random: [String: SeededGenerator]
     private let modes: [(module: Module, isTraining: Bool)]
     private var own: [String: JSONValue] = [:]
 
     init(_ module: TrainingModule) throws {
         parameters = module.parameters().map { ($0, $0.state, $0.requiresGradient) }
+        buffers = module.namedBuffers().map { ($0.buffer, $0.buffer.value) }
         random = module.randomStates()
         modes = module.namedModules().map { ($0.module, $0.module.isTraining) }
         try module.onSaveCheckpoint(&own)
@@ -31,6 +33,7 @@ struct ModuleMoment {
             parameter.state = state
             parameter.requiresGradient = requiresGradient
         }
+        for (buffer, value) in buffers { try buffer.assign(value) }
         try module.setRandomStates(random)
         for (module, isTraining) in modes { module.train(isTraining) }  // parents first, children have the last word
         try module.onLoadCheckpoint(own)

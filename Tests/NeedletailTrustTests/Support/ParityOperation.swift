@@ -17,7 +17,7 @@ struct ParityCase: Decodable {
 }
 
 /// Every operation that has a gradient, and those whose results are exact.
-enum ParityOperation: String, CaseIterable {
+enum ParityOperation: String, ParityTable {
     case add, subtract, multiply, divide, maximum, minimum, scalars
     case negate, exp, log, sqrt, tanh, sigmoid, relu, gelu, silu, abs, pow, clamp
     case sum, mean, max, variance, matmul, linear, softmax, logSoftmax

@@ -1,0 +1,39 @@
+// Normalisation of groups of channels as a layer.
+public import NeedletailTensor
+
+/// Normalisation of each example's groups of channels: ``groupNormalization(_:groups:weight:bias:epsilon:activation:)``.
+///
+///     y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+///
+/// Shapes: x [N, channels, …], y as x; `weight` and `bias` [channels]. Initialisation: weight 1, bias 0, as `torch.nn.GroupNorm`.
+/// Precision: statistics and arithmetic are float32, one rounding to the type of x.
+public final class GroupNorm: Module, FusingLayer {
+    /// The factor of each channel.
+    public let weight: Parameter
+    /// What is added to each channel.
+    public let bias: Parameter
+    /// How many groups there are.
+    public let groups: Int
+    /// What is added to the variance.
+    public let epsilon: Double
+    /// The function applied to the result.
+    public let activation: Activation
+
+    /// Makes a layer for so many channels in so many groups.
+    public init(_ groups: Int, _ channels: Int, epsilon: Double = 1e-5, activation: Activation = .identity) {
+        require(
+            groups > 0 && channels > 0 && channels % groups == 0,
+            "GroupNorm(\(groups), \(channels)): the number of groups must divide that of channels")
+        weight = Parameter(.ones([channels]))
+        bias = Parameter(.zeros([channels]))
+        (self.groups, self.epsilon, self.activation) = (groups, epsilon, activation)
+    }
+
+    /// y for `x`, by the formula above.
+    public func forward(_ x: Tensor) -> Tensor { forward(x, activation: activation) }
+
+    func forward(_ x: Tensor, activation: Activation) -> Tensor {
+        groupNormalization(
+            x, groups: groups, weight: weight.value, bias: bias.value, epsilon: epsilon, activation: activation)
+    }
+}
