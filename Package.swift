@@ -85,6 +85,8 @@ let package = Package(
             name: "ExampleClassifier", dependencies: ["Needletail"], path: "Sources/Examples/Classifier",
             swiftSettings: strict),
         .executableTarget(
+            name: "ExampleCNN", dependencies: ["Needletail"], path: "Sources/Examples/CNN", swiftSettings: strict),
+        .executableTarget(
             name: "ExampleGAN", dependencies: ["Needletail"], path: "Sources/Examples/GAN", swiftSettings: strict),
         .executableTarget(
             name: "ExampleFineTuning", dependencies: ["Needletail"], path: "Sources/Examples/FineTuning",
@@ -122,6 +124,7 @@ let package = Package(
             name: "ExamplesTests",
             dependencies: [
                 "ExampleClassifier", "ExampleGAN", "ExampleFineTuning", "ExampleCallback", "ExamplePrediction",
+                "ExampleCNN",
             ], swiftSettings: strict),
         // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
         .target(

@@ -1,4 +1,4 @@
-// The model that the command trains: the tutorial's multilayer perceptron for images.
+// The module that the command trains: a network for images with its loss, metrics and optimizer.
 import Needletail
 
 /// The images that a model takes, and how their bytes become its input: (byte / maximum - mean) / deviation.
@@ -23,6 +23,9 @@ struct ClassifierConfiguration: Codable, Equatable {
     /// The name of the data it was trained on, for people.
     var data: String
     var images: ImageFormat
+    /// nil for the perceptron, as in checkpoints that are older than the choice.
+    var model: ImageModel?
+    /// Of the perceptron.
     var hidden: [Int]
     var optimizer: OptimizerChoice
     var learningRate: Double
@@ -42,6 +45,10 @@ struct ClassifierConfiguration: Codable, Equatable {
         guard images.height * images.width <= most, parameterCount <= Double(most) else {
             return "the hyper-parameters describe more than \(most) pixels or parameters"
         }
+        if model == .cnn, min(images.height, images.width) < ConvolutionalNetwork.leastSide {
+            return "the model cnn takes images of at least \(ConvolutionalNetwork.leastSide) x "
+                + "\(ConvolutionalNetwork.leastSide) pixels, found \(images.height) x \(images.width)"
+        }
         guard images.maximum > 0, images.deviation > 0, (images.maximum + images.deviation + images.mean).isFinite
         else {
             return "the hyper-parameters scale pixels by (\(images.maximum), \(images.mean), \(images.deviation)), "
@@ -52,41 +59,33 @@ struct ClassifierConfiguration: Codable, Equatable {
 
     /// Weights and biases, as a number that cannot overflow.
     var parameterCount: Double {
-        zip(sizes, sizes.dropFirst()).reduce(0) { $0 + (Double($1.0) + 1) * Double($1.1) }
+        // Only the first linear layer's size of the other models is a number from outside.
+        guard (model ?? .mlp) == .mlp else { return 33 * Double(images.height * images.width) * 64 + 1e5 }
+        return zip(sizes, sizes.dropFirst()).reduce(0) { $0 + (Double($1.0) + 1) * Double($1.1) }
     }
+
+    /// Names and shapes of the model's parameters.
+    var parameterShapes: [(name: String, shape: [Int])] { (model ?? .mlp).parameterShapes(self) }
 }
 
-/// Linear layers with ReLU between them; trained with cross-entropy (log-softmax and negative log-likelihood, fused).
+/// A network for images, trained with cross-entropy (log-softmax and negative log-likelihood, fused).
 ///
-///     x [n, height, width] -> flattened [n, height * width] -> hidden[0] -> … -> logits [n, classes]
-///
-/// Parameters are named `layer1.weight`, `layer1.bias`, `layer2.weight`, …, as PyTorch names a model's attributes.
+/// Its parameters have the network's own names, as if its layers were this module's.
 final class ImageClassifier: TrainingModule {
     let configuration: ClassifierConfiguration
-    private let layers: [Linear]
+    private let network: any ImageNetwork
 
     init(_ configuration: ClassifierConfiguration, using generator: inout SeededGenerator) throws {
         self.configuration = configuration
-        let sizes = configuration.sizes
-        var layers: [Linear] = []
-        for index in 1..<sizes.count {
-            let isLast = index == sizes.count - 1
-            layers.append(
-                Linear(sizes[index - 1], sizes[index], activation: isLast ? .identity : .relu, using: &generator))
-        }
-        self.layers = layers
+        network = (configuration.model ?? .mlp).network(configuration, using: &generator)
         super.init()
         guard case .object(let members) = try JSONValue(encoding: configuration) else { return }
         hyperparameters = members
     }
 
-    override func members() -> [ModuleMember] {
-        layers.enumerated().map { .module("layer\($0.offset + 1)", $0.element) }
-    }
+    override func members() -> [ModuleMember] { network.members() }
 
-    private func logits(_ batch: Batch) -> Tensor {
-        layers.reduce(batch.inputs.flattened(from: 1)) { $1($0) }
-    }
+    private func logits(_ batch: Batch) -> Tensor { network.forward(batch.inputs) }
 
     /// One image of zeros.
     override var exampleInputs: Tensor? {

@@ -6,13 +6,16 @@ import Needletail
 struct TrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Train a multilayer perceptron on images, then test it.",
+        abstract: "Train a model on images, then test it.",
         discussion: """
-            The model: linear layers with ReLU between them, cross-entropy loss. Every precision runs the same command.
+            The model: mlp, linear layers with ReLU between them; or cnn, 3x3 convolutions to 32, 64 and 128 channels, pooling after \
+            the second and the third, batch norm after the third, and linear layers of 256 and as many as there are classes, with \
+            dropout between them. Cross-entropy loss. Every precision runs the same command.
 
               needletail train
               needletail train --data fashion-mnist --epochs 3 --precision bf16-mixed --checkpoint runs/fashion
               needletail train --data fashion-mnist --epochs 6 --precision bf16-mixed --checkpoint runs/fashion --resume last
+              needletail train --model cnn --data fashion-mnist --epochs 5 --precision bf16-mixed --checkpoint runs/cnn
               needletail train --data fashion-mnist --schedule cosine --warmup-steps 200 --learning-rate 3e-3
               needletail train --config run.yaml --epochs 5
 
@@ -43,7 +46,10 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "How pixels enter the model: mean 0 and deviation 1 over the training images, or from 0 to 1.")
     var scaling: Scaling = .standard
 
-    @Option(help: "Widths of the hidden layers, separated by commas.")
+    @Option(help: "What is trained: mlp or cnn.")
+    var model: ImageModel = .mlp
+
+    @Option(help: "Widths of the hidden layers of the mlp, separated by commas.")
     var hidden: LayerWidths = LayerWidths(values: [128, 256])
 
     @Option(help: "Times that the training images are gone through.")
@@ -170,8 +176,10 @@ struct TrainCommand: ParsableCommand {
 
     private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
         let configuration = ClassifierConfiguration(
-            data: self.data.source.name, images: .init(data.train), hidden: hidden.values, optimizer: optimizer,
+            data: self.data.source.name, images: .init(data.train), model: model == .mlp ? nil : model,
+            hidden: model == .mlp ? hidden.values : [], optimizer: optimizer,
             learningRate: learningRate ?? optimizer.make([]).learningRate, schedule: schedule.configuration)
+        if model != .mlp, let problem = configuration.problem { throw CommandError.usage(problem) }
         guard configuration.parameterCount <= Double(Int32.max) else {
             throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
         }

@@ -29,13 +29,11 @@ struct TrainedClassifier {
         if let problem = configuration.problem {
             throw CommandError.data("\(path): \(problem); use an older checkpoint")
         }
-        let sizes = configuration.sizes
-        for (index, size) in zip(1..., zip(sizes, sizes.dropFirst())) {
-            let expected = [size.1, size.0]
-            guard let found = tensors["layer\(index).weight"]?.shape, found == expected else {
-                let found = tensors["layer\(index).weight"].map { "\($0.shape)" } ?? "nothing"
+        for (name, expected) in configuration.parameterShapes {
+            guard let found = tensors[name]?.shape, found == expected else {
+                let found = tensors[name].map { "\($0.shape)" } ?? "nothing"
                 throw CommandError.data(
-                    "\(path): found \(found) as layer\(index).weight, expected \(expected) from the hyper-parameters; "
+                    "\(path): found \(found) as \(name), expected \(expected) from the hyper-parameters; "
                         + "use an older checkpoint")
             }
         }

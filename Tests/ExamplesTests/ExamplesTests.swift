@@ -67,6 +67,14 @@ import Testing
         }
     }
 
+    /// Convolutions, batch norm and pooling in three precisions.
+    @Test(arguments: ["32-true", "16-mixed", "bf16-mixed"]) func theConvolutionsLearn(_ precision: String) throws {
+        try withFolder { folder in
+            let trained = try run("ExampleCNN", [precision, "3"], in: folder)
+            #expect(try number("accuracy", in: trained) > 0.9)
+        }
+    }
+
     @Test func fineTuningLearnsAllDigits() throws {
         try withFolder { folder in
             let tuned = try run("ExampleFineTuning", ["4"], in: folder)

@@ -36,7 +36,8 @@ struct Settings {
     /// The options of `train` that a run's result is a function of: a checkpoint keeps them, and a run that is resumed takes
     /// those that are not given anew. None of them is a place for output, a number of threads, or a limit that ends a run early.
     private static let kept: Set<String> = [
-        "data", "validation", "scaling", "hidden", "epochs", "batch-size", "optimizer", "learning-rate", "schedule",
+        "data", "validation", "scaling", "model", "hidden", "epochs", "batch-size", "optimizer", "learning-rate",
+        "schedule",
         "warmup-steps", "schedule-steps", "keep", "update-rounding", "accumulate", "clip", "seed",
         "no-shuffle",
     ]
