@@ -11,8 +11,8 @@
 
 enum {
     MOST_PARTS = 4,
-    PART_BYTES = 4 << 20,   // of sums beyond the first part's
-    PANELS_OF_A_SHARE = 8,  // least panels of columns that a task is made of: each packs dy anew
+    PART_BYTES = 4 << 20,    // of sums beyond the first part's
+    PANELS_OF_A_SHARE = 20,  // least panels of columns that a task is made of: each packs dy anew
     MOST_BLOCK_WINDOWS = 1024,
     SPARE_FLOATS = 64
 };
