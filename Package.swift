@@ -97,6 +97,10 @@ let package = Package(
         .executableTarget(
             name: "ExamplePrediction", dependencies: ["Needletail"], path: "Sources/Examples/Prediction",
             swiftSettings: strict),
+        .executableTarget(
+            name: "ExampleGPT", dependencies: ["Needletail"], path: "Sources/Examples/GPT", swiftSettings: strict),
+        .executableTarget(
+            name: "ExampleLoRA", dependencies: ["Needletail"], path: "Sources/Examples/LoRA", swiftSettings: strict),
 
         .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
         .testTarget(name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], swiftSettings: strict),
@@ -125,6 +129,7 @@ let package = Package(
             dependencies: [
                 "ExampleClassifier", "ExampleGAN", "ExampleFineTuning", "ExampleCallback", "ExamplePrediction",
                 "ExampleCNN",
+                "ExampleGPT", "ExampleLoRA",
             ], swiftSettings: strict),
         // Each reader of foreign files behind one function: for the tests below and for the fuzzers.
         .target(

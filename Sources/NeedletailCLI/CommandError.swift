@@ -51,7 +51,9 @@ extension CommandError {
         case let error as CheckpointError:
             if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
         case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")
-        case is DataFileError, is SafeTensorsError, is StateDictionaryError, is TargetError, is ShapeError:
+        case is DataFileError, is SafeTensorsError, is StateDictionaryError, is TargetError, is ShapeError,
+            is GPTFormatError,
+            is UnknownCharacterError:
             self = .data("\(error)")
         default: return nil
         }

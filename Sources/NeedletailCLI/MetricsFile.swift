@@ -64,7 +64,7 @@ final class MetricsFile: Callback {
             ("step", .integer(Int64(trainer.state.globalStep))), ("loss", .number(result.loss)),
             ("gradient_norm", .number(result.gradientNorm)), ("scale", .number(result.scale)),
             ("learning_rate", .number(result.learningRates.first ?? .nan)),
-            ("applied", .bool(result.isApplied)),
+            ("applied", .bool(result.isApplied)), ("seconds", .number(now)),
         ]
         append(step + lost)
     }

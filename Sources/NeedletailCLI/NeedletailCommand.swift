@@ -18,14 +18,15 @@ struct NeedletailCommand: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             TrainCommand.self, EvaluateCommand.self, PredictCommand.self, InspectCommand.self, BenchCommand.self,
-            DoctorCommand.self, VerifyCommand.self,
+            DoctorCommand.self, VerifyCommand.self, TrainGPTCommand.self, GenerateCommand.self,
         ])
 
     static func main() {
         signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
             let settings = try Settings(
-                Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment
+                withModelsCommand(Array(CommandLine.arguments.dropFirst())),
+                environment: ProcessInfo.processInfo.environment
             ) { try OptionCatalog(of: self) }
             try run(settings)
             guard fflush(nil) == 0 else {
@@ -34,6 +35,15 @@ struct NeedletailCommand: ParsableCommand {
         } catch {
             leave(because: error)
         }
+    }
+
+    /// `train --model gpt` as `train-gpt`, which has other options.
+    static func withModelsCommand(_ arguments: [String]) -> [String] {
+        guard arguments.first == "train" else { return arguments }
+        let isGPT =
+            arguments.contains("--model=gpt")
+            || zip(arguments, arguments.dropFirst()).contains { $0 == "--model" && $1 == "gpt" }
+        return isGPT ? ["train-gpt"] + arguments.dropFirst() : arguments
     }
 
     /// Parses and runs the command that the settings name, or prints them.

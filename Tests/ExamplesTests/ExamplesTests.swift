@@ -82,6 +82,28 @@ import Testing
         }
     }
 
+    /// On its own source: chance is ln 70 = 4.2 a character.
+    @Test(arguments: ["32-true", "16-mixed"]) func theGPTLearnsAndWrites(_ precision: String) throws {
+        try withFolder { folder in
+            let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+                .deletingLastPathComponent().appendingPathComponent("Sources/Examples/GPT/main.swift").path
+            let text = try run("ExampleGPT", [source, precision, "40"], in: folder)
+            #expect(try number("validation_loss", in: text) < 3.5)
+        }
+    }
+
+    /// Chance is 0.1; counting upwards is never right downwards.
+    @Test func adaptersLearnAndMerge() throws {
+        try withFolder { folder in
+            let text = try run("ExampleLoRA", ["80"], in: folder)
+            #expect(try number("upwards", in: text) > 0.9)
+            #expect(try number("adapters", in: text) == 4)
+            let adapted = try number("downwards", in: text)
+            #expect(adapted > 0.9)
+            #expect(abs(try number("merged", in: text) - adapted) < 0.02)
+        }
+    }
+
     @Test func theCallbackDrawsALineAnEpoch() throws {
         try withFolder { folder in
             let text = try run("ExampleCallback", ["2"], in: folder)

@@ -16,6 +16,9 @@ public final class Linear: Module, FusingLayer {
     /// The function applied to the sum.
     public let activation: Activation
 
+    /// What is learned beside a frozen weight; see `Module.addLowRankAdapters(to:rank:alpha:using:)`.
+    public internal(set) var adapter: LowRankAdapter?
+
     /// Length of an input row.
     public var inputs: Int { weight.shape[1] }
     /// Length of an output row.
@@ -38,6 +41,14 @@ public final class Linear: Module, FusingLayer {
 
     /// The layer with another activation than its own: `Sequential` fuses the next layer's this way.
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
-        linear(x, weight: weight.value, bias: bias?.value, activation: activation)
+        if let adapter {
+            let sum = linear(x, weight: weight.value, bias: bias?.value) + adapter.forward(x)
+            switch activation {
+            case .identity: return sum
+            case .relu: return sum.relu()
+            case .gelu: return sum.gelu()
+            }
+        }
+        return linear(x, weight: weight.value, bias: bias?.value, activation: activation)
     }
 }

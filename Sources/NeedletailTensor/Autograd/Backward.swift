@@ -12,7 +12,7 @@ extension Tensor {
         Tensor.walk(from: node, gradient: Tensor.full(shape, seed, dtype: dtype))
     }
 
-    private static func walk(from root: GradientNode, gradient: Tensor) {
+    static func walk(from root: GradientNode, gradient: Tensor) {
         let observer = GradientMode.current.observer
         root.receive(gradient)
         var waiting = [root]  // ascending by sequence, each node once

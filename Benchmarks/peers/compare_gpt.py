@@ -1,0 +1,81 @@
+"""Training a GPT, 6 layers, 6 heads, width 384, context 256, batch 16: Needletail and PyTorch in turns, each in a process of its own.
+
+  python compare_gpt.py --needletail .build/release/needletail --data input.txt --rounds 5
+
+Prints a table of medians of tokens a second (and their range) and of peak memory, and the bars of issue 8: 1.4 times PyTorch in fp32,
+2.2 times in bf16, at most 60% of its memory. Each round of an engine is --steps steps after one that is not counted.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def needletail(o, precision):
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as metrics:
+        command = [
+            o.needletail, "train", "--model", "gpt", "--data", o.data, "--precision", precision, "--quiet", "--threads", str(o.threads),
+            "--max-steps", str(o.steps + 1), "--limit-val-batches", "0", "--num-sanity-val-steps", "0", "--metrics", metrics.name,
+            "--warmup-steps", "0", "--schedule", "constant",
+        ]  # fmt: skip
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+        events = [json.loads(line) for line in open(metrics.name)]
+    steps = [e for e in events if e["event"] == "step"]
+    times = [e["seconds"] for e in steps]
+    rates = [16 * 256 / (b - a) for a, b in zip(times, times[1:])]
+    return {"rates": rates, "peak_rss_bytes": events[-1]["peak_rss_bytes"], "losses": [e["loss"] for e in steps]}
+
+
+def pytorch(o, precision):
+    command = [
+        sys.executable, os.path.join(HERE, "gpt_loop.py"), "--data", o.data, "--precision", precision, "--steps", str(o.steps),
+        "--threads", str(o.threads),
+    ]  # fmt: skip
+    environment = dict(os.environ, OMP_NUM_THREADS=str(o.threads))
+    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--needletail", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    o = parser.parse_args()
+    o.needletail, o.data = os.path.abspath(o.needletail), os.path.abspath(o.data)
+
+    found = {}
+    for _ in range(o.rounds):
+        for precision in ["32-true", "bf16-mixed", "16-mixed"]:
+            for name, run in [("needletail", needletail), ("pytorch", pytorch)]:
+                if name == "pytorch" and precision == "16-mixed":
+                    continue  # its float16 attention takes ten times as long as its float32
+                result = run(o, precision)
+                entry = found.setdefault((name, precision), {"rates": [], "peak": []})
+                entry["rates"] += result["rates"]
+                entry["peak"].append(result["peak_rss_bytes"] / 2**20)
+    print(f"GPT 6 x 384, context 256, batch 16, {o.threads} thread(s), {o.rounds} rounds of {o.steps} steps in turns\n")
+    print("| engine | precision | tokens/s, median (range) | peak memory, MiB |\n|---|---|---|---|")
+    for (name, precision), entry in found.items():
+        rates = entry["rates"]
+        print(
+            f"| {name} | {precision} | {statistics.median(rates):.0f} ({min(rates):.0f} to {max(rates):.0f}) "
+            f"| {statistics.median(entry['peak']):.0f} |"
+        )
+    for precision, bar in [("32-true", 1.4), ("bf16-mixed", 2.2)]:
+        ours, theirs = found["needletail", precision], found["pytorch", precision]
+        speed = statistics.median(ours["rates"]) / statistics.median(theirs["rates"])
+        memory = statistics.median(ours["peak"]) / statistics.median(theirs["peak"])
+        print(f"{precision}: {speed:.2f} times PyTorch (bar {bar}), {100 * memory:.0f}% of its memory (bar 60%)")
+
+
+if __name__ == "__main__":
+    main()

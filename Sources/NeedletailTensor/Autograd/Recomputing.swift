@@ -1,0 +1,24 @@
+// Activation checkpointing: an operation whose backward runs its forward again, recorded.
+
+/// `body(x)`, of which backward keeps `x` alone: it runs `body` again, recorded, and walks that graph.
+///
+/// `body` must compute the same again. What it computes with beside `x` are parameters; gradients of other recorded tensors that
+/// it captures are not formed.
+/// Gradients: those of `body`; that of x is summed in float32 and rounded to its type.
+public func recomputing(_ x: Tensor, _ body: @escaping (Tensor) -> Tensor) -> Tensor {
+    let y = withoutGradients { body(x.detached()) }
+    guard GradientMode.isRecording else { return y }
+    let plain = x.detached(), inputNode = x.node
+    var result = y.detached()
+    result.node = OperationNode("recomputing", inputs: [inputNode]) { dy in
+        GradientMode.$current.withValue(GradientMode(isRecording: true, observer: nil)) {
+            let leaf = plain.dtype.isFloatingPoint ? plain.trackingGradient() : plain
+            let again = body(leaf)
+            guard let node = again.node else { return [nil] }
+            Tensor.walk(from: node, gradient: dy)
+            guard inputNode != nil, let gradient = (leaf.node as? LeafNode)?.gradient else { return [nil] }
+            return [gradient.cast(to: plain.dtype).detached()]
+        }
+    }
+    return result.observed("recomputing", x)
+}
