@@ -142,7 +142,8 @@ void csimd_attention_few_task(const csimd_attention_call *call, size_t element, 
         products->pack_a_rows(g->type, csimd_attention_at(g->type, g->q, element, head, 0), g->q.row_stride, rows, g->head_size,
                               queries);
         const size_t seen = csimd_attention_visible(g, rows - 1);
-        if (seen > 0) products->dot_few(g->type, rows, seen, g->head_size, queries, k, g->k.row_stride, false, scores, keys);
+        const csimd_gemm_parts whole = {.first = true, .last = true};
+        if (seen > 0) products->dot_few(g->type, rows, seen, g->head_size, queries, k, g->k.row_stride, whole, scores, keys);
         for (size_t r = 0; r < rows; r++) {
             maximum[r] = -INFINITY;
             sum[r] = 0;

@@ -270,7 +270,7 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
         binary_of(CSIMD_ABS_GRADIENT, type, rows, columns, a, b, y, stream);
         return;
     case CSIMD_SILU_MULTIPLY:
-        binary_of(CSIMD_SILU_MULTIPLY, type, rows, columns, a, b, y);
+        binary_of(CSIMD_SILU_MULTIPLY, type, rows, columns, a, b, y, stream);
         return;
     }
 }

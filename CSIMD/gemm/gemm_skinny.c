@@ -42,20 +42,35 @@ static size_t turned_width(const csimd_gemm_kernels *kernels, size_t columns) {
     return columns > kernels->nr / 2 ? kernels->nr : kernels->nr / 2;
 }
 
-// How the k of dot products is cut: a block of A's rows fills their stride, which holds twice as many elements in pairs. There
-// a vector of sums goes on from block to block until its lanes are full; elements that are widened take so much longer that to
-// add up the lanes after each block does not count.
+// How the k of dot products is cut. Where columns are in conflict runs are long: in pairs a block of A's rows fills their
+// stride, which holds twice as many of them, and a vector of sums goes on from block to block until its lanes are full; one row
+// of elements needs no stride.
 typedef struct {
     size_t depth, columns;  // of a block of k; at once, whose sums wait between blocks
     size_t together;        // blocks that are summed together
 } dot_plan;
 
-static dot_plan plan_dots(const csimd_gemm_kernels *kernels, size_t rows, size_t k) {
-    const size_t rows_of_floats = rows == 1 ? ONE_ROW : 1, elements = kernels->pairs ? 2 : rows_of_floats;
-    const size_t longest = elements * kernels->kc, blocks = (k + longest - 1) / longest;
-    const size_t depth = blocks == 1 ? k : csimd_round_up((k + blocks - 1) / blocks, 32);
-    if (blocks == 1 || !kernels->pairs) return (dot_plan){depth, COLUMNS_AT_ONCE, 1};
+static dot_plan plan_dots(const csimd_gemm_kernels *kernels, size_t rows, const csimd_gemm_args *g) {
+    const size_t long_runs = kernels->pairs ? 2 : rows == 1 ? ONE_ROW : 1;
+    const size_t longest = kernels->kc * (csimd_gemm_columns_conflict(g) ? long_runs : 1),
+                 blocks = (g->k + longest - 1) / longest;
+    const size_t depth = blocks == 1 ? g->k : csimd_round_up((g->k + blocks - 1) / blocks, 32);
+    if (blocks == 1 || longest == kernels->kc || !kernels->pairs) return (dot_plan){depth, COLUMNS_AT_ONCE, 1};
     return (dot_plan){depth, COLUMNS_IN_PARTS, LONGEST_RUN * (kernels->nr / 2) / depth};
+}
+
+// The product of which C is the transpose, A stored row by row and B [n, k]: its result is not described.
+static csimd_gemm_args with_operands_exchanged(const csimd_gemm_args *g) {
+    csimd_gemm_args exchanged = *g;
+    exchanged.m = g->n;
+    exchanged.n = g->m;
+    exchanged.a = g->b;
+    exchanged.a_type = g->b_type;
+    exchanged.lda = g->ldb;
+    exchanged.b = g->a;
+    exchanged.b_type = g->a_type;
+    exchanged.ldb = g->lda;
+    return exchanged;
 }
 
 csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *kernels, csimd_gemm_path path,
@@ -66,7 +81,8 @@ csimd_gemm_skinny_floats csimd_gemm_skinny_scratch(const csimd_gemm_kernels *ker
         return (csimd_gemm_skinny_floats){.a = g->k * kernels->a_panel_width, .sums = g->m * panel};
     }
     const size_t short_side = few_columns ? g->n : g->m, long_side = few_columns ? rows : columns;
-    const dot_plan plan = plan_dots(kernels, short_side, g->k);
+    const csimd_gemm_args exchanged = with_operands_exchanged(g);
+    const dot_plan plan = plan_dots(kernels, short_side, few_columns ? &exchanged : g);
     const size_t panel = csimd_round_up(csimd_minimum(long_side, plan.columns), kernels->nr);
     const size_t parts = plan.together > 1 ? short_side * panel * (kernels->nr / 2) : 0;
     const size_t turned = few_columns ? turned_width(kernels, g->n) * panel : 0;
@@ -129,7 +145,7 @@ static void sum_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g
 }
 
 static void few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, float *a, float *scratch) {
-    const dot_plan plan = plan_dots(kernels, g->m, g->k);
+    const dot_plan plan = plan_dots(kernels, g->m, g);
     for (size_t j = 0; j < g->n; j += plan.columns) {
         const size_t columns = csimd_minimum(g->n - j, plan.columns);
         const size_t ldsums = csimd_round_up(columns, kernels->nr);
@@ -140,16 +156,8 @@ static void few_dots(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g
 }
 
 static void few_columns(const csimd_gemm_kernels *kernels, const csimd_gemm_args *g, float *a, float *scratch) {
-    const dot_plan plan = plan_dots(kernels, g->n, g->k);
-    csimd_gemm_args exchanged = *g;
-    exchanged.m = g->n;
-    exchanged.n = g->m;
-    exchanged.a = g->b;
-    exchanged.a_type = g->b_type;
-    exchanged.lda = g->ldb;
-    exchanged.b = g->a;
-    exchanged.b_type = g->a_type;
-    exchanged.ldb = g->lda;
+    const csimd_gemm_args exchanged = with_operands_exchanged(g);
+    const dot_plan plan = plan_dots(kernels, g->n, &exchanged);
     for (size_t i = 0; i < g->m; i += plan.columns) {
         const size_t rows = csimd_minimum(g->m - i, plan.columns);
         const size_t ldsums = csimd_round_up(rows, kernels->nr);

@@ -12,15 +12,10 @@
 
 #include "gemm_marks_avx512.h"
 
-// Columns of B are mostly a multiple of 4 KiB apart, on one set of L1, which has 12 lines, and the next columns are prefetched.
-// Long runs of 2 columns took 0.6 to 0.8 of the time of 4 (4096 x 4096, 1 to 8 rows); short ones, in L1 and L2, 1.07 times.
 enum { MOST_COLUMNS = 4, LONG_RUN = 1024 };
 
 // A divisor of 12, the columns that more than 8 rows take turns at (gemm_skinny.c). (rows + 1) columns + 2 vectors at most 32.
-V_INLINE int columns_at_once(int rows, bool is_long) {
-    if (is_long) return 2;
-    return rows <= 6 ? 4 : 3;
-}
+V_INLINE int columns_at_once(int rows) { return rows <= 6 ? 4 : 3; }
 
 // The sums of one row and one column, 16 of them, with every element widened: subnormals count.
 static __attribute__((noinline)) v_f32 widened_sums(size_t depth, const float *a, const uint16_t *b) {
@@ -106,15 +101,14 @@ V_INLINE void dot_columns(const int rows, const int width, size_t columns, size_
         dot_tile(rows, 1, depth, a, b + j * ldb, ldb, marked, parts, c + j, ldc);
 }
 
-// Two forms of each: short products need no parts, and are short enough for that to show.
+// Two forms of each: long runs are of columns in conflict, others have no parts.
 V_INLINE void dot_of(const int rows, size_t columns, size_t depth, const float *a, const uint16_t *b, size_t ldb,
                      csimd_gemm_parts parts, float *c, size_t ldc) {
-    if (depth > LONG_RUN || !parts.first || !parts.last || parts.add) {
-        dot_columns(rows, columns_at_once(rows, true), columns, depth, a, b, ldb, parts, c, ldc);
-    } else {
-        const csimd_gemm_parts none = {.first = true, .last = true};
-        dot_columns(rows, columns_at_once(rows, false), columns, depth, a, b, ldb, none, c, ldc);
-    }
+    const csimd_gemm_parts none = {.first = true, .last = true, .add = parts.add};
+    if (depth > LONG_RUN || !parts.first || !parts.last)
+        dot_columns(rows, 2, columns, depth, a, b, ldb, parts, c, ldc);
+    else
+        dot_columns(rows, columns_at_once(rows), columns, depth, a, b, ldb, none, c, ldc);
 }
 
 void csimd_gemm_dot_avx512_bf16(csimd_type type, size_t rows, size_t columns, size_t depth, const float *a, const void *b,

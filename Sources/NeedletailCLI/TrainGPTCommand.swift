@@ -144,12 +144,12 @@ struct TrainGPTCommand: ParsableCommand {
         // Also where a limit has ended training within an epoch, before the validation at its end.
         let loss = try validationLoader.flatMap { try trainer.validate(module, $0)["validation_loss"] }
         if let loss { print("validation_loss \(loss.formatted(decimals: 4))") }
-        let rate = metrics.samplesPerSecond * Double(context)
-        print("tokens_per_second \(rate.formatted(decimals: 0))")
+        let rate = metrics.samplesPerSecond.map { $0 * Double(context) }
+        if let rate { print("tokens_per_second \(rate.formatted(decimals: 0))") }
         try metrics.writeSummary([
             ("precision", .string(trainer.precision?.rawValue ?? precision.description)),
             ("validation_loss", loss.map { .number($0) } ?? .null),
-            ("tokens_per_second", .number(rate)),
+            ("tokens_per_second", rate.map { .number($0) } ?? .null),
             ("seconds_to_first_step", metrics.secondsToFirstStep.map { .number($0) } ?? .null),
             ("peak_rss_bytes", ProcessMeasurements.peakResidentBytes.map { .integer(Int64($0)) } ?? .null),
             ("steps_applied", .integer(Int64(trainer.state.globalStep))),

@@ -68,18 +68,19 @@ import Testing
         }
     }
 
-    /// Dot products over several blocks of k (512 to 2,048, by row and type), whose vectors of sums wait between them: 256 columns at
-    /// a time, and no longer than 1,024 terms a lane, of which there are 8 or 16.
+    /// Dot products over several blocks of k. Columns a multiple of 4 KiB apart: in pairs, vectors of sums wait between blocks of
+    /// 2,048, 256 columns at a time, and for no more than 1,024 terms a lane; one row has 8 blocks at once. Others: each block alone.
     @Test func longDotProducts() {
         for (m, n, k) in [
-            (1, 9, 2100), (3, 261, 2050), (5, 70, 1030), (8, 513, 1100), (16, 13, 4133), (2, 5, 16_500), (9, 3, 33_000),
+            (1, 9, 4096), (3, 261, 4096), (5, 70, 6144), (8, 40, 2048), (16, 13, 4096), (9, 3, 18_432), (2, 5, 34_816),
+            (1, 7, 34_816), (6, 75, 2100), (16, 20, 4133),
         ] {
             for (index, type) in Self.types.enumerated() {
                 for exchanged in [false, true] {
                     let problem = GemmProblem(
                         m: exchanged ? n : m, n: exchanged ? m : n, k: k,
                         types: (type, type, index == 1 ? type : CSIMD_F32), transposed: (false, true),
-                        beta: index == 0 ? 0.5 : 0, biasType: index == 2 ? CSIMD_F32 : nil, padding: index)
+                        beta: index == 0 ? 0.5 : 0, biasType: index == 2 ? CSIMD_F32 : nil)
                     problem.check()
                     let operands = problem.make()
                     defer { operands.release() }

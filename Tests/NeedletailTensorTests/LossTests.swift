@@ -196,8 +196,9 @@ private func reference(
         }
         let found = try gradient(expecting: seed, walking: seed)
         // One rounding of the result, u or half the least subnormal; before it an exponential, a sum of 40, a product: 64 of float32's u.
-        let u = [DType.float32: 0x1p-24, .float16: 0x1p-11, .bfloat16: 0x1p-8][dtype] ?? 0
-        let subnormal = dtype == .float16 ? 0x1p-25 : 0
+        let precisions: [DType: Double] = [.float32: 0x1p-24, .float16: 0x1p-11, .bfloat16: 0x1p-8]
+        let u: Double = precisions[dtype] ?? 0
+        let subnormal: Double = dtype == .float16 ? 0x1p-25 : 0
         var fewBits = 0
         for row in 0..<rows {
             let exps = values[(row * classes)..<((row + 1) * classes)].map { exp($0) }
