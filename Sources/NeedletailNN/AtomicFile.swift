@@ -32,8 +32,37 @@ package enum AtomicFile {
     }
 
     /// Replaces the file at `path` by `bytes`.
-    package static func write(_ bytes: [UInt8], to path: String) throws {
-        try write(to: path) { try $0(bytes) }
+    ///
+    /// Where `isFlushed` is false a reader still finds the old file or the new one, but a machine that loses power may lose it.
+    package static func write(_ bytes: [UInt8], to path: String, isFlushed: Bool = true) throws {
+        guard !isFlushed else { return try write(to: path) { try $0(bytes) } }
+        let temporary = temporaryPath(for: path)
+        do {
+            try create(temporary, bytes, isFlushed: false)
+            guard rename(temporary, path) == 0 else {
+                throw AtomicFileError(path: path, action: "rename the temporary file to", systemError: errno)
+            }
+        } catch {
+            _ = unlink(temporary)
+            throw error
+        }
+    }
+
+    /// Makes a file that is not there yet. Its name is durable only with its folder.
+    package static func create(_ path: String, _ bytes: [UInt8], isFlushed: Bool = true) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw AtomicFileError(path: path, action: "create", systemError: errno) }
+        do {
+            try FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).write(contentsOf: bytes)
+        } catch {
+            _ = close(descriptor)
+            throw AtomicFileError(path: path, action: "write", systemError: Self.errorNumber(of: error))
+        }
+        let isOnDisk = !isFlushed || fsync(descriptor) == 0
+        let problem = errno
+        guard close(descriptor) == 0, isOnDisk else {
+            throw AtomicFileError(path: path, action: "flush", systemError: isOnDisk ? errno : problem)
+        }
     }
 
     /// Renames a file or folder whose content is already on disk over `path`, and makes the rename itself durable.

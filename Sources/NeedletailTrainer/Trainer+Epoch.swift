@@ -41,6 +41,8 @@ extension Trainer {
 
     /// The hooks, metrics and schedules of an epoch's end; the next epoch is then the one that runs.
     private func endEpoch(_ module: TrainingModule, _ step: TrainingStep, hasValidation: Bool) throws {
+        // Nobody hears of this epoch before the checkpoint of the one before it is on disk.
+        try checkpointWriter.finish()
         trainingMetrics.phase = .epochHook
         trainingMetrics.beginBatch(weight: 1)
         for callback in early { try callback.onTrainEpochEnd(self, module) }

@@ -46,7 +46,9 @@ extension Trainer {
             try each({ try $0.onTrainStart(self, module) }, { try module.onTrainStart() })
             while !isDone { try trainEpoch(module, step, train, validation) }
             try each({ try $0.onTrainEnd(self, module) }, { try module.onTrainEnd() })
+            try checkpointWriter.finish()
             try each({ try $0.onFitEnd(self, module) }, { try module.onFitEnd() })
+            try checkpointWriter.finish()
         }
     }
 

@@ -20,8 +20,16 @@ public final class Trainer {
     public var shouldStop = false
     /// The latest value of every logged metric, by name: epoch means, and step values where they are logged by step.
     public internal(set) var metrics: [String: Double] = [:]
-    /// The directory of the last checkpoint, and of the best one, that a ``ModelCheckpoint`` has written.
-    public internal(set) var lastCheckpoint: String?, bestCheckpoint: String?
+    /// The directory of the last checkpoint that a ``ModelCheckpoint`` has written. Waits until it is complete.
+    public var lastCheckpoint: String? {
+        checkpointWriter.wait()
+        return lastPath
+    }
+    /// The directory of the best checkpoint that a ``ModelCheckpoint`` has written. Waits until it is complete.
+    public var bestCheckpoint: String? {
+        checkpointWriter.wait()
+        return bestPath
+    }
     /// What the user should know though nothing failed, such as a checkpoint of another precision. Also printed.
     public private(set) var notices: [String] = []
     /// What is happening; nil between runs.
@@ -62,6 +70,9 @@ public final class Trainer {
     private(set) var early: [Callback] = [], late: [Callback] = []
     let trainingMetrics = MetricStore(phase: .trainingStep)
     let evaluationMetrics = MetricStore(phase: .evaluationStep)
+    /// Where the last and the best checkpoint are, or are being written.
+    var lastPath: String?, bestPath: String?
+    let checkpointWriter = CheckpointWriter()
     var step: TrainingStep?
     var lastScaler: LossScaler?
     /// Who is shown the operations of training steps; callbacks, such as a profiler's, add and remove theirs.
@@ -170,6 +181,9 @@ public final class Trainer {
             teardown(module, data, stage)
             return result
         } catch {
+            do { try checkpointWriter.finish() } catch let second where "\(second)" != "\(error)" {
+                notice("a checkpoint could not be written: \(second)")
+            } catch {}
             for callback in callbacks { callback.onException(self, module, error) }
             module.onException(error)
             for logger in configuration.loggers {  // what ended the run is the error to report

@@ -78,12 +78,64 @@ import Testing
             $0.callbacks.append(
                 LambdaCallback {
                     $0.onTrainBatchStart = { trainer, _, _, _ in
-                        guard let state = try? Checkpoint(timed("last")).state else { return }
+                        guard let path = trainer.lastCheckpoint else { return }  // waits until it is written
+                        let state = try Checkpoint(path).state
                         if seen.last != state.globalStep { seen.append(state.globalStep) }
                     }
                 })
         }
         #expect(seen == [2, 3], "at the end of the first epoch, and two seconds after it")
+    }
+
+    /// Checkpoints are written while training goes on: a place that can be written no more ends the run at its next checkpoint,
+    /// or at its end, and what was written stands.
+    @Test(arguments: [3, 5]) func aFailedWriteEndsTheRun(epoch: Int) throws {
+        let directory = try TemporaryDirectory()
+        var epochs = 0
+        let error = #expect(throws: CheckpointError.self) {
+            _ = try run([5, 4, 3, 2, 1], ModelCheckpoint(directory: directory("run"), monitor: "val")) {
+                $0.callbacks.append(
+                    LambdaCallback {
+                        $0.onTrainEpochStart = { trainer, _ in
+                            epochs += 1
+                            guard epochs == epoch else { return }
+                            #expect(trainer.lastCheckpoint == directory("run/last"))
+                            try FileManager.default.moveItem(atPath: directory("run"), toPath: directory("moved"))
+                            try Data("a file".utf8).write(to: URL(fileURLWithPath: directory("run")))
+                        }
+                    })
+            }
+        }
+        if case .notWritten = error?.problem {} else { Issue.record("found \(String(describing: error?.problem))") }
+        #expect(epochs == epoch)
+        #expect(try Checkpoint(directory("moved/last")).state.epoch == epoch - 1)
+    }
+
+    /// A checkpoint that is written while the next steps run has the bytes of one that they wait for.
+    @Test(arguments: Precision.allCases) func whatIsWrittenMeanwhileIsTheMoment(_ precision: Precision) throws {
+        let directory = try TemporaryDirectory()
+        func fit(_ callback: Callback) throws {
+            let trainer = quietTrainer(maxEpochs: 2, precision: precision) { $0.callbacks = [callback] }
+            try trainer.fit(SmallClassifier(width: 512), train: DataLoader(Points(32), batchSize: 4))
+        }
+        try fit(
+            ModelCheckpoint(directory: directory("meanwhile"), saveTopK: -1, everyNSteps: 1) { $0.fileName = "{step}" })
+        try fit(
+            LambdaCallback {
+                $0.onTrainBatchEnd = { trainer, _, result, _, _ in
+                    let name = "waited/step=\(trainer.state.globalStep)"
+                    if result.isApplied { try trainer.saveCheckpoint(to: directory(name)) }
+                }
+            })
+        let names = directory.names(in: "waited")
+        #expect(names.count >= 10)
+        for name in names {
+            for file in ["model.safetensors", "optimizer.safetensors"] {
+                #expect(
+                    bytes(directory("meanwhile/\(name)/\(file)")) == bytes(directory("waited/\(name)/\(file)")),
+                    "\(name) \(file)")
+            }
+        }
     }
 
     /// The names of kept checkpoints stand in a file: what falls out of the top k is removed only where it is a checkpoint, and

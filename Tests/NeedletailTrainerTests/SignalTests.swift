@@ -119,17 +119,17 @@ private final class Interrupted: SmallClassifier {
         let whole = SmallClassifier()
         _ = try fit(whole, directory("whole"))
         final class Watcher: Callback {
-            let path: String
             var steps: [Int] = []
-            init(_ path: String) { self.path = path }
             override func onTrainBatchStart(
                 _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
             ) throws {
-                guard let state = try? Checkpoint(path).state, steps.last != state.globalStep else { return }
+                guard let path = trainer.lastCheckpoint, let state = try? Checkpoint(path).state,
+                    steps.last != state.globalStep
+                else { return }
                 steps.append(state.globalStep)
             }
         }
-        let watcher = Watcher(directory("last"))
+        let watcher = Watcher()
         let trainer = quietTrainer(maxEpochs: 3, precision: .mixedFloat16) {
             $0.handlesSignals = true
             $0.accumulateGradBatches = 2

@@ -12,7 +12,7 @@ extension Tensor {
     }
 
     /// A copy in memory of its own, not recorded.
-    func copied() -> Tensor { copied(keepingGradient: false) }
+    package func copied() -> Tensor { copied(keepingGradient: false) }
 
     private func copied(keepingGradient: Bool) -> Tensor {
         let copy = Tensor(uninitialized: shape, dtype)

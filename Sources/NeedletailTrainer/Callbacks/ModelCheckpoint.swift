@@ -9,6 +9,9 @@ public import NeedletailData
 /// one that training logs when the epoch ends. With ``saveTopK`` above 1 the best k are also kept under names of their own,
 /// with -1 all. Each of them is a folder that a run can resume from; a crash at any byte leaves complete ones only.
 ///
+/// A checkpoint is written by a thread of its own while training goes on, so that flushing its files costs no step; a fault is
+/// thrown when the next one is saved, or when fit ends. ``Trainer/lastCheckpoint`` and ``Trainer/bestCheckpoint`` wait for it.
+///
 ///     ModelCheckpoint(directory: "runs", monitor: "val_loss", saveTopK: 3) { $0.fileName = "{epoch}-{val_loss:.3f}" }
 public final class ModelCheckpoint: Callback {
     /// Whether a monitored metric is best when it is small or when it is large.
@@ -168,15 +171,15 @@ public final class ModelCheckpoint: Callback {
     private func saveLast(_ trainer: Trainer) throws {
         lastTime = options.clock()
         guard options.saveLast else { return }
-        try trainer.saveCheckpoint(to: directory + "/last")
-        trainer.lastCheckpoint = directory + "/last"
+        try trainer.beginCheckpoint(to: directory + "/last")
+        trainer.lastPath = directory + "/last"
         trainer.lastSaved = trainer.resumePosition
     }
 
     /// Keeps what is not compared with anything, where all is kept.
     private func keep(_ trainer: Trainer) throws {
         guard saveTopK == -1 else { return }
-        try trainer.saveCheckpoint(to: directory + "/" + name(trainer))
+        try trainer.beginCheckpoint(to: directory + "/" + name(trainer))
     }
 
     private func saveBest(_ trainer: Trainer, _ value: Double) throws {
@@ -194,12 +197,12 @@ public final class ModelCheckpoint: Callback {
         }
         if bestValue.map({ mode.isBetter(value, than: $0) }) ?? true {
             bestValue = value
-            try trainer.saveCheckpoint(to: directory + "/best")
-            trainer.bestCheckpoint = directory + "/best"
+            try trainer.beginCheckpoint(to: directory + "/best")
+            trainer.bestPath = directory + "/best"
         }
         guard saveTopK != 1, entersTop else { return }
-        try trainer.saveCheckpoint(to: directory + "/" + name)
-        for kept in removed { CheckpointFolder.remove(directory + "/" + kept.name) }
+        try trainer.beginCheckpoint(to: directory + "/" + name)
+        trainer.checkpointWriter.remove(removed.map { directory + "/" + $0.name })
     }
 
     // MARK: Names

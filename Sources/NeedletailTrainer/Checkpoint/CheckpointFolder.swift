@@ -40,7 +40,8 @@ enum CheckpointFolder {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
             if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
             try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: false)
-            for file in files { try AtomicFile.write(file.bytes, to: partial + "/" + file.name) }
+            // By their own names: nobody takes the folder for a checkpoint before it has its name.
+            for file in files { try AtomicFile.create(partial + "/" + file.name, file.bytes) }
             try AtomicFile.synchronizeDirectory(partial)
             try put(partial, at: path)
             isInPlace = true

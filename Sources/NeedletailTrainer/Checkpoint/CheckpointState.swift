@@ -8,7 +8,7 @@ import NeedletailTensor
 /// The content of a checkpoint's state.json.
 ///
 /// It holds no time, host name, path or number of threads: two runs with the same seeds write the same bytes.
-struct CheckpointState: Codable {
+struct CheckpointState: Codable, Sendable {
     /// The version that this program writes, and the newest that it reads.
     static let currentVersion = 1
     static let fileName = "state.json"
@@ -18,13 +18,13 @@ struct CheckpointState: Codable {
     private static let limits = StrictJSON(byteCount: maximumByteCount, valueCount: 1 << 18, depth: 128)
 
     /// What identifies a file's content.
-    struct FileRecord: Codable, Equatable {
+    struct FileRecord: Codable, Equatable, Sendable {
         var bytes: Int
         var crc32: String
     }
 
     /// What must be equal for a position within an epoch to mean the same.
-    struct LoaderRecord: Codable, Equatable {
+    struct LoaderRecord: Codable, Equatable, Sendable {
         var batchSize: Int, batchCount: Int, sampleCount: Int
         var dropLast: Bool
         var seed: UInt64?  // nil: not shuffled
@@ -32,14 +32,14 @@ struct CheckpointState: Codable {
 
     /// An optimizer's kind, its groups' options, and how its updates are rounded (nil: no parameter is
     /// stored in 16 bits).
-    struct OptimizerRecord: Codable, Equatable {
+    struct OptimizerRecord: Codable, Equatable, Sendable {
         var kind: String
         var groups: [JSONValue]
         var updateRounding: UpdateRounding?
     }
 
     /// The schedule of an optimizer: what it is, and where it was.
-    struct ScheduleRecord: Codable, Equatable {
+    struct ScheduleRecord: Codable, Equatable, Sendable {
         var optimizer: Int
         var kind: String
         var options: String

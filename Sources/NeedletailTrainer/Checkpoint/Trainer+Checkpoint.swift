@@ -11,6 +11,17 @@ extension Trainer {
     /// Throws: ``TrainerError/noStepBoundary`` in the middle of an accumulation window or outside of fit;
     /// ``CheckpointError`` where it cannot be written, the old one then being unharmed.
     public func saveCheckpoint(to path: String) throws {
+        try checkpointWriter.finish()
+        try snapshot { try $0.write(to: path) }
+    }
+
+    /// The same while training goes on: what cannot be written is thrown when the next one is, or at the end of fit.
+    func beginCheckpoint(to path: String) throws {
+        try snapshot { try checkpointWriter.write($0, to: path) }
+    }
+
+    /// Gives `body` the run as it stands. The tensors are the run's own: they change with its next step.
+    private func snapshot(_ body: (CheckpointSnapshot) throws -> Void) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
         for callback in callbacks { callback.checkpointWillBeSaved() }
         defer { for callback in callbacks { callback.checkpointWasSaved() } }
@@ -25,27 +36,17 @@ extension Trainer {
         try module.onSaveCheckpoint(&content.module)
         content.validation = isEpochComplete ? nil : validationMeans
         if let data, let saved = try data.saveState() { content.callbacks[data.stateKey] = saved }
-        for callback in callbacks {
-            guard content.callbacks[callback.stateKey] == nil, let saved = try callback.saveState() else { continue }
-            content.callbacks[callback.stateKey] = saved
+        var kept: [(name: String, tensor: Tensor)] = []
+        var keys: Set<String> = []  // of two callbacks with one key the first one's state is kept
+        for callback in callbacks where keys.insert(callback.stateKey).inserted {
+            if let saved = try callback.saveState() { content.callbacks[callback.stateKey] = saved }
+            kept += try callback.stateTensors().map { ("\(callback.stateKey)/\($0.name)", $0.tensor) }
         }
         let moments = step.slots.flatMap { slot in
-            slot.optimizer.stateTensors().map { ("\(slot.index)/\($0.name)", $0.tensor) }
+            slot.optimizer.stateTensors().map { (name: "\(slot.index)/\($0.name)", tensor: $0.tensor) }
         }
-        var files: [(name: String, bytes: [UInt8])] = [
-            (Checkpoint.modelFile, try SafeTensorsFile.encode(tensors: module.stateDictionary())),
-            (Checkpoint.optimizerFile, try SafeTensorsFile.encode(tensors: moments)),
-        ]
-        var keys: Set<String> = []  // of two callbacks with one key the first one's tensors are kept
-        let kept = try callbacks.filter { keys.insert($0.stateKey).inserted }.flatMap { callback in
-            try callback.stateTensors().map { ("\(callback.stateKey)/\($0.name)", $0.tensor) }
-        }
-        if !kept.isEmpty { files.append((Checkpoint.callbackFile, try SafeTensorsFile.encode(tensors: kept))) }
-        for file in files {
-            content.files[file.name] = .init(bytes: file.bytes.count, crc32: CRC32.text(file.bytes))
-        }
-        files.append((CheckpointState.fileName, try content.encoded()))  // last: it vouches for the others
-        try CheckpointFolder.write(files, to: path)
+        let model = module.stateDictionary().map { (name: $0.0, tensor: $0.1) }
+        try body(CheckpointSnapshot(content: content, model: model, optimizer: moments, callbacks: kept))
     }
 
     /// Saves the moment after the last complete step, also from within a step or an accumulation window.

@@ -30,7 +30,7 @@ public final class CSVLogger: Logger {
             file = nil
             let lines = [header] + rows.indices.map(line)
             if known == 0 { _ = try LogFile(path) }  // makes the directory
-            try AtomicFile.write(Array(lines.joined().utf8), to: path)
+            try AtomicFile.write(Array(lines.joined().utf8), to: path, isFlushed: false)
             file = try LogFile(path, appending: true)
         } else {
             try file?.append(line(rows.count - 1))

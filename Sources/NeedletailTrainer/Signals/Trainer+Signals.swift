@@ -37,10 +37,11 @@ extension Trainer {
         let checkpoints = callbacks.lazy.compactMap { $0 as? ModelCheckpoint }.first
         guard step != nil, let checkpoints else { return nil }
         let path = checkpoints.directory + "/last"
+        try checkpointWriter.finish()
         if state == lastSaved { return path }
         guard hasTrained else { return nil }
         try saveLastCompleteStep(to: path)
-        lastCheckpoint = path
+        lastPath = path
         return path
     }
 }
