@@ -69,6 +69,30 @@ private final class SaveEachStep: Callback {
         }
     }
 
+    /// Each of the three that a trainer brings by itself has a switch, and one that is given takes its place.
+    @Test func theTrainersOwnCallbacksCanBeSwitchedOff() throws {
+        let directory = try TemporaryDirectory()
+        func kinds(_ configure: (inout TrainerConfiguration) -> Void = { _ in }) -> [String] {
+            Trainer(maxEpochs: 1) {
+                $0.rootDirectory = directory.path
+                configure(&$0)
+            }.callbacks.map { String(describing: type(of: $0)) }.sorted()
+        }
+        #expect(kinds() == ["ModelCheckpoint", "ModelSummary", "ProgressBar"])
+        #expect(kinds { $0.enableCheckpointing = false } == ["ModelSummary", "ProgressBar"])
+        #expect(kinds { $0.enableModelSummary = false } == ["ModelCheckpoint", "ProgressBar"])
+        #expect(kinds { $0.enableProgressBar = false } == ["ModelCheckpoint", "ModelSummary"])
+        #expect(kinds { $0.rootDirectory = nil } == ["ModelSummary", "ProgressBar"])
+        let own = ModelCheckpoint(directory: directory("own"))
+        #expect(kinds { $0.callbacks = [own, ProgressBar()] } == kinds())
+        let trainer = quietTrainer(maxEpochs: 1) {
+            $0.rootDirectory = directory.path
+            $0.enableCheckpointing = false
+        }
+        try trainer.fit(SmallClassifier(), train: loader)
+        #expect(trainer.lastCheckpoint == nil && directory.names() == [])
+    }
+
     /// Whatever the layers have drawn before: the same seed, the same bits.
     @Test func theSeedDecidesWhatRandomLayersDraw() throws {
         func bits(_ seed: UInt64?, drawn: Int) throws -> [[UInt8]] {
