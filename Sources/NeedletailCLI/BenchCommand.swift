@@ -1,4 +1,4 @@
-// `needletail bench`: measure kernels, and compare two measurements.
+// `needletail bench`: measure kernels and the trainer, and compare two measurements.
 import ArgumentParser
 import Foundation
 import Needletail
@@ -7,8 +7,9 @@ import NeedletailBench
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure kernels beside their baselines, and compare two measurements.",
-        subcommands: [BenchRunCommand.self, BenchCompareCommand.self],
+        abstract:
+            "Measure kernels beside their baselines and the trainer beside a bare loop; compare two measurements.",
+        subcommands: [BenchRunCommand.self, BenchCompareCommand.self, BenchTrainerCommand.self],
         defaultSubcommand: BenchRunCommand.self)
 }
 

@@ -85,7 +85,7 @@ final class ImageClassifier: TrainingModule {
 
     override func members() -> [ModuleMember] { network.members() }
 
-    private func logits(_ batch: Batch) -> Tensor { network.forward(batch.inputs) }
+    func logits(_ batch: Batch) -> Tensor { network.forward(batch.inputs) }
 
     /// One image of zeros.
     override var exampleInputs: Tensor? {
