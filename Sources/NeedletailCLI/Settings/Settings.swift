@@ -201,6 +201,8 @@ struct Settings {
         let chosen = try self.chosen ?? Self.given(given, try catalog())
         var members: [String: JSONValue] = [:]
         for (option, values, _) in chosen where Self.kept.contains(option.name) && !values.isEmpty {
+            // Newer than the recorded checkpoints: at its default it leaves their bytes as they were.
+            if option.name == "model", values == [option.defaultValue] { continue }
             members[option.name] = .array(values.map { .string($0) })
         }
         return .object(members)
