@@ -12,6 +12,8 @@ struct LanguageModelConfiguration: Codable, Equatable {
     var weightDecay: Double
     /// nil for a learning rate that stays.
     var schedule: ScheduleConfiguration?
+    /// Whether the warm-up is at most a tenth of all steps, because nobody has said how long it is.
+    var shortensWarmUp: Bool
 }
 
 /// A GPT trained by AdamW on the cross-entropy of the tokens that follow. Parameters have the GPT's names.
@@ -59,11 +61,12 @@ final class LanguageModel: TrainingModule {
     }
 
     override func configureSchedules(for optimizers: [Optimizer]) throws -> [Scheduler] {
-        guard let configured = configuration.schedule, let trainer else { return [] }
+        guard var configured = configuration.schedule, let trainer else { return [] }
         var planned = (trainer.configuration.maxEpochs ?? 1) * trainer.stepsPerEpoch
         if let most = trainer.configuration.maxSteps { planned = min(planned, most) }
-        let steps = planned
-        return try optimizers.map { try Scheduler(configured.schedule(planned: steps, hasMomentum: true), of: $0) }
+        if configuration.shortensWarmUp { configured.warmUpSteps = min(configured.warmUpSteps, planned / 10) }
+        let (steps, schedule) = (planned, configured)
+        return try optimizers.map { try Scheduler(schedule.schedule(planned: steps, hasMomentum: true), of: $0) }
     }
 
     /// The model of a checkpoint, built again.

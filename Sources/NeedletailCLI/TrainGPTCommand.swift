@@ -68,8 +68,8 @@ struct TrainGPTCommand: ParsableCommand {
     @Option(help: "How the learning rate goes on after the warm-up.")
     var schedule: ScheduleChoice = .cosine
 
-    @Option(help: "Applied steps in which the learning rate first rises.")
-    var warmupSteps = 100
+    @Option(help: "Applied steps in which the learning rate first rises (default: 100, at most a tenth of all).")
+    var warmupSteps: Int?
 
     @Option(help: "How to store and compute; 16 and bf16 stand for the mixed modes, 32 and 64 for the true ones.")
     var precision: PrecisionChoice = .mode(.float32)
@@ -88,6 +88,12 @@ struct TrainGPTCommand: ParsableCommand {
 
     @OptionGroup var threads: ThreadOptions
 
+    @Flag(help: "Go through the text in its order.")
+    var noShuffle = false
+
+    @Option(help: "Initial weights: a safetensors file under the names and in the layout of transformers' GPT-2.")
+    var `init`: String?
+
     @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
     var checkpoint: String?
 
@@ -104,7 +110,7 @@ struct TrainGPTCommand: ParsableCommand {
     func validate() throws {
         for (name, value, least) in [
             ("--epochs", epochs, 0), ("--batch-size", batchSize, 1), ("--accumulate", accumulate, 1),
-            ("--warmup-steps", warmupSteps, 0), ("--layers", layers, 0), ("--context", context, 1),
+            ("--warmup-steps", warmupSteps ?? 0, 0), ("--layers", layers, 0), ("--context", context, 1),
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }
@@ -117,6 +123,9 @@ struct TrainGPTCommand: ParsableCommand {
         }
         if resume == "last", checkpoint == nil {
             throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
+        }
+        if resume != nil, self.`init` != nil {
+            throw ValidationError("--init and --resume both give the weights; use one of them")
         }
     }
 
@@ -138,7 +147,7 @@ struct TrainGPTCommand: ParsableCommand {
         let trainer = makeTrainer(metrics, try logging.loggers())
         let validationLoader = validation.count == 0 ? nil : DataLoader(validation, batchSize: batchSize)
         try trainer.fit(
-            module, train: DataLoader(training, batchSize: batchSize, shuffle: true, seed: seed),
+            module, train: DataLoader(training, batchSize: batchSize, shuffle: !noShuffle, seed: seed),
             validation: validationLoader,
             resume: resume.map { $0 == "last" ? .last : .path($0) })
         // Also where a limit has ended training within an epoch, before the validation at its end.
@@ -177,10 +186,16 @@ struct TrainGPTCommand: ParsableCommand {
         let kept = schedule == .constant && warmupSteps == 0
         let configuration = LanguageModelConfiguration(
             data: data, gpt: gpt, text: vocabulary, learningRate: learningRate, weightDecay: weightDecay,
-            schedule: kept ? nil : ScheduleConfiguration(kind: schedule, warmUpSteps: warmupSteps, steps: nil))
+            schedule: kept ? nil : ScheduleConfiguration(kind: schedule, warmUpSteps: warmupSteps ?? 100, steps: nil),
+            shortensWarmUp: warmupSteps == nil)
         var generator = SeededGenerator(seed: seed)
         let module = try LanguageModel(configuration, using: &generator)
         module.gpt.recomputesActivations = recompute
+        if let path = self.`init` {
+            do { try module.gpt.load(huggingFace: SafeTensorsFile.read(path).tensors) } catch {
+                throw CommandError.data("--init \(path): \(error)")
+            }
+        }
         return module
     }
 

@@ -118,6 +118,12 @@ private let cases: [GradientCase] = [
     },
     GradientCase("SwiGLU", [[3, 4], [3, 4]]) { swiGLU(gate: $0[0], $0[1]) },
     GradientCase("SwiGLU of one tensor", [[6]]) { swiGLU(gate: $0[0], $0[0]) },
+    GradientCase("feed-forward with GELU", [[2, 3, 4], [5, 4], [5], [3, 5], [3]]) {
+        geluFeedForward($0[0], innerWeight: $0[1], innerBias: $0[2], outputWeight: $0[3], outputBias: $0[4])
+    },
+    GradientCase("feed-forward without biases", [[3, 4], [5, 4], [3, 5]]) {
+        geluFeedForward($0[0], innerWeight: $0[1], innerBias: nil, outputWeight: $0[2], outputBias: nil)
+    },
     GradientCase("GELU by tanh", [[7]]) { $0[0].geluTanh() },
     GradientCase("rotary positions", [[2, 3, 8]]) {
         rotaryPositions($0[0], RotaryAngles(headSize: 4, positions: 5), first: 2)

@@ -334,6 +334,16 @@ def attention(packed):
     return make
 
 
+def feed_forward(m):
+    width, hidden, outputs = m.size(), m.size(), m.size()
+    operands = [m.normal(*m.shape(), width), m.normal(hidden, width), m.normal(hidden), m.normal(outputs, hidden), m.normal(outputs)]
+    rows = operands[0].numel() // width
+    return Case(
+        lambda x, a, c, b, d: F.linear(gelu(F.linear(x, a, c)), b, d), operands,
+        terms=4 * max(width, hidden, outputs, rows),
+    )
+
+
 def comparison(m):
     a, b = m.broadcast_pair()
     kind = m.random.randrange(6)
@@ -396,6 +406,7 @@ OPERATIONS = {
     "rotaryPositions": rotary,
     "attention": attention(False),
     "selfAttention": attention(True),
+    "geluFeedForward": feed_forward,
 }
 LOSSES = {"crossEntropy", "softCrossEntropy", "nllLoss"}
 

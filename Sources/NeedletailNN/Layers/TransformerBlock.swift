@@ -47,7 +47,17 @@ public final class FeedForward: Module, Layer {
     public override func members() -> [ModuleMember] { [.module("c_fc", inner), .module("c_proj", output)] }
 
     /// y for `x`, by the formula above.
+    ///
+    /// In training, with exact GELU, backward keeps the sums before it alone (see `geluFeedForward`); not where the two layers are
+    /// looked at one by one, or have adapters.
     public func forward(_ x: Tensor) -> Tensor {
+        let isLookedAt = inner.outputObserver != nil || output.outputObserver != nil
+        let hasAdapters = inner.adapter != nil || output.adapter != nil
+        if isRecordingGradients && !isApproximate && !isLookedAt && !hasAdapters {
+            return geluFeedForward(
+                x, innerWeight: inner.weight.value, innerBias: inner.bias?.value, outputWeight: output.weight.value,
+                outputBias: output.bias?.value)
+        }
         let hidden = inner(x)
         return output(isApproximate ? hidden.geluTanh() : hidden)
     }

@@ -1,4 +1,5 @@
 // Text out of a GPT, token by token.
+import Foundation
 public import NeedletailTensor
 
 /// How the next token is drawn from its distribution.
@@ -22,7 +23,7 @@ public struct SamplingOptions: Sendable {
         if topK != nil || topP < 1 { order.sort { (-logits[$0], $0) < (-logits[$1], $1) } }
         if let topK, topK < order.count { order.removeLast(order.count - max(1, topK)) }
         let largest = order.map { logits[$0] }.max() ?? 0
-        var weights = order.map { Self.exponential((Double(logits[$0]) - Double(largest)) / temperature) }
+        var weights = order.map { exp((Double(logits[$0]) - Double(largest)) / temperature) }
         if topP < 1 {
             let total = weights.reduce(0, +)
             var sum = 0.0, kept = 0
@@ -40,7 +41,6 @@ public struct SamplingOptions: Sendable {
         return order[weights.count - 1]
     }
 
-    private static func exponential(_ x: Double) -> Double { Tensor(x, dtype: .float64).exp().item() }
 }
 
 extension GPT {

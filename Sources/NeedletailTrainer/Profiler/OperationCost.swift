@@ -26,6 +26,9 @@ package struct OperationCost: Sendable, Equatable {
             // Scores and weighted sums, all pairs of queries and keys counted, causal or not.
             let keys = operation == "attention" ? inputs.dropFirst().first?.shape[2] : output.shape[1]
             cost.operations = 4 * Double(output.count) * Double(keys ?? 0)
+        case "geluFeedForward":
+            let rows = Double(output.shape.dropLast().reduce(1, *))
+            cost.operations = 2 * rows * Double(inputs[1].count + inputs[2].count)
         case "linearCrossEntropy":
             cost.operations = 2 * Double(inputs[0].count) * Double(inputs[1].shape[0])
         case "conv1d", "conv2d": cost.operations = 2 * Double(output.count) * patch(inputs)
@@ -46,6 +49,9 @@ package struct OperationCost: Sendable, Equatable {
             // Each product reads the result's gradient and one input, and writes the other's gradient.
             let own = inputs.prefix(2).map { Double($0.byteCount) }.reduce(0, +)
             cost.bytes = Double(wanted) * (Double(output.byteCount) + own)
+        case "geluFeedForward":
+            cost.operations *= 2
+            cost.bytes *= 2
         case "attention", "selfAttention":
             cost.operations *= 2.5  // scores again, and four products
             cost.bytes *= 2

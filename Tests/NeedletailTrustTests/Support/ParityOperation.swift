@@ -24,7 +24,7 @@ enum ParityOperation: String, ParityTable {
     case `where`, concatenate, stack, gather, views
     case crossEntropy, softCrossEntropy, nllLoss
     case compare, argmax
-    case layerNorm, rmsNorm, embedding, swiGLU, geluTanh, rotaryPositions, attention, selfAttention
+    case layerNorm, rmsNorm, embedding, swiGLU, geluTanh, rotaryPositions, attention, selfAttention, geluFeedForward
 
     func apply(_ x: [Tensor], _ indices: [Tensor], _ test: ParityCase) throws -> Tensor {
         switch self {
@@ -86,6 +86,9 @@ enum ParityOperation: String, ParityTable {
         case .embedding: NeedletailTensor.embedding(x[0], indices[0])
         case .swiGLU: NeedletailTensor.swiGLU(gate: x[0], x[1])
         case .geluTanh: x[0].geluTanh()
+        case .geluFeedForward:
+            NeedletailTensor.geluFeedForward(
+                x[0], innerWeight: x[1], innerBias: x[2], outputWeight: x[3], outputBias: x[4])
         case .rotaryPositions:
             NeedletailTensor.rotaryPositions(
                 x[0], RotaryAngles(headSize: 2 * (try test.integer("half")), positions: 16),
