@@ -23,8 +23,7 @@ final class MetricsFile: Callback {
     init(path: String?) throws {
         self.path = path ?? ""
         if let path {
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-            guard descriptor >= 0 else {
+            guard let descriptor = try? LogFile.descriptor(path, O_TRUNC) else {
                 throw CommandError.output("\(path): cannot write metrics there: is its folder there and writable?")
             }
             file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)

@@ -6,9 +6,16 @@ package enum AtomicFile {
     /// Replaces the file at `path` by the pieces that `body` hands to its argument.
     ///
     /// The file at `path` is replaced only when everything is on disk; if `body` or a write fails, it is left as it was
-    /// and the temporary file is removed. A symbolic link at `path` is replaced, not followed.
+    /// and the temporary file is removed. A symbolic link at `path` is replaced, not followed; a device, pipe or socket, or
+    /// a link to one, is refused: a file put into its place would take it from every program.
     /// - Throws: what `body` throws, or `AtomicFileError`.
     package static func write(to path: String, _ body: ((_ piece: [UInt8]) throws -> Void) throws -> Void) throws {
+        var status = stat()
+        let isThere = stat(path, &status) == 0
+        let isPlain = [S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) && directory(of: path) != "/dev"
+        guard !isThere || isPlain else {
+            throw AtomicFileError(path: path, action: "put a file in the place of", systemError: EEXIST)
+        }
         let temporary = temporaryPath(for: path)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw AtomicFileError(path: path, action: "create", systemError: errno) }

@@ -48,6 +48,26 @@ import Testing
         }
     }
 
+    /// A device, a pipe, or a link to one stays what it is: a rename would put a file there for every program.
+    @Test func devicesAndPipesAreNotReplaced() throws {
+        try withTemporaryFolder { folder in
+            let (pipe, link, plain) = (folder + "/pipe", folder + "/link", folder + "/plain")
+            #expect(mkfifo(pipe, 0o600) == 0)
+            #expect(symlink("/dev/null", link) == 0 && symlink(folder + "/target", plain) == 0)
+            try Data("t".utf8).write(to: URL(fileURLWithPath: folder + "/target"))
+            for path in [pipe, link] {
+                let error = #expect(throws: AtomicFileError.self) { try AtomicFile.write([1], to: path) }
+                #expect(error?.description.contains("'\(path)'") == true)
+            }
+            var status = stat()
+            #expect(lstat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+            #expect(lstat(link, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK)
+            #expect(names(folder) == ["link", "pipe", "plain", "target"])
+            try AtomicFile.write([1], to: plain)  // a link to a file is replaced, the file stays
+            #expect(content(folder + "/target") == "t" && content(plain) == "\u{1}")
+        }
+    }
+
     @Test func aMissingFolderIsNamed() {
         let error = #expect(throws: AtomicFileError.self) { try AtomicFile.write([1], to: "/nowhere/at/all") }
         #expect(error?.systemError == ENOENT && error?.description.contains("'/nowhere/at/all'") == true)

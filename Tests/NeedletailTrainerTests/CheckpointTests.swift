@@ -167,6 +167,49 @@ import Testing
         #expect(try Checkpoint(directory("last")).state.epoch == 2)
     }
 
+    /// Two processes that save to one name do not write into each other's folder: one of a living process stays, one of a dead
+    /// one is cleared away.
+    @Test func anotherProcessesPartialFolderStays() throws {
+        let directory = try TemporaryDirectory()
+        let dead = Process()
+        dead.executableURL = URL(fileURLWithPath: "/bin/true")
+        try dead.run()
+        dead.waitUntilExit()
+        let (alive, gone) = (".last.\(getppid()).partial", ".last.\(dead.processIdentifier).partial")
+        for name in [alive, gone] {
+            try FileManager.default.createDirectory(atPath: directory(name), withIntermediateDirectories: true)
+            try Data([1]).write(to: URL(fileURLWithPath: directory(name) + "/model.safetensors"))
+        }
+        try train(directory.path)
+        #expect(directory.names() == [alive, "last"])
+        #expect(bytes(directory(alive) + "/model.safetensors") == [1])
+    }
+
+    /// A folder with other files is no checkpoint to be replaced, and notes put beside one are not deleted with it.
+    @Test func nothingButCheckpointsIsDeleted() throws {
+        let directory = try TemporaryDirectory()
+        func put(_ name: String) throws {
+            let folder = (directory(name) as NSString).deletingLastPathComponent
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try Data("mine".utf8).write(to: URL(fileURLWithPath: directory(name)))
+        }
+        try put("other/last/thesis.txt")
+        let error = #expect(throws: CheckpointError.self) { try train(directory("other")) }
+        #expect(error?.description.contains("other files") == true)
+        #expect(directory.names(in: "other") == ["last"] && directory.names(in: "other/last") == ["thesis.txt"])
+
+        try train(directory("run"))
+        try put("run/last/notes.txt")
+        try train(directory("run"), epochs: 2, resume: .last)
+        #expect(directory.names(in: "run") == ["last", "last.kept"])
+        #expect(directory.names(in: "run/last") == Self.fileNames)
+        #expect(bytes(directory("run/last.kept/notes.txt")) == Array("mine".utf8))
+        #expect(try Checkpoint(directory("run/last.kept")).state.epoch == 1)
+        try put("run/last/notes.txt")
+        try train(directory("run"), epochs: 3, resume: .last)
+        #expect(directory.names(in: "run") == ["last", "last.kept", "last.kept-2"])
+    }
+
     /// Where folders cannot be exchanged the old one stands as `.previous` for a moment, and is found there.
     @Test func thePreviousOneIsFound() throws {
         let directory = try TemporaryDirectory()

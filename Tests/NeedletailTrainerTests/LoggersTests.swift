@@ -27,6 +27,21 @@ import Testing
         #expect(directory.names(in: "a/b") == ["metrics.csv"])
     }
 
+    /// A pipe without a reader is an error at once; with one it is written to.
+    @Test func aPipeThatNobodyReadsIsNotWaitedFor() throws {
+        let directory = try TemporaryDirectory()
+        try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+        let pipe = directory("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let error = #expect(throws: LogFileError.self) { try LogFile(pipe) }
+        #expect(error?.why == "a pipe that nobody reads")
+        let reader = open(pipe, O_RDONLY | O_NONBLOCK)
+        defer { close(reader) }
+        try LogFile(pipe).append("line")
+        var found = [UInt8](repeating: 0, count: 8)
+        #expect(read(reader, &found, 8) == 4 && found.prefix(4) == Array("line".utf8)[...])
+    }
+
     @Test func anUnwritablePlaceIsAnError() throws {
         let directory = try TemporaryDirectory()
         try Data().write(to: URL(fileURLWithPath: directory("file")))

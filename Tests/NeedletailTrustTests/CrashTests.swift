@@ -35,7 +35,8 @@ import Testing
             process.send(SIGKILL)
             #expect(process.wait() == -SIGKILL, "kill \(kill): \(process.complaint)")
             let told = completeEpochs(metrics)
-            if scratch.names(in: "run").contains(".last.partial") { killsWithinAWrite += 1 }
+            let names = scratch.names(in: "run")
+            if names.contains(where: { $0.hasPrefix(".last.") && $0.hasSuffix(".partial") }) { killsWithinAWrite += 1 }
             // The metrics tell of an epoch before its checkpoint is written: that one, or the one before it.
             try FileManager.default.removeItem(atPath: metrics)
             if !hasCheckpoint, told == 0, !scratch.names(in: "run").contains("last") { continue }

@@ -4,11 +4,12 @@ import NeedletailNN
 
 /// The files of a checkpoint on disk.
 ///
-/// Writing: the files go into a folder `.NAME.partial` beside the target, each one is flushed, so is the folder; the
+/// Writing: the files go into a folder `.NAME.PROCESS.partial` beside the target, each one is flushed, so is the folder; the
 /// folder then takes the target's place by one rename and the directory above is flushed. An existing target is exchanged
 /// for it in one system call where the file system can do that; where it cannot, the old one first becomes
 /// `NAME.previous`, a full checkpoint under a name that readers of NAME know to look for. At every moment one of the
-/// two is complete.
+/// two is complete. Nothing is deleted but what checkpoints consist of: a folder with other files under the target's name is
+/// refused, and an old checkpoint beside which someone has put a file becomes `NAME.kept`.
 enum CheckpointFolder {
     /// Whether `path` is what an interrupted write leaves behind.
     static func isPartial(_ path: String) -> Bool {
@@ -34,11 +35,16 @@ enum CheckpointFolder {
         let parent = (path as NSString).deletingLastPathComponent
         let directory = parent.isEmpty ? "." : parent
         let name = (path as NSString).lastPathComponent
-        let partial = directory + "/." + name + ".partial"
+        let partial = directory + "/.\(name).\(getpid()).partial"
         var isInPlace = false
+        guard !isForeign(path) else {
+            throw CheckpointError(
+                path: path,
+                problem: .notWritten("found a folder with other files there; give another name, or move it away"))
+        }
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            if FileManager.default.fileExists(atPath: partial) { try FileManager.default.removeItem(atPath: partial) }
+            for name in abandoned(of: name, in: directory) { try clear(directory + "/" + name, of: path) }
             try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: false)
             // By their own names: nobody takes the folder for a checkpoint before it has its name.
             for file in files { try AtomicFile.create(partial + "/" + file.name, file.bytes) }
@@ -47,9 +53,7 @@ enum CheckpointFolder {
             isInPlace = true
             try AtomicFile.synchronizeDirectory(containing: path)
             // After an exchange the partial folder holds the old checkpoint.
-            for leftover in [partial, path + ".previous"] where FileManager.default.fileExists(atPath: leftover) {
-                try FileManager.default.removeItem(atPath: leftover)
-            }
+            for leftover in [partial, path + ".previous"] { try clear(leftover, of: path) }
         } catch {
             // On a full disk the space is needed. Once in place, the partial folder is the old checkpoint.
             if !isInPlace { try? FileManager.default.removeItem(atPath: partial) }
@@ -57,16 +61,52 @@ enum CheckpointFolder {
         }
     }
 
+    /// The partial folders of a checkpoint that no other living process is writing.
+    private static func abandoned(of name: String, in directory: String) -> [String] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        return names.filter { entry in
+            guard entry.hasPrefix(".\(name)."), isPartial(entry) else { return false }
+            let process = entry.dropFirst(name.count + 2).dropLast("partial".count)  // "123.", once nothing
+            if process.isEmpty || process == "\(getpid())." { return true }
+            guard process.hasSuffix("."), let number = Int32(process.dropLast()) else { return false }
+            return kill(number, 0) != 0 && errno == ESRCH
+        }
+    }
+
     /// Removes the checkpoint at `path`; a folder that holds anything that a checkpoint does not hold stays, for its name may
     /// come from a file.
     static func remove(_ path: String) {
-        let own: Set = [
-            CheckpointState.fileName, Checkpoint.modelFile, Checkpoint.optimizerFile, Checkpoint.callbackFile,
-        ]
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path),
-            names.contains(CheckpointState.fileName), own.isSuperset(of: names)
-        else { return }
+        guard hasState(path), others(in: path).isEmpty else { return }
         try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// The names in a folder that are none of a checkpoint's files, nor what an interrupted write of one leaves.
+    private static func others(in path: String) -> [String] {
+        let own = [CheckpointState.fileName, Checkpoint.modelFile, Checkpoint.optimizerFile, Checkpoint.callbackFile]
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+        return names.filter { name in
+            !own.contains(name) && !own.contains { name.hasPrefix(".\($0).") && name.hasSuffix(".tmp") }
+        }
+    }
+
+    private static func hasState(_ path: String) -> Bool {
+        FileManager.default.fileExists(atPath: path + "/" + CheckpointState.fileName)
+    }
+
+    /// Whether the folder at `path` is somebody else's.
+    private static func isForeign(_ path: String) -> Bool {
+        isDirectory(path) && !hasState(path) && !others(in: path).isEmpty
+    }
+
+    /// Deletes what was the checkpoint at `path`, where it is still there; with others' files in it, it is renamed to the first of
+    /// `NAME.kept`, `NAME.kept-2`, … that is free.
+    private static func clear(_ folder: String, of path: String) throws {
+        guard FileManager.default.fileExists(atPath: folder) else { return }
+        if others(in: folder).isEmpty { return try FileManager.default.removeItem(atPath: folder) }
+        for number in 1... {
+            let kept = path + ".kept" + (number == 1 ? "" : "-\(number)")
+            if !FileManager.default.fileExists(atPath: kept) { return try move(folder, to: kept) }
+        }
     }
 
     /// The bytes of a file of the checkpoint at `path`, whose size must be within `sizes`: looked at before memory is taken.
@@ -110,7 +150,7 @@ enum CheckpointFolder {
         }
         if exchange(partial, path) { return }
         let previous = path + ".previous"
-        if isDirectory(previous) { try FileManager.default.removeItem(atPath: previous) }
+        try clear(previous, of: path)
         try move(path, to: previous)
         try move(partial, to: path)
     }

@@ -32,9 +32,19 @@ package final class LogFile {
     /// Opens the file, empty unless `appending`, making its directory where there is none.
     package convenience init(_ path: String, appending: Bool = false) throws {
         try Self.makeDirectory(for: path)
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (appending ? O_APPEND : O_TRUNC), 0o666)
-        guard descriptor >= 0 else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
-        self.init(path: path, descriptor: descriptor)
+        self.init(path: path, descriptor: try Self.descriptor(path, appending ? O_APPEND : O_TRUNC))
+    }
+
+    /// Opens a file to write to, or makes it. A pipe that nobody reads is an error: opening it would wait for a reader, and
+    /// no signal would end that.
+    package static func descriptor(_ path: String, _ flags: Int32) throws -> Int32 {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | flags, 0o666)
+        guard descriptor >= 0 else {
+            let why = errno == ENXIO ? "a pipe that nobody reads" : String(cString: strerror(errno))
+            throw LogFileError(path: path, why: why)
+        }
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        return descriptor
     }
 
     /// Makes a file under the first of the names for 0, 1, … that nothing has yet: two writers never share one.
