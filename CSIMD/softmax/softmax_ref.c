@@ -19,15 +19,26 @@ typedef struct {
     double maximum, log_sum;  // log sum_j exp(x_j - maximum)
 } distribution;
 
+// By halves, so that roundings grow with the logarithm of the count.
+static double sum_of_exponentials(csimd_type type, const void *x, size_t start, size_t count, double maximum) {
+    if (count > 16) {
+        const size_t half = count / 2;
+        return sum_of_exponentials(type, x, start, half, maximum) +
+               sum_of_exponentials(type, x, start + half, count - half, maximum);
+    }
+    double sum = 0;
+    for (size_t j = start; j < start + count; j++) sum += exp(load(type, x, j) - maximum);
+    return sum;
+}
+
 // A row of only -inf, or with +inf or NaN, has no distribution: inf - inf makes log_sum NaN.
 static distribution distribution_of(csimd_type type, size_t columns, const void *x, size_t start) {
-    double maximum = -INFINITY, sum = 0;
+    double maximum = -INFINITY;
     for (size_t j = 0; j < columns; j++) {
         double value = load(type, x, start + j);
         if (value > maximum) maximum = value;
     }
-    for (size_t j = 0; j < columns; j++) sum += exp(load(type, x, start + j) - maximum);
-    return (distribution){maximum, log(sum)};
+    return (distribution){maximum, log(sum_of_exponentials(type, x, start, columns, maximum))};
 }
 
 static void softmax(csimd_type type, size_t rows, size_t columns, const void *x, void *y) {
