@@ -76,7 +76,12 @@ extension TrainingStep {
             observer.begin(batch.batch.inputs, index: batch.index)
             guard
                 let loss = try? watched(
-                    by: observer, { try module.trainingStep(batch.batch, batch.index, optimizer: slot.index) })
+                    by: observer,
+                    {
+                        try expectingSeed(batch.seed) {
+                            try module.trainingStep(batch.batch, batch.index, optimizer: slot.index)
+                        }
+                    })
             else { break }
             observer.finishForward(loss: loss)
             if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
