@@ -10,7 +10,14 @@ struct RowReference {
     init(_ x: ArraySlice<Double>) {
         let largest = x.max() ?? -.infinity
         maximum = largest
-        logSum = log(x.reduce(0) { $0 + exp($1 - largest) })
+        // With the roundings added up beside the sum (Neumaier): float64 kernels are compared with it too.
+        var sum = 0.0, lost = 0.0
+        for value in x {
+            let term = exp(value - largest), next = sum + term
+            lost += sum >= term ? (sum - next) + term : (term - next) + sum
+            sum = next
+        }
+        logSum = log(sum + lost)
     }
 
     func logProbability(_ x: Double) -> Double { (x - maximum) - logSum }
