@@ -69,9 +69,9 @@ V_INLINE void dot_tile(const int rows, const int columns, size_t depth, const fl
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < columns; j++) {
                 if (!((marked >> i & 1) | (marked_columns >> j & 1))) continue;
-                const float *before = parts.sums + (size_t)j * parts.column + (size_t)i * v_lanes;
+                const size_t at = (size_t)j * parts.column + (size_t)i * v_lanes;
                 const v_f32 share = widened_sums(depth, a + (size_t)i * A_ROW_STRIDE, b + (size_t)j * ldb);
-                sum[i][j] = parts.first ? share : v_add(load_floats(before), share);
+                sum[i][j] = parts.first ? share : v_add(load_floats(parts.sums + at), share);
             }
     }
     if (!parts.last) {
@@ -94,11 +94,16 @@ V_INLINE void dot_tile(const int rows, const int columns, size_t depth, const fl
 V_INLINE void dot_columns(const int rows, const int width, size_t columns, size_t depth, const float *a, const uint16_t *b,
                           size_t ldb, csimd_gemm_parts parts, float *c, size_t ldc) {
     const uint32_t marked = marked_rows(a, (size_t)rows);
+    float *const sums = parts.sums;
     size_t j = 0;
-    for (; j + (size_t)width <= columns; j += (size_t)width, parts.sums += (size_t)width * parts.column)
+    for (; j + (size_t)width <= columns; j += (size_t)width) {
+        if (sums != NULL) parts.sums = sums + j * parts.column;
         dot_tile(rows, width, depth, a, b + j * ldb, ldb, marked, parts, c + j, ldc);
-    for (; j < columns; j++, parts.sums += parts.column)
+    }
+    for (; j < columns; j++) {
+        if (sums != NULL) parts.sums = sums + j * parts.column;
         dot_tile(rows, 1, depth, a, b + j * ldb, ldb, marked, parts, c + j, ldc);
+    }
 }
 
 // Two forms of each: long runs are of columns in conflict, others have no parts.
