@@ -46,7 +46,7 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "How pixels enter the model: mean 0 and deviation 1 over the training images, or from 0 to 1.")
     var scaling: Scaling = .standard
 
-    @Option(help: "What is trained: mlp or cnn.")
+    @Option(help: "What is trained: mlp or cnn; for gpt, which learns texts, see needletail train-gpt --help.")
     var model: ImageModel = .mlp
 
     @Option(help: "Widths of the hidden layers of the mlp, separated by commas.")
