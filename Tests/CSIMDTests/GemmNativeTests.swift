@@ -326,18 +326,21 @@ import Testing
         #expect((csimd_active_bf16_gemm(), csimd_bf16_gemm_reason()) == standard)
     }
 
-    /// The measurement says the same every time; where it decides, the choice is what the margin makes of its rates.
+    /// The measurements do not contradict each other: none says native by far where another says widening by far. What lies
+    /// within half of the margin may fall to either side on a busy machine.
     @Test func measurementsAgree() {
         var widening = 0.0, native = 0.0
         guard csimd_measure_bf16_gemm(&widening, &native) else { return }
-        let first = native >= CSIMD_BF16_MARGIN * widening
+        var ratios: [Double] = []
         for _ in 0..<20 {
             #expect(csimd_measure_bf16_gemm(&widening, &native))
             #expect(widening > 1e6 && native > 1e6)
-            #expect((native >= CSIMD_BF16_MARGIN * widening) == first, "\(widening) \(native)")
+            ratios.append(native / widening / CSIMD_BF16_MARGIN)
         }
-        if csimd_bf16_gemm_reason() == CSIMD_BF16_BY_MEASUREMENT {
-            #expect((csimd_active_bf16_gemm() == CSIMD_NATIVE) == first)
+        ratios.sort()
+        #expect(ratios[4] > 2 / 3.0 || ratios[15] < 1.5, "\(ratios)")
+        if csimd_bf16_gemm_reason() == CSIMD_BF16_BY_MEASUREMENT, ratios[4] > 1.5 || ratios[15] < 2 / 3.0 {
+            #expect((csimd_active_bf16_gemm() == CSIMD_NATIVE) == (ratios[4] > 1))
         }
     }
 }

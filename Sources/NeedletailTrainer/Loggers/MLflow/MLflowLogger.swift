@@ -7,7 +7,8 @@ import Foundation
 /// are sent on a thread of their own, and training never waits for them but at the end of a run. Each request is in a file
 /// `mlflow-unsent-….jsonl` in `spool` before it is tried. Where the server goes away, a notice says so, training goes on, and
 /// the requests are tried again every few seconds; what is left at the end stays in the file, and the next logger with the
-/// same `spool` sends it. So neither a server nor a run that dies loses anything.
+/// same `spool` sends it. So neither a server nor a run that dies loses anything. What is sent again that way can hold values that
+/// were taken before; they are equal in step, value and time, and MLflow keeps such values once.
 ///
 /// MLflow's names hold letters, digits and `_ - . / : space`; other characters become `_`. It stores infinities as ±1.8e308.
 public final class MLflowLogger: Logger {
