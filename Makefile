@@ -6,7 +6,7 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars table results benchmark format mlflow
+.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars models table results benchmark format mlflow
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -111,6 +111,15 @@ bars: setup
 	$(PYTHON) Benchmarks/peers/compare_bars.py --json .build/bars.json > .build/bars.new
 	mv .build/bars.new .build/bars.md
 	cat .build/bars.md
+
+# A convolutional network and a GPT beside PyTorch on one thread and on two, .build/models.md; fifteen minutes, on a machine that does
+# nothing else. The GPT learns the text in TEXT: make models TEXT=input.txt
+models: setup
+	@test -r "$(TEXT)" || { echo "TEXT is '$(TEXT)', expected a text file to learn: make models TEXT=input.txt" >&2; exit 64; }
+	swift build -c release --product needletail
+	Benchmarks/peers/compare_models "$(PYTHON)" "$(TEXT)" > .build/models.new
+	mv .build/models.new .build/models.md
+	cat .build/models.md
 
 # This machine's page in Benchmarks/Results with the README's figures; twelve minutes, on a machine that does nothing else.
 results: setup

@@ -2,8 +2,8 @@
 
 Runs `needletail bench`, the products of Benchmarks/Shapes beside the peers, the bars, and the training loops beside theirs; about
 twelve minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out;
-a comparison that fails is named on the page instead. The bars are those of `make bars` if .build/bars.md is younger than a day and
-than the program.
+a comparison that fails is named on the page instead. The bars are those of `make bars`, the models those of `make models`, if
+.build/bars.md and .build/models.md are younger than a day and than the program.
 Run from the repository's root after `swift build -c release --product needletail`.
 """
 
@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
 from machine import cpu_fields, cpu_name  # noqa: E402
 
-BARS = os.path.join(".build", "bars.md")
+BARS, MODELS = os.path.join(".build", "bars.md"), os.path.join(".build", "models.md")
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 
 
@@ -44,13 +44,13 @@ def attempt(name, failures, measure):
         return None
 
 
-def recent_bars(needletail):
-    """The table that `make bars` left, unless it is old."""
+def recent(path, needletail):
+    """The tables that `make bars` or `make models` left, unless they are old."""
     try:
-        written = os.path.getmtime(BARS)
+        written = os.path.getmtime(path)
         if written < max(os.path.getmtime(needletail), time.time() - 86400):
             return None
-        with open(BARS) as file:
+        with open(path) as file:
             return file.read() or None
     except OSError:
         return None
@@ -215,7 +215,7 @@ def main():
                     products.append(found[0])
                     ratios[shapes] = found[1]
             loops, loop_rows = attempt("training loops", failures, compare_loops) or ("", [])
-            bars = recent_bars(needletail) or attempt("bars", failures, compare_bars) or ""
+            bars = recent(BARS, needletail) or attempt("bars", failures, compare_bars) or ""
         if loop_rows:
             chart(loop_rows, os.path.join(folder, f"{name}-training.svg"))
 
@@ -239,6 +239,8 @@ def main():
     if loops:
         head, table = loops.split("\n\n", 1)
         sections.append(f"## Training loops\n\n{head}\n\n![training]({name}-training.svg)\n\n" + table.rstrip())
+    if models := recent(MODELS, needletail):
+        sections.append("## Models beside PyTorch\n\n" + models.rstrip())
     if failures:
         sections.append("## What failed\n\n" + "\n".join(failures))
     with open(os.path.join(folder, f"{name}.md"), "w") as file:

@@ -17,6 +17,10 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
     case elementwise
     /// A whole training step of a multilayer perceptron, beside one of separate operations.
     case step
+    /// Causal attention forward and backward, beside one that stores its scores.
+    case attention
+    /// A GPT that writes token by token, beside reading its weights.
+    case generation
 
     /// What the sizes of a shape are, for help and errors.
     package var sizeNames: String {
@@ -26,6 +30,8 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         case .linearNLL: "ROWSxCLASSESxINPUTS"
         case .optimizer, .convert, .elementwise: "COUNT"
         case .step: "BATCHxWIDTHx…xCLASSES (four numbers at least)"
+        case .attention: "TOKENSxHEADSxSIZE"
+        case .generation: "LAYERSxWIDTHxVOCABULARY (a width of 64 times the heads)"
         }
     }
 
@@ -37,6 +43,8 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         case .linearNLL: shape.sizes.count == 3 && shape.layout == nil
         case .optimizer, .convert, .elementwise: shape.sizes.count == 1
         case .step: shape.sizes.count >= 4
+        case .attention: shape.sizes.count == 3 && shape.layout == nil && shape.sizes[2] <= 512
+        case .generation: shape.sizes.count == 3 && shape.layout == nil && shape.sizes[1] % 64 == 0
         }
     }
 
@@ -58,6 +66,8 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         case .convert, .elementwise:
             [BenchmarkShape([65_536]), BenchmarkShape([1_048_576]), BenchmarkShape([16_777_216])]
         case .step: [BenchmarkShape([64, 784, 128, 256, 10]), BenchmarkShape([512, 784, 128, 256, 10])]
+        case .attention: [BenchmarkShape([256, 6, 64]), BenchmarkShape([1024, 12, 64])]
+        case .generation: [BenchmarkShape([6, 384, 256]), BenchmarkShape([12, 768, 50257], label: "GPT-2, 124 M")]
         }
     }
 
@@ -71,7 +81,8 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
             case .optimizer: "optim"
             case .convert: "convert"
             case .elementwise: "elementwise"
-            case .linearNLL, .step: nil
+            case .attention: "attention"
+            case .linearNLL, .step, .generation: nil
             }
         let families = KernelInfo.families
         let own = types == DType.bfloat16.rawValue ? families.first { $0.name == "\(name ?? "") bf16" } : nil
@@ -88,6 +99,8 @@ package enum BenchmarkFamily: String, CaseIterable, Sendable {
         case .convert: convertCases(shape, types, &data)
         case .elementwise: elementwiseCases(shape, types, only, &data)
         case .step: [stepCases(shape, types, &data)]
+        case .attention: [attentionCases(shape, types, &data)]
+        case .generation: [generationCases(shape, types, &data)]
         }
     }
 }

@@ -30,6 +30,17 @@ extension GradientClipping: ExpressibleByArgument {
         default: return nil
         }
     }
+
+    /// What reads back as this value.
+    public var defaultValueDescription: String {
+        switch self {
+        case .norm(let limit, .two): "\(limit)"
+        case .norm(let limit, .one): "norm1:\(limit)"
+        case .norm(let limit, .three): "norm3:\(limit)"
+        case .norm(let limit, .infinity): "norm-inf:\(limit)"
+        case .value(let limit): "value:\(limit)"
+        }
+    }
 }
 
 /// How updates are rounded to parameters that are stored in 16 bits.

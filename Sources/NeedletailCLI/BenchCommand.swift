@@ -20,7 +20,8 @@ struct BenchRunCommand: ParsableCommand {
         commandName: "run",
         abstract: "Measure kernels: time, rate, share of this machine's limit, ratio to a baseline in the same run.",
         discussion: """
-            FAMILY: gemm, nll, linear-nll, optimizer, convert, elementwise, step. Without one: all of them, in about a minute.
+            FAMILY: gemm, nll, linear-nll, optimizer, convert, elementwise, step, attention, generation. Without one: all of them, \
+            in about two minutes.
 
               needletail bench gemm --types f32,bf16 --threads 1,2
               needletail bench gemm --shapes Benchmarks/Shapes/gpt2.txt --json > gpt2.jsonl
@@ -30,7 +31,8 @@ struct BenchRunCommand: ParsableCommand {
             Contestants take turns in 11 rounds on fresh random data; a round's figure is the mean over its calls. Times are \
             medians over the rounds, the spread is the interquartile range. Limits and baselines are measured in the same \
             run. Shapes: MxNxK or MxNxK/NT for gemm and linear-nll, ROWSxCLASSES for nll, COUNT for optimizer, convert and \
-            elementwise, BATCHxWIDTHx…xCLASSES for step; a file has one a line.
+            elementwise, BATCHxWIDTHx…xCLASSES for step, TOKENSxHEADSxSIZE for attention, LAYERSxWIDTHxVOCABULARY for \
+            generation; a file has one a line.
             """)
 
     @Argument(help: ArgumentHelp("What to measure.", valueName: "family"))

@@ -27,17 +27,6 @@ struct TrainCommand: ParsableCommand {
             second one ends it at once. SIGUSR1 saves and goes on.
             """)
 
-    @Option(
-        help:
-            "Take options that are not given here from this file, YAML or JSON, with the names of the options as keys.")
-    var config: String?
-
-    @Flag(
-        help:
-            "Print the options with their values and where they come from, as a file for --config, and do nothing else."
-    )
-    var printConfig = false
-
     @OptionGroup var data: DataOptions
 
     @Option(help: "Images kept from training for validation (default: one in twelve; 0: none).")
@@ -46,7 +35,14 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "How pixels enter the model: mean 0 and deviation 1 over the training images, or from 0 to 1.")
     var scaling: Scaling = .standard
 
-    @Option(help: "What is trained: mlp or cnn; for gpt, which learns texts, see needletail train-gpt --help.")
+    @Option(
+        help: "What is trained: mlp or cnn; for gpt, which learns texts, see needletail train-gpt --help.",
+        transform: { name in
+            guard let model = ImageModel(rawValue: name) else {
+                throw ValidationError("found '\(name)', expected mlp, cnn, or gpt (see needletail train-gpt --help)")
+            }
+            return model
+        })
     var model: ImageModel = .mlp
 
     @Option(help: "Widths of the hidden layers of the mlp, separated by commas.")
@@ -92,9 +88,6 @@ struct TrainCommand: ParsableCommand {
     @Option(help: "How updates are rounded to the parameters of bf16-true and 16-true.")
     var updateRounding: UpdateRoundingChoice?
 
-    @Option(help: "Batches whose gradients are added up before a step.")
-    var accumulate = 1
-
     @Option(
         help: ArgumentHelp(
             "Clip gradients: NUMBER their common 2-norm; norm1:NUMBER, norm3:NUMBER and norm-inf:NUMBER another norm; "
@@ -102,76 +95,50 @@ struct TrainCommand: ParsableCommand {
             valueName: "[NORM:]NUMBER"))
     var clip: GradientClipping?
 
-    @Option(help: "Seed of initial weights, split, order and stochastic rounding.")
-    var seed: UInt64 = 42
-
-    @OptionGroup var threads: ThreadOptions
-
-    @Flag(help: "Go through the training images in their order.")
-    var noShuffle = false
-
     @Option(help: "Initial weights: a safetensors file with layer1.weight [out, in], layer1.bias, layer2.weight, …")
     var `init`: String?
 
-    @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
-    var checkpoint: String?
-
-    @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
-    var resume: String?
-
-    @OptionGroup var trainer: TrainerOptions
-
-    @OptionGroup var logging: LoggingOptions
-
-    @Flag(help: "No progress bar, no weights summary, no table of ranges.")
-    var quiet = false
+    @OptionGroup var fit: FitOptions
 
     func validate() throws {
         // More than 2^31 of anything is a slip of the finger, and far from where sums overflow.
         for (name, value, least) in [
             ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--batch-size", batchSize, 1),
-            ("--accumulate", accumulate, 1),
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }
         if let learningRate, !(learningRate > 0 && learningRate.isFinite) {
             throw ValidationError("--learning-rate is \(learningRate), expected a number above 0")
         }
-        if resume == "last", checkpoint == nil {
-            throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
-        }
-        if resume != nil, self.`init` != nil {
+        if fit.resume != nil, self.`init` != nil {
             throw ValidationError("--init and --resume both give the weights; use one of them")
         }
     }
+
+    /// What a run's result is a function of: a checkpoint keeps these options, and a run that is resumed takes those that are
+    /// not given anew. None of them is a place for output, a number of threads, or a limit that ends a run early.
+    private static let kept: Set<String> = [
+        "data", "validation", "scaling", "model", "hidden", "epochs", "batch-size", "optimizer", "learning-rate",
+        "schedule", "warmup-steps", "schedule-steps", "keep", "update-rounding", "accumulate", "clip", "seed",
+        "no-shuffle",
+    ]
 
     /// The signals are the command's from here on: before and after training they end it at once, with the same exit codes.
     func run() throws { try ProcessSignals.watching { try train() } }
 
     private func train() throws {
-        threads.apply()
-        let metrics = try MetricsFile(path: logging.metrics)
-        try makeCheckpointFolder()
+        let metrics = try fit.begin()
         let data = try ClassificationData(
-            self.data.source, validation: validation, scaling: scaling, seed: seed)
+            self.data.source, validation: validation, scaling: scaling, seed: fit.seed)
         let model = try makeModel(for: data)
-        let trainer = makeTrainer(metrics, try logging.loggers())
+        let trainer = try makeTrainer(metrics)
         try trainer.fit(
             model,
-            train: DataLoader(data.train, batchSize: batchSize, shuffle: !noShuffle, seed: seed),
+            train: DataLoader(data.train, batchSize: batchSize, shuffle: !fit.noShuffle, seed: fit.seed),
             validation: data.validation.map { DataLoader($0, batchSize: evaluationBatchSize) },
-            resume: resume.map { $0 == "last" ? .last : .path($0) })
+            resume: fit.resumePoint)
         let test = try trainer.test(model, DataLoader(data.test, batchSize: evaluationBatchSize))
         try report(test, trainer, metrics)
-    }
-
-    /// Makes the folder now: that it cannot be written is better known before the first epoch than after it.
-    private func makeCheckpointFolder() throws {
-        guard let checkpoint else { return }
-        do { try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true) } catch {
-            throw CommandError.output(
-                "--checkpoint \(checkpoint): no folder can be made there; give one that can be written to")
-        }
     }
 
     private func makeModel(for data: ClassificationData) throws -> ImageClassifier {
@@ -183,9 +150,9 @@ struct TrainCommand: ParsableCommand {
         guard configuration.parameterCount <= Double(Int32.max) else {
             throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
         }
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededGenerator(seed: fit.seed)
         let model = try ImageClassifier(configuration, using: &generator)
-        if checkpoint != nil { model.hyperparameters["options"] = try Settings.current?.keptOptions() }
+        try fit.keep(Self.kept, in: model)
         if let path = self.`init` {
             // First the types, so that float64 weights reach a float64 run unrounded. A mixed mode stores every parameter
             // at least as wide as any mode that auto may take.
@@ -198,22 +165,12 @@ struct TrainCommand: ParsableCommand {
         return model
     }
 
-    private func makeTrainer(_ metrics: MetricsFile, _ loggers: [any Logger]) -> Trainer {
-        Trainer(maxEpochs: epochs, precision: precision) {
-            trainer.apply(to: &$0)
+    private func makeTrainer(_ metrics: MetricsFile) throws -> Trainer {
+        try fit.makeTrainer(epochs: epochs, precision: precision, metrics) {
             $0.precisionOverrides = PrecisionOverrides(keep)
             $0.matmulAccumulation = matmulAccumulation
-            $0.accumulateGradBatches = accumulate
             $0.gradientClip = clip
-            $0.updateRounding = updateRounding?.rounding(seed: seed)
-            $0.handlesSignals = true
-            $0.enableProgressBar = !quiet
-            $0.enableModelSummary = !quiet
-            $0.loggers = loggers
-            $0.profiler = logging.profiler()
-            $0.logEveryNSteps = logging.logEveryNSteps
-            $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
-            if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
+            $0.updateRounding = updateRounding?.rounding(seed: fit.seed)
         }
     }
 

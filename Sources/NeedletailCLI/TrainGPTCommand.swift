@@ -74,42 +74,20 @@ struct TrainGPTCommand: ParsableCommand {
     @Option(help: "How to store and compute; 16 and bf16 stand for the mixed modes, 32 and 64 for the true ones.")
     var precision: PrecisionChoice = .mode(.float32)
 
-    @Option(help: "Batches whose gradients are added up before a step.")
-    var accumulate = 1
-
     @Option(help: ArgumentHelp("Clip gradients, as in train.", valueName: "[NORM:]NUMBER"))
     var clip: GradientClipping = .norm(1)
 
     @Flag(help: "Compute each block's activations again in backward instead of keeping them: less memory, more time.")
     var recompute = false
 
-    @Option(help: "Seed of initial weights, order and dropout.")
-    var seed: UInt64 = 42
-
-    @OptionGroup var threads: ThreadOptions
-
-    @Flag(help: "Go through the text in its order.")
-    var noShuffle = false
-
     @Option(help: "Initial weights: a safetensors file under the names and in the layout of transformers' GPT-2.")
     var `init`: String?
 
-    @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
-    var checkpoint: String?
-
-    @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
-    var resume: String?
-
-    @OptionGroup var trainer: TrainerOptions
-
-    @OptionGroup var logging: LoggingOptions
-
-    @Flag(help: "No progress bar, no weights summary.")
-    var quiet = false
+    @OptionGroup var fit: FitOptions
 
     func validate() throws {
         for (name, value, least) in [
-            ("--epochs", epochs, 0), ("--batch-size", batchSize, 1), ("--accumulate", accumulate, 1),
+            ("--epochs", epochs, 0), ("--batch-size", batchSize, 1),
             ("--warmup-steps", warmupSteps ?? 0, 0), ("--layers", layers, 0), ("--context", context, 1),
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
@@ -121,35 +99,30 @@ struct TrainGPTCommand: ParsableCommand {
         guard weightDecay >= 0, weightDecay.isFinite else {
             throw ValidationError("--weight-decay is \(weightDecay), expected a number, zero or more")
         }
-        if resume == "last", checkpoint == nil {
-            throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
-        }
-        if resume != nil, self.`init` != nil {
+        if fit.resume != nil, self.`init` != nil {
             throw ValidationError("--init and --resume both give the weights; use one of them")
         }
     }
 
+    /// As for images; --max-steps is among them, because the schedule is planned for so many steps.
+    private static let kept: Set<String> = [
+        "data", "vocabulary", "layers", "heads", "width", "context", "dropout", "positions", "feed-forward", "norm",
+        "epochs", "max-steps", "batch-size", "learning-rate", "weight-decay", "schedule", "warmup-steps", "accumulate",
+        "clip", "seed", "no-shuffle",
+    ]
+
     func run() throws { try ProcessSignals.watching { try train() } }
 
     private func train() throws {
-        threads.apply()
-        let metrics = try MetricsFile(path: logging.metrics)
-        let (vocabulary, tokens) = try readText()
-        let split = tokens.count - tokens.count / 10
-        let training = TokenDataset(Array(tokens[..<split]), context: context)
-        let validation = TokenDataset(Array(tokens[split...]), context: context)
-        guard training.count > 0 else {
-            throw CommandError.data(
-                "\(data): found \(tokens.count) tokens, expected more than the context, \(context); give a longer text or a "
-                    + "smaller --context")
-        }
+        let metrics = try fit.begin()
+        let (vocabulary, training, validation) = try readText()
         let module = try makeModel(vocabulary)
-        let trainer = makeTrainer(metrics, try logging.loggers())
+        let trainer = try fit.makeTrainer(epochs: epochs, precision: precision, metrics) { $0.gradientClip = clip }
         let validationLoader = validation.count == 0 ? nil : DataLoader(validation, batchSize: batchSize)
         try trainer.fit(
-            module, train: DataLoader(training, batchSize: batchSize, shuffle: !noShuffle, seed: seed),
+            module, train: DataLoader(training, batchSize: batchSize, shuffle: !fit.noShuffle, seed: fit.seed),
             validation: validationLoader,
-            resume: resume.map { $0 == "last" ? .last : .path($0) })
+            resume: fit.resumePoint)
         // Also where a limit has ended training within an epoch, before the validation at its end.
         let loss = try validationLoader.flatMap { try trainer.validate(module, $0)["validation_loss"] }
         if let loss { print("validation_loss \(loss.formatted(decimals: 4))") }
@@ -166,7 +139,20 @@ struct TrainGPTCommand: ParsableCommand {
         ])
     }
 
-    private func readText() throws -> (TextVocabulary, [Int]) {
+    /// The text's vocabulary and windows; the text itself is not kept.
+    private func readText() throws -> (TextVocabulary, training: TokenDataset, validation: TokenDataset) {
+        let (vocabulary, tokens) = try readTokens()
+        let split = tokens.count - tokens.count / 10
+        let training = TokenDataset(Array(tokens[..<split]), context: context)
+        guard training.count > 0 else {
+            throw CommandError.data(
+                "\(data): found \(tokens.count) tokens, expected more than the context, \(context); give a longer text or a "
+                    + "smaller --context")
+        }
+        return (vocabulary, training, TokenDataset(Array(tokens[split...]), context: context))
+    }
+
+    private func readTokens() throws -> (TextVocabulary, [Int]) {
         guard let bytes = FileManager.default.contents(atPath: data) else {
             throw CommandError.data("\(data): cannot be read; give a text file")
         }
@@ -188,31 +174,16 @@ struct TrainGPTCommand: ParsableCommand {
             data: data, gpt: gpt, text: vocabulary, learningRate: learningRate, weightDecay: weightDecay,
             schedule: kept ? nil : ScheduleConfiguration(kind: schedule, warmUpSteps: warmupSteps ?? 100, steps: nil),
             shortensWarmUp: warmupSteps == nil)
-        var generator = SeededGenerator(seed: seed)
+        var generator = SeededGenerator(seed: fit.seed)
         let module = try LanguageModel(configuration, using: &generator)
         module.gpt.recomputesActivations = recompute
+        try fit.keep(Self.kept, in: module)
         if let path = self.`init` {
             do { try module.gpt.load(huggingFace: SafeTensorsFile.read(path).tensors) } catch {
                 throw CommandError.data("--init \(path): \(error)")
             }
         }
         return module
-    }
-
-    private func makeTrainer(_ metrics: MetricsFile, _ loggers: [any Logger]) -> Trainer {
-        Trainer(maxEpochs: epochs, precision: precision) {
-            trainer.apply(to: &$0)
-            $0.accumulateGradBatches = accumulate
-            $0.gradientClip = clip
-            $0.handlesSignals = true
-            $0.enableProgressBar = !quiet
-            $0.enableModelSummary = !quiet
-            $0.loggers = loggers
-            $0.profiler = logging.profiler()
-            $0.logEveryNSteps = logging.logEveryNSteps
-            $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
-            if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
-        }
     }
 }
 

@@ -47,6 +47,8 @@ import Testing
             case .linearNLL: BenchmarkShape([3, 5, 4])
             case .optimizer, .convert, .elementwise: BenchmarkShape([100])
             case .step: BenchmarkShape([4, 6, 5, 3])
+            case .attention: BenchmarkShape([9, 2, 8])
+            case .generation: BenchmarkShape([1, 64, 5])
             }
         options.shapes = [shape]
         let run = try BenchmarkRun(options)

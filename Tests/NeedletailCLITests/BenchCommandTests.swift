@@ -31,6 +31,10 @@ import Testing
         ),
         // 2 * 4 * (3 * (6 * 5 + 5 * 3) - 6 * 5)
         ("step", "4x6x5x3", ["float32": 840e-9, "bfloat16": 840e-9, "float16": 840e-9]),
+        // Seven products of 2 * 2 heads * 9 * 9 / 2 pairs * 8
+        ("attention", "9x2x8", ["float32": 9072e-9, "bfloat16": 9072e-9, "float16": 9072e-9]),
+        // Four times a table of 5 rows of 64, a block of 12 * 64 * 64 weights, 9 * 64 biases and 4 * 64 of norms, 2 * 64 of the last
+        ("generation", "1x64x5", ["float32": 806_912e-9, "bfloat16": 403_456e-9, "float16": 403_456e-9]),
     ])
     func figuresAgree(family: String, shape: String, work: [String: Double]) throws {
         let results = try results("\(family) --shapes \(shape)")

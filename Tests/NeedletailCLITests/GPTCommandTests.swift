@@ -50,20 +50,22 @@ import Testing
         let options = "train --model gpt --data \(data) \(small) --dropout 0.1 --limit-train-batches 12"
         _ = try Needletail.succeeds("\(options) --epochs 2 --checkpoint \(whole) --threads 2")
         _ = try Needletail.succeeds("\(options) --epochs 2 --max-time 0 --checkpoint \(parts)")
-        _ = try Needletail.succeeds("\(options) --epochs 2 --checkpoint \(parts) --resume last")
+        // What the model and the run are is in the checkpoint, and need not be said again.
+        _ = try Needletail.succeeds(
+            "train --model gpt --limit-train-batches 12 --quiet --checkpoint \(parts) --resume last")
         func model(_ folder: String) throws -> Data {
             try Data(contentsOf: URL(fileURLWithPath: "\(folder)/last/model.safetensors"))
         }
         #expect(try model(whole) == model(parts))
         _ = try Needletail.succeeds("\(options) --epochs 2 --recompute --checkpoint \(parts)")
-        #expect(try model(whole).count == model(parts).count)
+        #expect(try model(whole) == model(parts))
     }
 
     @Test func wrongArgumentsAreRefused() throws {
         let scratch = try Scratch()
         let data = try writeText(scratch)
         for (arguments, code) in [
-            ("train --model gpt", 64), ("train --model gpt --data \(data) --heads 5", 64),
+            ("train --model gpt", 64), ("train --model foo", 64), ("train --model gpt --data \(data) --heads 5", 64),
             ("train --model gpt --data \(scratch.path("none")) --quiet", 65),
             ("train --model gpt --data \(data) --context 900000 --quiet", 65),
             ("generate \(scratch.path("none"))", 65), ("generate x --top-p 0", 64), ("generate x --temperature -1", 64),

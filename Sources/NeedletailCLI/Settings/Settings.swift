@@ -33,15 +33,6 @@ struct Settings {
     /// Those of the command that runs.
     @TaskLocal static var current: Settings?
 
-    /// The options of `train` that a run's result is a function of: a checkpoint keeps them, and a run that is resumed takes
-    /// those that are not given anew. None of them is a place for output, a number of threads, or a limit that ends a run early.
-    private static let kept: Set<String> = [
-        "data", "validation", "scaling", "model", "hidden", "epochs", "batch-size", "optimizer", "learning-rate",
-        "schedule",
-        "warmup-steps", "schedule-steps", "keep", "update-rounding", "accumulate", "clip", "seed",
-        "no-shuffle",
-    ]
-
     /// Variables of this prefix that belong to the package's build and tests.
     static let foreign: Set<String> = [
         "NEEDLETAIL_PART", "NEEDLETAIL_KILLS", "NEEDLETAIL_SOAK_SECONDS", "NEEDLETAIL_FUZZ_READER",
@@ -196,13 +187,13 @@ struct Settings {
 
     // MARK: Output
 
-    /// The options that a checkpoint keeps, by name, as lists of texts.
-    func keptOptions() throws -> JSONValue {
+    /// The options of these names, as lists of texts: for checkpoints.
+    func options(_ names: Set<String>) throws -> JSONValue {
         let chosen = try self.chosen ?? Self.given(given, try catalog())
         var members: [String: JSONValue] = [:]
-        for (option, values, _) in chosen where Self.kept.contains(option.name) && !values.isEmpty {
+        for (option, values, _) in chosen where names.contains(option.name) && !values.isEmpty {
             // Newer than the recorded checkpoints: at its default it leaves their bytes as they were.
-            if option.name == "model", values == [option.defaultValue] { continue }
+            if option.name == "model", values == ["mlp"] { continue }
             members[option.name] = .array(values.map { .string($0) })
         }
         return .object(members)

@@ -1,0 +1,92 @@
+// What the commands that train have in common.
+import ArgumentParser
+import Foundation
+import Needletail
+
+/// Where options and weights come from, how the data is gone through, and where the run leaves what it makes.
+struct FitOptions: ParsableArguments {
+    @Option(
+        help:
+            "Take options that are not given here from this file, YAML or JSON, with the names of the options as keys.")
+    var config: String?
+
+    @Flag(
+        help:
+            "Print the options with their values and where they come from, as a file for --config, and do nothing else."
+    )
+    var printConfig = false
+
+    @Option(help: "Batches whose gradients are added up before a step.")
+    var accumulate = 1
+
+    @Option(help: "Seed of everything that is drawn: initial weights, split, order, dropout, stochastic rounding.")
+    var seed: UInt64 = 42
+
+    @OptionGroup var threads: ThreadOptions
+
+    @Flag(help: "Go through the training data in its order.")
+    var noShuffle = false
+
+    @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
+    var checkpoint: String?
+
+    @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
+    var resume: String?
+
+    @OptionGroup var trainer: TrainerOptions
+
+    @OptionGroup var logging: LoggingOptions
+
+    @Flag(help: "No progress bar, no weights summary, no table of ranges.")
+    var quiet = false
+
+    func validate() throws {
+        guard (1...Int(Int32.max)).contains(accumulate) else {
+            throw ValidationError("--accumulate is \(accumulate), expected 1 to \(Int32.max)")
+        }
+        if resume == "last", checkpoint == nil {
+            throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
+        }
+    }
+
+    /// Sets the threads and opens the outputs: that one cannot be written is better known before the first epoch than after it.
+    func begin() throws -> MetricsFile {
+        threads.apply()
+        let metrics = try MetricsFile(path: logging.metrics)
+        guard let checkpoint else { return metrics }
+        do { try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true) } catch {
+            throw CommandError.output(
+                "--checkpoint \(checkpoint): no folder can be made there; give one that can be written to")
+        }
+        return metrics
+    }
+
+    /// From where to go on.
+    var resumePoint: ResumePoint? { resume.map { $0 == "last" ? .last : .path($0) } }
+
+    /// Has checkpoints keep those options of the command that are named.
+    func keep(_ names: Set<String>, in module: TrainingModule) throws {
+        if checkpoint != nil { module.hyperparameters["options"] = try Settings.current?.options(names) }
+    }
+
+    /// The trainer of a run, with what `configure` adds.
+    func makeTrainer(
+        epochs: Int, precision: PrecisionChoice, _ metrics: MetricsFile,
+        _ configure: (inout TrainerConfiguration) -> Void
+    ) throws -> Trainer {
+        let loggers = try logging.loggers()
+        return Trainer(maxEpochs: epochs, precision: precision) {
+            trainer.apply(to: &$0)
+            $0.accumulateGradBatches = accumulate
+            $0.handlesSignals = true
+            $0.enableProgressBar = !quiet
+            $0.enableModelSummary = !quiet
+            $0.loggers = loggers
+            $0.profiler = logging.profiler()
+            $0.logEveryNSteps = logging.logEveryNSteps
+            $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
+            if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
+            configure(&$0)
+        }
+    }
+}
