@@ -313,10 +313,8 @@ static const csimd_gemm_kernels *kernels_for(const csimd_gemm_args *args) {
         return chunked != NULL ? chunked : row->gemm;
     }
     if (args->a_type != CSIMD_BF16 || args->b_type != CSIMD_BF16 || row->gemm_bf16 == NULL) return row->gemm;
-    // No native kernel reads B [k, n] in place; and one row by columns in conflict is read faster than it can be looked through
-    // for subnormals.
-    const bool few_rows = args->b_transposed ? args->m == 1 && !args->a_transposed && csimd_gemm_columns_conflict(args)
-                                             : args->m <= row->gemm->few_rows;
+    // No native kernel reads B [k, n] in place; and one row's B is read faster than it can be looked through for subnormals.
+    const bool few_rows = args->b_transposed ? args->m == 1 && !args->a_transposed : args->m <= row->gemm->few_rows;
     return few_rows ? row->gemm : csimd_chosen_bf16(row);
 }
 

@@ -42,18 +42,17 @@ static size_t turned_width(const csimd_gemm_kernels *kernels, size_t columns) {
     return columns > kernels->nr / 2 ? kernels->nr : kernels->nr / 2;
 }
 
-// How the k of dot products is cut. Where columns are in conflict runs are long: in pairs a block of A's rows fills their
-// stride, which holds twice as many of them, and a vector of sums goes on from block to block until its lanes are full; one row
-// of elements needs no stride.
+// How the k of dot products is cut. Where columns are in conflict runs of pairs are long: a block of A's rows fills their
+// stride, which holds twice as many of them, and a vector of sums goes on from block to block until its lanes are full. One row
+// of elements needs no stride, and reads B from end to end.
 typedef struct {
     size_t depth, columns;  // of a block of k; at once, whose sums wait between blocks
     size_t together;        // blocks that are summed together
 } dot_plan;
 
 static dot_plan plan_dots(const csimd_gemm_kernels *kernels, size_t rows, const csimd_gemm_args *g) {
-    const size_t long_runs = kernels->pairs ? 2 : rows == 1 ? ONE_ROW : 1;
-    const size_t longest = kernels->kc * (csimd_gemm_columns_conflict(g) ? long_runs : 1),
-                 blocks = (g->k + longest - 1) / longest;
+    const bool is_row = rows == 1 && !kernels->pairs, is_long = kernels->pairs && csimd_gemm_columns_conflict(g);
+    const size_t longest = kernels->kc * (is_row ? ONE_ROW : is_long ? 2 : 1), blocks = (g->k + longest - 1) / longest;
     const size_t depth = blocks == 1 ? g->k : csimd_round_up((g->k + blocks - 1) / blocks, 32);
     if (blocks == 1 || longest == kernels->kc || !kernels->pairs) return (dot_plan){depth, COLUMNS_AT_ONCE, 1};
     return (dot_plan){depth, COLUMNS_IN_PARTS, LONGEST_RUN * (kernels->nr / 2) / depth};

@@ -105,11 +105,48 @@ V_INLINE void dot_columns(csimd_type type, const int rows, const int width, size
     for (; j < columns; j++) dot_tile(type, rows, 1, depth, a, b, j * ldb, ldb, parts, c + j, ldc);
 }
 
-// One row has all of k at once, which reads B from end to end, 2 columns at a time.
+// One row: B is read from end to end, one column after the other, fetched 8 KiB ahead; as many sums a column as two cache lines
+// of it have vectors, so that no sum waits for another, and the lanes of 4 columns are added up together.
+V_INLINE void dot_row(csimd_type type, const int columns, size_t depth, const float *a, const void *b, size_t at, size_t ldb,
+                      csimd_gemm_parts parts, float *c) {
+    enum { AHEAD = 8192, MOST_VECTORS = CSIMD_ALIGNMENT / v_lanes };
+    const size_t line = CSIMD_ALIGNMENT / csimd_type_size(type), lines = 2 * line;
+    v_f32 column[4];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        v_f32 sum[MOST_VECTORS];
+#pragma clang loop unroll(full)
+        for (int v = 0; v < MOST_VECTORS; v++) sum[v] = v_set(0);
+        const size_t first = at + (size_t)j * ldb;
+        const size_t end = j < columns ? depth : 0;
+        size_t p = 0;
+        for (; p + lines <= end; p += lines) {
+            __builtin_prefetch((const char *)csimd_gemm_at(type, b, first + p) + AHEAD);
+            __builtin_prefetch((const char *)csimd_gemm_at(type, b, first + p + line) + AHEAD);
+#pragma clang loop unroll(full)
+            for (size_t v = 0; v < lines; v += v_lanes)
+                sum[v / v_lanes] = v_fma(load_floats(a + p + v), load_some(type, b, first + p + v, v_lanes), sum[v / v_lanes]);
+        }
+        for (; p < end; p += v_lanes) {
+            const size_t count = end - p < v_lanes ? end - p : v_lanes;
+            sum[0] = v_fma(load_floats(a + p), load_some(type, b, first + p, count), sum[0]);
+        }
+#pragma clang loop unroll(full)
+        for (int v = 1; v < MOST_VECTORS; v++) sum[0] = v_add(sum[0], sum[v]);
+        column[j] = sum[0];
+    }
+    float total[4];
+    sum_lanes_of_4(column, total);
+    for (int j = 0; j < columns; j++) c[j] = (parts.add ? c[j] : 0) + total[j];
+}
+
 V_INLINE void dot_of(csimd_type type, const int rows, size_t columns, size_t depth, const float *a, const void *b, size_t ldb,
                      csimd_gemm_parts parts, float *c, size_t ldc) {
-    if (rows == 1 && depth > DEPTH)
-        dot_columns(type, rows, 2, columns, depth, a, b, ldb, parts, c, ldc);
-    else
+    if (rows > 1) {
         dot_columns(type, rows, dot_width(rows), columns, depth, a, b, ldb, parts, c, ldc);
+        return;
+    }
+    size_t j = 0;
+    for (; j + 4 <= columns; j += 4) dot_row(type, 4, depth, a, b, j * ldb, ldb, parts, c + j);
+    if (j < columns) dot_row(type, (int)(columns - j), depth, a, b, j * ldb, ldb, parts, c + j);
 }

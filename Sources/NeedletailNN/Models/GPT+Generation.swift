@@ -16,10 +16,10 @@ public struct SamplingOptions: Sendable {
 
     /// The place of the next token among `logits`. The likeliest first, equal ones by number, so that it is the same everywhere.
     public func draw(_ logits: [Float], using generator: inout SeededGenerator) -> Int {
-        var order = Array(logits.indices)
         if temperature == 0 || topK == 1 {
-            return order.max { (logits[$0], $1) < (logits[$1], $0) } ?? 0
+            return logits.indices.reduce(0) { logits[$1] > logits[$0] ? $1 : $0 }
         }
+        var order = Array(logits.indices)
         if topK != nil || topP < 1 { order.sort { (-logits[$0], $0) < (-logits[$1], $1) } }
         if let topK, topK < order.count { order.removeLast(order.count - max(1, topK)) }
         let largest = order.map { logits[$0] }.max() ?? 0
