@@ -55,6 +55,10 @@ final class Download: NSObject, URLSessionDataDelegate {
             return completionHandler(.cancel)
         }
         let announced = Int(response.expectedContentLength)
+        guard announced <= limit else {
+            failTooLong()
+            return completionHandler(.cancel)
+        }
         state.withLock { $0.announced = announced > 0 ? announced : nil }
         completionHandler(.allow)
     }
@@ -66,7 +70,7 @@ final class Download: NSObject, URLSessionDataDelegate {
         }
         if failed { return }
         guard received <= limit else {
-            fail(found: "more than \(limit) bytes", expected: "at most that", advice: "is the address right?")
+            failTooLong()
             return dataTask.cancel()
         }
         guard data.withUnsafeBytes(writeAll) else {
@@ -78,13 +82,19 @@ final class Download: NSObject, URLSessionDataDelegate {
     }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        if let error {
-            let received = state.withLock { $0.received }
+        let (received, announced) = state.withLock { ($0.received, $0.announced ?? 0) }
+        // Not every connection that breaks off is reported as an error.
+        if error != nil || received < announced {
+            let why = error.map { "\"\($0.localizedDescription)\" after " } ?? ""
             fail(
-                found: "\"\(error.localizedDescription)\" after \(received) bytes", expected: "the whole file",
+                found: "\(why)\(received) bytes", expected: "the whole file",
                 advice: "check the connection, then try again")
         }
         finished.signal()
+    }
+
+    private func failTooLong() {
+        fail(found: "more than \(limit) bytes", expected: "at most that", advice: "is the address right?")
     }
 
     /// Keeps the first failure: later ones follow from it.

@@ -46,4 +46,27 @@ import Testing
         let values: [Float] = [-3, 0.5, 7]
         #expect(Histogram(Tensor(values), scale: 0.25) == Histogram(Tensor(values.map { $0 * 0.25 })))
     }
+
+    /// Gradients are shown without the loss scale: with a scale of 1024 they are those of float32 but for float16's rounding.
+    @Test func gradientsAreShownUnscaled() throws {
+        final class Kept: Logger {
+            var histograms: [String: Histogram] = [:]
+            func log(_ record: MetricsRecord) {}
+            func logHistogram(_ name: String, _ histogram: Histogram, step: Int) { histograms[name] = histogram }
+        }
+        func largest(_ precision: Precision) throws -> [String: Double] {
+            let kept = Kept()
+            let trainer = quietTrainer(maxEpochs: 1, precision: precision) {
+                $0.callbacks = [ParameterHistograms()]
+                $0.loggers = [kept]
+                if precision == .mixedFloat16 { $0.lossScale = .fixed(1024) }
+            }
+            try trainer.fit(SmallClassifier(), train: DataLoader(Points(16), batchSize: 16))
+            return kept.histograms.filter { $0.key.hasPrefix("gradients/") }
+                .mapValues { max(abs($0.minimum), abs($0.maximum)) }
+        }
+        let (exact, half) = (try largest(.float32), try largest(.mixedFloat16))
+        #expect(!exact.isEmpty && exact.keys == half.keys)
+        for (name, value) in exact { #expect(abs(half[name]! / value - 1) < 0.05, "\(name)") }
+    }
 }
