@@ -26,6 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def run_python(script, options, precision, way, environment, epochs, fused):
     command = [sys.executable, os.path.join(HERE, script), "--data", options.data, "--epochs", str(max(epochs, 1))]
     command += ["--batch-size", str(options.batch_size), "--threads", str(threads_of(way)), "--precision", precision]
+    command += ["--hidden", options.hidden]
     command += ["--fused"] if fused else []
     command += ["--samples", "12800"] if epochs == 0 else []
     output = subprocess.run(
@@ -39,7 +40,7 @@ def run_needletail(options, precision, way, environment, epochs):
     with tempfile.TemporaryDirectory() as folder:
         metrics = os.path.join(folder, "metrics.jsonl")
         command = [options.needletail, "train", "--data", options.data, "--epochs", str(max(epochs, 1))]
-        command += ["--batch-size", str(options.batch_size), "--precision", precision]
+        command += ["--batch-size", str(options.batch_size), "--precision", precision, "--hidden", options.hidden]
         command += ["--threads", str(threads_of(way)), "--metrics", metrics, "--quiet"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder, env=dict(os.environ, **environment))
         with open(metrics) as file:
@@ -97,6 +98,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--hidden", default="128,256", help="widths of the hidden layers, with commas between")
     parser.add_argument("--only", default="", help="regular expression that contestants' names must match")
     parser.add_argument("--json", help="also write the medians to this file")
     options = parser.parse_args()
@@ -134,7 +136,7 @@ def main():
     ours = [row for row in rows if row["name"].startswith("Needletail")]
     versions = ", ".join(f"{module} {version(module)}" for module in ["torch", "lightning"] if version(module))
     # Two paragraphs: how it was measured, and the table.
-    print(f"{cpu_name()}; 784-128-256-10 on {os.path.basename(options.data)}, Adam 1e-3, batch {options.batch_size}, {options.epochs} epochs;")
+    print(f"{cpu_name()}; 784-{options.hidden.replace(',', '-')}-10 on {os.path.basename(options.data)}, Adam 1e-3, batch {options.batch_size}, {options.epochs} epochs;")
     print(f"medians of {options.rounds} interleaved rounds, each contestant in its fastest way of 1 thread, 2 threads, 2 bound; {versions};")
     print("peers: data as tensors in memory, fused or plain Adam as is faster; Lightning without logger, checkpoints, bar, summary.\n")
     columns = " | ".join(f"{row['name'].split()[1]} over it" for row in ours)

@@ -37,9 +37,9 @@ class Batches(torch.utils.data.IterableDataset):
 
 
 class Classifier(lightning.LightningModule):
-    def __init__(self, fused):
+    def __init__(self, hidden, fused):
         super().__init__()
-        self.model = TutorialModel([784, 128, 256, 10])
+        self.model = TutorialModel([784, *hidden, 10])
         self.fused = fused
         self.first_step = None
         self.seconds = 0.0
@@ -74,7 +74,7 @@ def main():
     images, labels = load_training_set(options.data)
     inputs, labels = scaled(images[: options.samples]), labels[: options.samples]
     loader = torch.utils.data.DataLoader(Batches(inputs, labels, options.batch_size), batch_size=None)
-    module = Classifier(options.fused)
+    module = Classifier(map(int, options.hidden.split(",")), options.fused)
     trainer = lightning.Trainer(
         accelerator="cpu",
         devices=1,

@@ -35,6 +35,7 @@ def parse_arguments(description):
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--hidden", default="128,256", help="widths of the hidden layers, with commas between")
     parser.add_argument("--samples", type=int, default=55000)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
@@ -46,7 +47,7 @@ def main():
     torch.manual_seed(options.seed)
     images, labels = load_training_set(options.data)
     inputs, labels = scaled(images[: options.samples]), labels[: options.samples]
-    model = TutorialModel([784, 128, 256, 10])
+    model = TutorialModel([784, *map(int, options.hidden.split(",")), 10])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=options.fused)
     half = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[options.precision]
     scaler = torch.amp.GradScaler("cpu", enabled=half == torch.float16)
