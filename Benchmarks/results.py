@@ -22,6 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
 from machine import cpu_fields, cpu_name  # noqa: E402
 
+import pictures  # noqa: E402
+
 BARS, MODELS = os.path.join(".build", "bars.md"), os.path.join(".build", "models.md")
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 
@@ -118,29 +120,6 @@ def gains(results):
     return "\n".join(lines)
 
 
-def chart(rows, path):
-    """Horizontal bars of samples/s, as a self-contained SVG."""
-    width, bar, gap, left = 760, 24, 8, 190
-    height = 64 + len(rows) * (bar + gap) + 14
-    most = max(row["samples_per_second"] for row in rows)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        "font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"13\" fill=\"#1f2430\">",
-        '<rect width="100%" height="100%" fill="#ffffff"/>',
-        '<text x="16" y="26" font-size="16" font-weight="bold">Training 784-128-256-10 on Fashion-MNIST: samples/s</text>',
-        f'<text x="16" y="46" fill="#5b6270">{cpu_name()}, Adam, batch 64; each contestant in its fastest way; medians</text>',
-    ]
-    for index, row in enumerate(rows):
-        y = 60 + index * (bar + gap)
-        length = (width - left - 90) * row["samples_per_second"] / most
-        color = "#d9690f" if row["name"].startswith("Needletail") else "#8a93a3"
-        parts.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{row["name"]}</text>')
-        parts.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar}" rx="2" fill="{color}"/>')
-        parts.append(f'<text x="{left + length + 6:.1f}" y="{y + 17}">{row["samples_per_second"]:,.0f}</text>')
-    with open(path, "w") as file:
-        file.write("\n".join(parts) + "\n</svg>\n")
-
-
 def png(svg, target):
     """Renders a picture with whatever renderer is there; False without one."""
     browser = next((name for name in ["chromium", "chromium-browser", "google-chrome"] if shutil.which(name)), None)
@@ -217,7 +196,11 @@ def main():
             loops, loop_rows = attempt("training loops", failures, compare_loops) or ("", [])
             bars = recent(BARS, needletail) or attempt("bars", failures, compare_bars) or ""
         if loop_rows:
-            chart(loop_rows, os.path.join(folder, f"{name}-training.svg"))
+            pictures.bars(
+                os.path.join(folder, f"{name}-training.svg"), "Training 784-128-256-10 on Fashion-MNIST: samples/s",
+                f"{cpu_name()}, Adam, batch 64; each contestant in its fastest way; medians",
+                [(row["name"], row["samples_per_second"]) for row in loop_rows],
+            )  # fmt: skip
 
     took = (datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()
     sections = [
@@ -240,7 +223,11 @@ def main():
         head, table = loops.split("\n\n", 1)
         sections.append(f"## Training loops\n\n{head}\n\n![training]({name}-training.svg)\n\n" + table.rstrip())
     if models := recent(MODELS, needletail):
-        sections.append("## Models beside PyTorch\n\n" + models.rstrip())
+        shown = ""
+        for model in ["cnn", "gpt"]:
+            shutil.copy(os.path.join(".build", f"models-{model}.svg"), os.path.join(folder, f"{name}-{model}.svg"))
+            shown += f"![{model}]({name}-{model}.svg)\n\n"
+        sections.append("## Models beside PyTorch\n\n" + shown + models.rstrip())
     if failures:
         sections.append("## What failed\n\n" + "\n".join(failures))
     with open(os.path.join(folder, f"{name}.md"), "w") as file:

@@ -17,6 +17,8 @@ import tempfile
 from machine import cpu_name
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import pictures  # noqa: E402
 
 
 def run_python(options, precision, threads):
@@ -55,6 +57,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="regular expression that contestants' names must match")
     parser.add_argument("--json", help="also write the medians to this file")
+    parser.add_argument("--picture", help="also draw the medians in this SVG file")
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
 
@@ -96,6 +99,10 @@ def main():
     if options.json:
         with open(options.json, "w") as file:
             json.dump(rows, file)
+    if options.picture:
+        subtitle = f"{cpu_name()}, {options.threads} thread(s), batch {options.batch_size}, Adam; PyTorch fused, channels-last; medians"
+        rates = [(row["name"], row["samples_per_second"]) for row in rows]
+        pictures.bars(options.picture, "Training the CNN on Fashion-MNIST: images/s", subtitle, rates)
 
 
 if __name__ == "__main__":

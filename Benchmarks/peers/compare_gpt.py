@@ -14,7 +14,11 @@ import subprocess
 import sys
 import tempfile
 
+from machine import cpu_name
+
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import pictures  # noqa: E402
 
 
 def needletail(o, precision):
@@ -49,6 +53,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--picture", help="also draw the medians in this SVG file")
     o = parser.parse_args()
     o.needletail, o.data = os.path.abspath(o.needletail), os.path.abspath(o.data)
 
@@ -70,11 +75,17 @@ def main():
             f"| {name} | {precision} | {statistics.median(rates):.0f} ({min(rates):.0f} to {max(rates):.0f}) "
             f"| {statistics.median(entry['peak']):.0f} |"
         )
+    print()
     for precision, bar in [("32-true", 1.4), ("bf16-mixed", 2.2)]:
         ours, theirs = found["needletail", precision], found["pytorch", precision]
         speed = statistics.median(ours["rates"]) / statistics.median(theirs["rates"])
         memory = statistics.median(ours["peak"]) / statistics.median(theirs["peak"])
-        print(f"{precision}: {speed:.2f} times PyTorch (bar {bar}), {100 * memory:.0f}% of its memory (bar 60%)")
+        print(f"- {precision}: {speed:.2f} times PyTorch (bar {bar}), {100 * memory:.0f}% of its memory (bar 60%)")
+    if o.picture:
+        names = {"needletail": "Needletail", "pytorch": "PyTorch"}
+        rates = [(f"{names[engine]} {precision}", statistics.median(e["rates"])) for (engine, precision), e in found.items()]
+        subtitle = f"{cpu_name()}, {o.threads} thread(s), context 256, batch 16, AdamW; medians"
+        pictures.bars(o.picture, "Training a GPT of 6 layers, width 384: tokens/s", subtitle, sorted(rates))
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ struct FitOptions: ParsableArguments {
     /// Sets the threads and opens the outputs: that one cannot be written is better known before the first epoch than after it.
     func begin() throws -> MetricsFile {
         threads.apply()
-        let metrics = try MetricsFile(path: logging.metrics)
+        let metrics = try MetricsFile(path: logging.metrics, appending: resume != nil)
         guard let checkpoint else { return metrics }
         do { try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true) } catch {
             throw CommandError.output(
@@ -74,7 +74,7 @@ struct FitOptions: ParsableArguments {
         epochs: Int, precision: PrecisionChoice, _ metrics: MetricsFile,
         _ configure: (inout TrainerConfiguration) -> Void
     ) throws -> Trainer {
-        let loggers = try logging.loggers()
+        let loggers = try logging.loggers(resumed: resume != nil)
         return Trainer(maxEpochs: epochs, precision: precision) {
             trainer.apply(to: &$0)
             $0.accumulateGradBatches = accumulate

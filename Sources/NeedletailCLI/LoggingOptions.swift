@@ -5,10 +5,10 @@ import NeedletailTensorBoard
 
 /// The options for looking at a run.
 struct LoggingOptions: ParsableArguments {
-    @Option(help: "Write an event for each step and epoch, and a summary, as JSON lines to this file.")
+    @Option(help: "Write each step and epoch, and a summary, as JSON lines to this file; --resume goes on in it.")
     var metrics: String?
 
-    @Option(help: "Write the logged metrics as comma-separated values to this file.")
+    @Option(help: "Write the logged metrics as comma-separated values to this file; --resume goes on in it.")
     var csv: String?
 
     @Option(
@@ -61,10 +61,10 @@ struct LoggingOptions: ParsableArguments {
         }
     }
 
-    /// Makes the loggers; their files and folders exist from here on.
-    func loggers() throws -> [any Logger] {
+    /// Makes the loggers; their files and folders exist from here on. A resumed run goes on after the rows of its CSV file.
+    func loggers(resumed: Bool) throws -> [any Logger] {
         var loggers: [any Logger] = []
-        if let csv { loggers.append(CSVLogger(csv)) }
+        if let csv { loggers.append(try resumed ? CSVLogger(appendingTo: csv) : CSVLogger(csv)) }
         if let tensorboard { loggers.append(try TensorBoardLogger(tensorboard)) }
         if let mlflow { loggers.append(try MLflowLogger(mlflow, experiment: mlflowExperiment)) }
         return loggers

@@ -6,7 +6,7 @@ import Needletail
 ///
 /// Lines are collected in memory and written at the end of each epoch, so that a step costs no system call.
 final class MetricsFile: Callback {
-    private let file: FileHandle?
+    private let file: LogFile?
     private let path: String
     private var pending = ""
     private var lastTime = 0.0
@@ -19,16 +19,11 @@ final class MetricsFile: Callback {
     private(set) var stepsApplied = 0
     private(set) var stepsSkipped = 0
 
-    /// Replaces the file at `path`; without a path only times and counts are taken.
-    init(path: String?) throws {
+    /// Replaces the file at `path`, or goes on after its lines; without a path only times and counts are taken.
+    init(path: String?, appending: Bool = false) throws {
         self.path = path ?? ""
-        if let path {
-            guard let descriptor = try? LogFile.descriptor(path, O_TRUNC) else {
-                throw CommandError.output("\(path): cannot write metrics there: is its folder there and writable?")
-            }
-            file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        } else {
-            file = nil
+        do { file = try path.map { try appending ? LogFile.continued($0) : LogFile($0) } } catch {
+            throw CommandError.output("\(self.path): cannot write metrics there: is its folder there and writable?")
         }
     }
 
@@ -98,8 +93,8 @@ final class MetricsFile: Callback {
     }
 
     private func flush() throws {
-        do { try file?.write(contentsOf: Data(pending.utf8)) } catch {
-            throw CommandError.output("\(path): the metrics could not be written: \(AtomicFile.reason(error))")
+        do { try file?.append(pending) } catch let error as LogFileError {
+            throw CommandError.output("\(path): the metrics could not be written: \(error.why)")
         }
         pending = ""
     }

@@ -32,13 +32,11 @@ import Testing
         for round in 0..<6 {
             let signal = round % 2 == 0 ? SIGINT : SIGTERM
             let process = try SpawnedNeedletail(arguments(phase, run, epochs: 1_000_000, resume: round > 0))
-            if round == 0 {
-                #expect(
-                    process.wait { FileManager.default.fileExists(atPath: last + "/state.json") },
-                    "\(process.complaint)")
-            } else {
-                usleep(400_000)  // past its start
+            let started = process.wait {  // until it has written a checkpoint of its own
+                guard let now = try? Checkpoint(last).state else { return false }
+                return now != state
             }
+            #expect(started, "\(process.complaint)")
             usleep(UInt32(generator.nextInteger(below: 300_000)))
             process.send(signal)
             let (status, seconds) = process.wait()
@@ -97,12 +95,15 @@ import Testing
         let scratch = try Scratch()
         let long = Phase(testDescription: "", options: "--hidden 512,512 --batch-size 1 --validation 0")
         let process = try SpawnedNeedletail(arguments(long, scratch.path("run"), epochs: 1_000_000))
-        usleep(600_000)
+        #expect(process.wait { process.handles(SIGUSR1) }, "\(process.complaint)")
         for _ in 0..<2 {
             let before = try? Checkpoint(scratch.path("run/last")).state
             process.send(SIGUSR1)
-            #expect(
-                process.wait { (try? Checkpoint(scratch.path("run/last")).state) != before }, "\(process.complaint)")
+            let saved = process.wait {
+                guard let now = try? Checkpoint(scratch.path("run/last")).state else { return false }
+                return now != before
+            }
+            #expect(saved, "\(process.complaint)")
         }
         #expect(process.complaint.hasPrefix("note: saved "), "\(process.complaint)")
         process.send(SIGTERM)

@@ -41,6 +41,14 @@ final class SpawnedNeedletail {
     /// Sends a signal.
     func send(_ signal: Int32) { kill(process, signal) }
 
+    /// Whether it has a handler for a signal by now: without one the signal itself ends it.
+    func handles(_ signal: Int32) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
+        guard let digits = status.firstMatch(of: /SigCgt:\s*([0-9a-f]+)/)?.1, let mask = UInt64(digits, radix: 16)
+        else { return false }
+        return mask >> UInt64(signal - 1) & 1 == 1
+    }
+
     /// Waits until `condition` holds, or the process ends; whether it holds.
     func wait(until condition: () -> Bool) -> Bool {
         while !condition() {

@@ -106,6 +106,23 @@ import Testing
         for (name, bytes) in whole { #expect(resumed[name] == bytes, "\(name) differs after a stop at step \(stop)") }
     }
 
+    /// What a run has logged stays when it goes on under the same names.
+    @Test func aResumedRunGoesOnInItsFiles() throws {
+        let scratch = try Scratch()
+        let (metrics, csv) = (scratch.path("metrics.jsonl"), scratch.path("metrics.csv"))
+        let run = "train --quiet --hidden 16 --batch-size 500 --log-every-n-steps 1 --checkpoint \(scratch.path("run"))"
+        for (epochs, rest) in [(1, ""), (2, "--resume last")] {
+            _ = try Needletail.succeeds("\(run) --epochs \(epochs) --metrics \(metrics) --csv \(csv) \(rest)")
+        }
+        let epochs = try events(metrics).filter { $0["event"] as? String == "epoch" }
+        #expect(epochs.map { $0["epoch"] as? Int } == [0, 1])
+        let rows = try String(contentsOfFile: csv, encoding: .utf8).split(separator: "\n")
+        #expect(rows[0].hasPrefix("epoch,step,train_loss_step,"))
+        let steps = rows.dropFirst().map { $0.split(separator: ",", omittingEmptySubsequences: false) }
+            .filter { !$0[2].isEmpty }.map { "\($0[0]) \($0[1])" }
+        #expect(steps == ["0 1", "0 2", "0 3", "1 4", "1 5", "1 6"])
+    }
+
     /// A finished run that is resumed says what to pass, and prints no rate of nothing.
     @Test func aFinishedRunSaysSo() throws {
         let scratch = try Scratch()
@@ -150,19 +167,18 @@ import Testing
         let common =
             "train --quiet --seed 3 --hidden 32 --epochs 1 --precision 16-mixed --learning-rate 0.01 --schedule \(schedule) "
             + "--warmup-steps 4 --schedule-steps 20"
-        func rates(_ arguments: String) throws -> [Double] {
-            let metrics = scratch.path("metrics.jsonl")
+        func rates(_ arguments: String, to name: String) throws -> [Double] {
+            let metrics = scratch.path(name)
             _ = try Needletail.succeeds("\(common) --metrics \(metrics) \(arguments)")
             return try events(metrics).compactMap { $0["learning_rate"] as? Double }
         }
-        let whole = try rates("--max-steps 20 --checkpoint \(scratch.path("whole"))")
+        let whole = try rates("--max-steps 20 --checkpoint \(scratch.path("whole"))", to: "whole.jsonl")
         #expect(whole.count == 20 && whole[4] == 0.01 && whole[..<4].allSatisfy { $0 < 0.01 })
         #expect(whole[..<5] == whole[..<5].sorted()[...])
         #expect(schedule == "constant" ? whole[19] == 0.01 : whole[19] < 0.002)
         let stopped = "--checkpoint \(scratch.path("stopped"))"
-        let first = try rates("--max-steps 8 \(stopped)")
-        let rest = try rates("--max-steps 20 --resume last \(stopped)")
-        #expect(first + rest == whole)
+        #expect(try rates("--max-steps 8 \(stopped)", to: "stopped.jsonl") == Array(whole[..<8]))
+        #expect(try rates("--max-steps 20 --resume last \(stopped)", to: "stopped.jsonl") == whole)
         #expect(try scratch.files(below: "whole/last") == scratch.files(below: "stopped/last"))
         let inspected = try Needletail.succeeds("inspect \(scratch.path("whole"))").output
         #expect(inspected.contains("by step, count 20"))

@@ -42,9 +42,9 @@ private func rest(_ batches: BatchIterator) throws -> [[Int64]] {
     return all
 }
 
-/// Polls until the condition holds, for at most five seconds.
+/// Polls until the condition holds, for at most half a minute.
 private func eventually(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<500 {
+    for _ in 0..<3000 {
         if condition() { return true }
         Thread.sleep(forTimeInterval: 0.01)
     }

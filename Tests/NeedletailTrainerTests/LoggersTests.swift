@@ -27,6 +27,37 @@ import Testing
         #expect(directory.names(in: "a/b") == ["metrics.csv"])
     }
 
+    /// A resumed run's rows come after those of before, under the same header; what a killed process had begun is cut off.
+    @Test func filesAreGoneOnWith() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory("a/metrics.csv")
+        let names = ["loss", "\"x\"", "a,b", "two\nlines"]
+        func record(_ step: Int, _ names: [String]) -> MetricsRecord {
+            MetricsRecord(event: .step, epoch: 0, step: step, values: names.map { ($0, Double(step)) })
+        }
+        try CSVLogger(appendingTo: path).log(record(1, Array(names[..<2])))  // there is none yet
+        #expect(text(path) == "epoch,step,loss,\"\"\"x\"\"\"\n0,1,1,1\n")
+        let second = try CSVLogger(appendingTo: path)
+        try second.log(record(2, names))
+        try second.log(record(3, ["a,b"]))
+        let header = "epoch,step,loss,\"\"\"x\"\"\",\"a,b\",\"two\nlines\"\n"
+        #expect(text(path) == header + "0,1,1,1,,\n0,2,2,2,2,2\n0,3,,,3,\n")
+        try Data((text(path) + "0,4,4").utf8).write(to: URL(fileURLWithPath: path))
+        try CSVLogger(appendingTo: path).log(record(5, ["two\nlines"]))
+        #expect(text(path) == header + "0,1,1,1,,\n0,2,2,2,2,2\n0,3,,,3,\n0,5,,,,5\n")
+
+        let lines = directory("a/metrics.jsonl")
+        try JSONLinesLogger(appendingTo: lines).log(record(1, ["loss"]))
+        try Data((text(lines) + "{\"event\":").utf8).write(to: URL(fileURLWithPath: lines))
+        try JSONLinesLogger(appendingTo: lines).log(record(2, ["loss"]))
+        #expect(
+            text(lines) == [1, 2].map { "{\"event\":\"step\",\"epoch\":0,\"step\":\($0),\"loss\":\($0)}\n" }.joined())
+
+        let error = #expect(throws: LogFileError.self) { try CSVLogger(appendingTo: lines) }
+        #expect(error?.description.hasSuffix("epoch,step,…; give another file") == true, "\(error.debugDescription)")
+        #expect(text(lines).split(separator: "\n").count == 2)
+    }
+
     /// A pipe without a reader is an error at once; with one it is written to.
     @Test func aPipeThatNobodyReadsIsNotWaitedFor() throws {
         let directory = try TemporaryDirectory()

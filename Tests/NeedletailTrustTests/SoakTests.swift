@@ -41,18 +41,21 @@ import Testing
         process.send(SIGKILL)
         _ = process.wait()
 
-        // The first quarter fills pools and caches.
+        // The first quarter fills pools and caches. The lowest of each: which of its short-lived threads are alive at once
+        // changes from moment to moment, what is left behind stays.
         let quarters = (0..<4).map { samples[(samples.count * $0 / 4)..<(samples.count * ($0 + 1) / 4)] }
-        let memory = quarters.map { $0.map(\.memory).max() ?? 0 }
-        let threads = quarters.map { $0.map(\.threads).max() ?? 0 }
-        let files = quarters.map { $0.map(\.files).max() ?? 0 }
-        print("soak of \(Self.seconds) s, \(samples.count) samples, highest in each quarter:")
+        let memory = quarters.map { $0.map(\.memory).min() ?? 0 }
+        let threads = quarters.map { $0.map(\.threads).min() ?? 0 }
+        let files = quarters.map { $0.map(\.files).min() ?? 0 }
+        print("soak of \(Self.seconds) s, \(samples.count) samples, lowest in each quarter:")
         print("  resident MB \(memory.map { Double($0 >> 10) / 1024 }), threads \(threads), descriptors \(files)")
         print("  samples a second, medians of the quarters: \(rates(scratch("metrics.jsonl")))")
         // A leak of one 64-byte block a step would be about 200 KB a minute, of one batch (16 KB) hundreds of MB.
         let slack = 2 << 20
         #expect(memory[3] <= memory[1] + slack, "resident memory grew: \(memory)")
-        #expect(threads[3] <= threads[1] && files[3] <= files[1], "threads \(threads), descriptors \(files)")
+        // One left behind in each of at least twenty epochs would be ten of them; the pool that writes checkpoints keeps some
+        // threads for seconds.
+        #expect(threads[3] <= threads[1] + 4 && files[3] <= files[1] + 4, "threads \(threads), descriptors \(files)")
         let epoch = try Checkpoint(scratch("run/last")).state.epoch
         #expect(epoch > Int(Self.seconds))
     }

@@ -10,6 +10,9 @@ public final class JSONLinesLogger: Logger {
     /// A logger that writes the file at `path` anew.
     public init(_ path: String) throws { file = try LogFile(path) }
 
+    /// A logger that goes on after the lines of the file at `path`, as a resumed run does; makes the file where there is none.
+    public init(appendingTo path: String) throws { file = try LogFile.continued(path) }
+
     /// Appends the record's line.
     public func log(_ record: MetricsRecord) throws {
         var line = "{\"event\":\"\(record.event.rawValue)\",\"epoch\":\(record.epoch),\"step\":\(record.step)"

@@ -8,15 +8,17 @@ public struct LogFileError: Error, CustomStringConvertible {
     public let path: String
     /// What the system says.
     public let why: String
+    private let advice: String
 
     /// A failure to write to `path`.
-    package init(path: String, why: String) {
+    package init(path: String, why: String, advice: String = "check that the folder exists and has space") {
         self.path = path
         self.why = why
+        self.advice = advice
     }
 
     /// What failed and what to do.
-    public var description: String { "cannot write \(path): \(why); check that the folder exists and has space" }
+    public var description: String { "cannot write \(path): \(why); \(advice)" }
 }
 
 /// Text or bytes appended to a file, each piece in one write, so that a reader or a crash finds whole pieces.
@@ -33,6 +35,19 @@ package final class LogFile {
     package convenience init(_ path: String, appending: Bool = false) throws {
         try Self.makeDirectory(for: path)
         self.init(path: path, descriptor: try Self.descriptor(path, appending ? O_APPEND : O_TRUNC))
+    }
+
+    /// Opens a file of lines, or makes it, to go on after its last whole line: what a killed process has begun is cut off.
+    package static func continued(_ path: String) throws -> LogFile {
+        let file = try LogFile(path, appending: true)
+        let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+        guard type == .typeRegular, let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)), bytes.last != 0x0A
+        else { return file }
+        let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
+        do { try file.handle.truncate(atOffset: UInt64(whole)) } catch {
+            throw LogFileError(path: path, why: AtomicFile.reason(error))
+        }
+        return file
     }
 
     /// Opens a file to write to, or makes it. A pipe that nobody reads is an error: opening it would wait for a reader, and
