@@ -7,7 +7,6 @@ import Needletail
 /// Lines are collected in memory and written at the end of each epoch, so that a step costs no system call.
 final class MetricsFile: Callback {
     private let file: LogFile?
-    private let path: String
     private var pending = ""
     private var lastTime = 0.0
 
@@ -21,10 +20,7 @@ final class MetricsFile: Callback {
 
     /// Replaces the file at `path`, or goes on after its lines; without a path only times and counts are taken.
     init(path: String?, appending: Bool = false) throws {
-        self.path = path ?? ""
-        do { file = try path.map { try appending ? LogFile.continued($0) : LogFile($0) } } catch {
-            throw CommandError.output("\(self.path): cannot write metrics there: is its folder there and writable?")
-        }
+        file = try path.map { try appending ? LogFile.continued($0) : LogFile($0) }
     }
 
     /// Samples trained on a second; nil where no step was taken.
@@ -93,9 +89,7 @@ final class MetricsFile: Callback {
     }
 
     private func flush() throws {
-        do { try file?.append(pending) } catch let error as LogFileError {
-            throw CommandError.output("\(path): the metrics could not be written: \(error.why)")
-        }
+        try file?.append(pending)
         pending = ""
     }
 }

@@ -42,11 +42,13 @@ private func differences(_ a: String, _ b: String) -> [String] {
 @Suite struct ScheduleResumeTests {
     // 22 rows in batches of 4, in windows of 2: three steps an epoch, of which one is skipped for an infinite row.
     private func fit(
-        _ module: Scheduled, _ root: String, _ precision: Precision, resume: ResumePoint? = nil, steps: String? = nil
+        _ module: Scheduled, _ root: String, _ precision: Precision, resume: ResumePoint? = nil, steps: String? = nil,
+        validation interval: BatchLimit = .all
     ) throws -> Trainer {
         let trainer = quietTrainer(maxEpochs: 4, precision: precision) {
             $0.accumulateGradBatches = 2
             $0.logEveryNSteps = 1
+            $0.valCheckInterval = interval
             $0.callbacks = [ModelCheckpoint(directory: root)]
             if let steps { $0.callbacks.append(SaveEveryStep(steps)) }
         }
@@ -66,21 +68,26 @@ private func differences(_ a: String, _ b: String) -> [String] {
         (plateau.threshold, plateau.cooldown) = (.absolute(1), 1)  // nothing is that much better
         // Best at the first epoch, reduced at the second, cooling down at the third, reduced at the fourth.
         try resumesEverywhere(plateau, .epoch, .float32, count: 2)
+        // The last batches of each epoch come after its validation, whose value the epoch's end asks for.
+        try resumesEverywhere(plateau, .epoch, .float32, count: 2, validation: 4)
         try resumesEverywhere(CosineAnnealing(steps: 4), .epoch, .mixedFloat16, count: 4)
     }
 
     private func resumesEverywhere(
-        _ schedule: any LearningRateSchedule, _ interval: Scheduler.Interval, _ precision: Precision, count: Int
+        _ schedule: any LearningRateSchedule, _ interval: Scheduler.Interval, _ precision: Precision, count: Int,
+        validation: BatchLimit = .all
     ) throws {
         let directory = try TemporaryDirectory()
-        let whole = try fit(Scheduled(schedule, interval), directory("whole"), precision, steps: directory("steps"))
+        let whole = try fit(
+            Scheduled(schedule, interval), directory("whole"), precision, steps: directory("steps"),
+            validation: validation)
         #expect(whole.state.globalStep == 8 && whole.state.skippedSteps == 8)
         let last = try Checkpoint(directory("whole/last"))
         #expect(last.schedules.map(\.count) == [count, count])
         for step in 1...12 {
             let trainer = try fit(
                 Scheduled(schedule, interval), directory("resumed"), precision,
-                resume: .path(directory("steps/\(step)")))
+                resume: .path(directory("steps/\(step)")), validation: validation)
             #expect(trainer.notices == [])
             #expect(differences(directory("resumed/last"), directory("whole/last")) == [], "after step \(step)")
             try FileManager.default.removeItem(atPath: directory("resumed"))

@@ -77,7 +77,7 @@ import Testing
             "page")
         #expect(contents(page) == [1, 2, 3] && scratch.names() == ["metrics.jsonl", "page.html"])
 
-        for path in [scratch("nowhere/metrics"), scratch.path] {
+        for path in [scratch("page.html/metrics"), scratch.path] {
             expectFailure(
                 try CommandProcess("\(options) --epochs 1 --metrics \(path)"), saying: [path], "no such place")
         }

@@ -79,7 +79,7 @@ package final class LogFile {
         guard !directory.isEmpty else { return }
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        } catch { throw LogFileError(path: path, why: error.localizedDescription) }
+        } catch { throw LogFileError(path: path, why: AtomicFile.reason(error)) }
     }
 
     /// Appends text.
