@@ -33,7 +33,7 @@ package final class LogFile {
 
     /// Opens the file, empty unless `appending`, making its directory where there is none.
     package convenience init(_ path: String, appending: Bool = false) throws {
-        try Self.makeDirectory(for: path)
+        Self.makeDirectory(for: path)
         self.init(path: path, descriptor: try Self.descriptor(path, appending ? O_APPEND : O_TRUNC))
     }
 
@@ -64,7 +64,7 @@ package final class LogFile {
 
     /// Makes a file under the first of the names for 0, 1, … that nothing has yet: two writers never share one.
     package static func unused(_ path: (Int) -> String) throws -> LogFile {
-        try makeDirectory(for: path(0))
+        makeDirectory(for: path(0))
         for number in 0... {
             let path = path(number)
             let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL | O_APPEND, 0o666)
@@ -74,12 +74,11 @@ package final class LogFile {
         preconditionFailure("unreachable: an unbounded loop")
     }
 
-    private static func makeDirectory(for path: String) throws {
+    /// Makes a file's folder; where that fails, opening the file says why.
+    private static func makeDirectory(for path: String) {
         let directory = (path as NSString).deletingLastPathComponent
         guard !directory.isEmpty else { return }
-        do {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        } catch { throw LogFileError(path: path, why: AtomicFile.reason(error)) }
+        try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     }
 
     /// Appends text.
