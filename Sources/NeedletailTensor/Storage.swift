@@ -42,6 +42,10 @@ package enum StoragePool {
     /// Free memory kept for reuse; beyond it blocks go back to the system.
     private static let keptLimit = sysconf(Int32(_SC_PHYS_PAGES)) / 4 * sysconf(Int32(_SC_PAGESIZE))
 
+    /// What every byte of a returned block is overwritten with: `MALLOC_PERTURB_` (mallopt(3)) holds for the pool as for `malloc`.
+    /// Whoever still reads such a block then goes wrong every time, not only when another thread has taken it.
+    private static let freedByte = getenv("MALLOC_PERTURB_").map { UInt8(truncatingIfNeeded: atoi($0)) } ?? 0
+
     static func sizeClass(of byteCount: Int) -> Int {
         if byteCount <= smallest { return 0 }
         let units = (byteCount + smallest - 1) / smallest
@@ -82,6 +86,7 @@ package enum StoragePool {
 
     static func give(_ pointer: UnsafeMutableRawPointer, _ sizeClass: Int) {
         let bytes = capacity(of: sizeClass)
+        if freedByte != 0 { memset(pointer, Int32(freedByte), bytes) }
         let keep = lists.withLock { lists -> Bool in
             if lists.keptBytes + bytes > keptLimit {
                 lists.systemBytes -= bytes

@@ -6,11 +6,32 @@ import Testing
 
 /// A training run on the digits, and what decides on its bits.
 struct ReproducibleRun: CustomTestStringConvertible, Sendable {
+    enum Model: String, CaseIterable {
+        case mlp, cnn
+
+        /// Of `needletail train`, for two epochs of a few batches.
+        fileprivate var options: String {
+            switch self {
+            case .mlp: "--hidden 160,32 --batch-size 192 --validation 97 --schedule cosine --seed 5"
+            case .cnn:
+                "--model cnn --batch-size 16 --limit-train-batches 4 --limit-val-batches 1 --limit-test-batches 1 --seed 5"
+            }
+        }
+
+        /// Applied steps after which the run is interrupted: within each of its epochs.
+        fileprivate var stops: [Int] { self == .mlp ? [3, 9] : [2, 7] }
+
+        fileprivate var precisions: [Precision] {
+            self == .mlp ? Precision.allCases : [.float32, .mixedBFloat16, .mixedFloat16]
+        }
+    }
+
+    let model: Model
     let row: String
     /// The kernels of the row where there are several, or what float64 products rest on.
     let variant: String
     let precision: Precision
-    var testDescription: String { "\(row) \(variant) \(precision.rawValue)" }
+    var testDescription: String { "\(model) \(row) \(variant) \(precision.rawValue)" }
 
     /// Shell commands that hold a run to this row. OpenBLAS, which does float64 products only, chooses by the CPU.
     var setup: String {
@@ -20,14 +41,18 @@ struct ReproducibleRun: CustomTestStringConvertible, Sendable {
     private var core: String { row == "ref" ? "Prescott" : "Haswell" }
 
     /// The runs that this machine can do.
-    static let all: [ReproducibleRun] = KernelInfo.rows.filter(\.supported).flatMap { row in
-        Precision.allCases.flatMap { precision in
-            let isNarrow = precision == .bfloat16 || precision == .mixedBFloat16
-            let hasNative = isNarrow && row.name == "avx512" && KernelInfo.cpuFeatures.contains("avx512_bf16")
-            let first = precision == .float64 ? openBLAS : "widen"
-            return ([first] + (hasNative ? ["native"] : [])).map {
-                ReproducibleRun(row: row.name, variant: $0, precision: precision)
-            }
+    static let all = Model.allCases.flatMap(runs)
+
+    private static func runs(_ model: Model) -> [ReproducibleRun] {
+        KernelInfo.rows.filter(\.supported).flatMap { row in model.precisions.flatMap { runs(model, row.name, $0) } }
+    }
+
+    private static func runs(_ model: Model, _ row: String, _ precision: Precision) -> [ReproducibleRun] {
+        let isNarrow = precision == .bfloat16 || precision == .mixedBFloat16
+        let hasNative = isNarrow && row == "avx512" && KernelInfo.cpuFeatures.contains("avx512_bf16")
+        let first = precision == .float64 ? openBLAS : "widen"
+        return ([first] + (hasNative ? ["native"] : [])).map {
+            ReproducibleRun(model: model, row: row, variant: $0, precision: precision)
         }
     }
 
@@ -39,16 +64,13 @@ struct ReproducibleRun: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct ReproducibleBitsTests {
-    private let options =
-        "train --quiet --hidden 160,32 --batch-size 192 --epochs 2 --validation 97 --schedule cosine --seed 5"
-
     /// Trains in steps that end at the given numbers of applied steps, then to the end; each part with a number of threads.
     private func train(_ run: ReproducibleRun, _ folder: String, stops: [Int] = [], threads: [Int]) throws {
         for (index, threads) in threads.enumerated() {
             let end = index < stops.count ? "--max-steps \(stops[index])" : ""
             let resume = index > 0 ? "--resume last" : ""
             let process = try CommandProcess(
-                "\(options) --precision \(run.precision.rawValue) --threads \(threads) --checkpoint \(folder) \(end) \(resume)",
+                "train --quiet --epochs 2 \(run.model.options) --precision \(run.precision.rawValue) --threads \(threads) --checkpoint \(folder) \(end) \(resume)",
                 setup: run.setup)
             #expect(process.wait() == 0, "\(run.testDescription): \(process.complaint)")
         }
@@ -64,7 +86,7 @@ struct ReproducibleRun: CustomTestStringConvertible, Sendable {
         return Dictionary(
             text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
                 let words = line.split(separator: " ")
-                return (words.prefix(3).joined(separator: " "), words.dropFirst(3).joined(separator: " "))
+                return (words.prefix(4).joined(separator: " "), words.dropFirst(4).joined(separator: " "))
             }, uniquingKeysWith: { $1 })
     }()
 
@@ -76,7 +98,7 @@ struct ReproducibleRun: CustomTestStringConvertible, Sendable {
         let scratch = try Scratch()
         try train(run, scratch("one"), threads: [1])
         try train(run, scratch("three"), threads: [3])
-        try train(run, scratch("parts"), stops: [3, 9], threads: [2, 1, 3])
+        try train(run, scratch("parts"), stops: run.model.stops, threads: [2, 1, 3])
         let sums = Self.files.map { CRC32.text(contents(scratch("one/last/" + $0))) }.joined(separator: " ")
         for name in Self.files {
             let whole = contents(scratch("one/last/" + name))

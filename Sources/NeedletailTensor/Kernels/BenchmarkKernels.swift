@@ -26,11 +26,14 @@ package enum BenchmarkKernels {
         (arguments.lda, arguments.ldb, arguments.ldc) = (left.leadingDimension, right.leadingDimension, b.shape[1])
         arguments.batch = 1
         return { [arguments] in
-            var arguments = arguments
-            arguments.a = UnsafeRawPointer(left.tensor.pointer)
-            arguments.b = UnsafeRawPointer(right.tensor.pointer)
-            arguments.c = c.pointer
-            expectSuccess(csimd_gemm(&arguments), "gemm")
+            let status = withMemory(of: left.tensor, right.tensor, c) { a, b, c in
+                var arguments = arguments
+                arguments.a = UnsafeRawPointer(a)
+                arguments.b = UnsafeRawPointer(b)
+                arguments.c = c
+                return csimd_gemm(&arguments)
+            }
+            expectSuccess(status, "gemm")
         }
     }
 
@@ -42,12 +45,12 @@ package enum BenchmarkKernels {
         let (leftForm, rightForm) = (
             left.transposed ? CblasTrans : CblasNoTrans, right.transposed ? CblasTrans : CblasNoTrans
         )
-        func address(_ x: Tensor) -> UnsafeMutablePointer<Float> { x.pointer.assumingMemoryBound(to: Float.self) }
         return {
-            cblas_sgemm(
-                CblasRowMajor, leftForm, rightForm, m, n, k, 1, address(left.tensor), lda, address(right.tensor), ldb,
-                0,
-                address(c), n)
+            withMemory(of: left.tensor, right.tensor, c) { a, b, c in
+                cblas_sgemm(
+                    CblasRowMajor, leftForm, rightForm, m, n, k, 1, a.assumingMemoryBound(to: Float.self), lda,
+                    b.assumingMemoryBound(to: Float.self), ldb, 0, c.assumingMemoryBound(to: Float.self), n)
+            }
         }
     }
 
@@ -65,7 +68,9 @@ package enum BenchmarkKernels {
     package static func convert(_ x: Tensor, into y: Tensor) { Kernels.convert(x, to: y) }
 
     /// The first `byteCount` bytes of x copied over those of y, by the C library.
-    package static func copy(_ x: Tensor, into y: Tensor, byteCount: Int) { memcpy(y.pointer, x.pointer, byteCount) }
+    package static func copy(_ x: Tensor, into y: Tensor, byteCount: Int) {
+        withMemory(of: x, y) { _ = memcpy($1, $0, byteCount) }
+    }
 
     /// Cross-entropy forward and backward in its fused form, as in a training step, which knows the seed: the mean loss, and its
     /// gradient by the logits.
@@ -89,13 +94,16 @@ package enum BenchmarkKernels {
             func visit<T: TensorScalar>(_ type: T.Type) -> (loss: Double, gradient: Tensor) {
                 let rows = logits.shape[0], columns = logits.shape[1]
                 let logProbabilities = Kernels.softmax(logits, log: true)
-                let values = logProbabilities.buffer(T.self), target = targets.buffer(Int64.self)
-                var sum = 0.0
-                for row in 0..<rows { sum -= values[row * columns + Int(target[row])].float64Value }
-                let dense = Tensor(uninitialized: logits.shape, logits.dtype)
-                memset(dense.pointer, 0, dense.byteCount)
-                let gradient = dense.buffer(T.self), share = T(nearest: -1 / Double(rows))
-                for row in 0..<rows { gradient[row * columns + Int(target[row])] = share }
+                let dense = Tensor(uninitialized: logits.shape, logits.dtype), share = T(nearest: -1 / Double(rows))
+                let sum = withMemory(
+                    of: logProbabilities.elements(T.self), targets.elements(Int64.self), dense.elements(T.self)
+                ) { values, target, gradient in
+                    var sum = 0.0
+                    for row in 0..<rows { sum -= values[row * columns + Int(target[row])].float64Value }
+                    _ = gradient.baseAddress.map { memset($0, 0, dense.byteCount) }
+                    for row in 0..<rows { gradient[row * columns + Int(target[row])] = share }
+                    return sum
+                }
                 return (
                     sum / Double(rows), Kernels.softmaxGradient(y: logProbabilities, dy: dense, log: true)
                 )
@@ -112,9 +120,10 @@ package enum BenchmarkKernels {
         struct Visitor: ScalarVisitor {
             let x: Tensor
             func visit<T: TensorScalar>(_ type: T.Type) -> Double {
-                let values = x.buffer(T.self)
-                return stride(from: 0, to: values.count, by: max(1, values.count / 64)).reduce(0) {
-                    $0 + values[$1].float64Value
+                withMemory(of: x.elements(T.self)) { values in
+                    stride(from: 0, to: values.count, by: max(1, values.count / 64)).reduce(0) {
+                        $0 + values[$1].float64Value
+                    }
                 }
             }
         }
@@ -144,7 +153,10 @@ extension BenchmarkKernels {
             case .stream: CSIMD_MEMORY_STREAM
             }
         var rate = 0.0
-        expectSuccess(csimd_measure_bandwidth(native, block.byteCount, block.pointer, seconds, &rate), "bandwidth")
+        let status = withMemory(of: block) {
+            csimd_measure_bandwidth(native, block.byteCount, $0, seconds, &rate)
+        }
+        expectSuccess(status, "bandwidth")
         return rate
     }
 }

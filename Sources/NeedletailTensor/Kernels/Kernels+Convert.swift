@@ -5,7 +5,8 @@ extension Kernels {
     /// y = x in the type of y, both contiguous, of the same count.
     static func convert(_ x: Tensor, to y: Tensor) {
         if x.dtype.isFloatingPoint && y.dtype.isFloatingPoint {
-            expectSuccess(csimd_convert(x.dtype.csimd, x.pointer, y.dtype.csimd, y.pointer, x.count), "cast")
+            let status = withMemory(of: x, y) { csimd_convert(x.dtype.csimd, $0, y.dtype.csimd, $1, x.count) }
+            expectSuccess(status, "cast")
             return
         }
         x.dtype.accept(ConvertFrom(x: x, y: y))
@@ -14,20 +15,20 @@ extension Kernels {
     private struct ConvertFrom: ScalarVisitor {
         let x: Tensor, y: Tensor
         func visit<Source: TensorScalar>(_ type: Source.Type) {
-            y.dtype.accept(ConvertTo<Source>(x: x.buffer(Source.self), y: y))
+            y.dtype.accept(ConvertTo<Source>(x: x, y: y))
         }
     }
 
     /// Through Int64 from integer types and through float64 from floating-point types: exact on the way, one rounding.
     private struct ConvertTo<Source: TensorScalar>: ScalarVisitor {
-        let x: UnsafeMutableBufferPointer<Source>
-        let y: Tensor
+        let x: Tensor, y: Tensor
         func visit<Target: TensorScalar>(_ type: Target.Type) {
-            let target = y.buffer(Target.self)
-            if Source.dtype.isFloatingPoint {
-                for index in x.indices { target[index] = Target(nearest: x[index].float64Value) }
-            } else {
-                for index in x.indices { target[index] = Target(nearest: x[index].int64Value) }
+            withMemory(of: x.elements(Source.self), y.elements(Target.self)) { source, target in
+                if Source.dtype.isFloatingPoint {
+                    for index in source.indices { target[index] = Target(nearest: source[index].float64Value) }
+                } else {
+                    for index in source.indices { target[index] = Target(nearest: source[index].int64Value) }
+                }
             }
         }
     }
@@ -49,9 +50,10 @@ package func gatherNormalizeRows(_ bytes: Tensor, rows: [Int], scale: Float, shi
     }
     let rowShape = Array(bytes.shape.dropFirst())
     let result = Tensor(uninitialized: [rows.count] + rowShape, dtype)
-    let status = csimd_gather_normalize_u8(
-        rows.count, Shapes.count(rowShape), bytes.pointer.assumingMemoryBound(to: UInt8.self), index, scale, shift,
-        dtype.csimd, result.pointer)
+    let status = withMemory(of: bytes.elements(UInt8.self), result) {
+        csimd_gather_normalize_u8(
+            rows.count, Shapes.count(rowShape), $0.baseAddress, index, scale, shift, dtype.csimd, $1)
+    }
     expectSuccess(status, "gatherNormalizeRows")
     return result
 }

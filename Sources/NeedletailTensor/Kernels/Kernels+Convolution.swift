@@ -25,33 +25,21 @@ extension Kernels {
         arguments.x_type = x.dtype.csimd
         arguments.weight_type = weight.dtype.csimd
         arguments.y_type = y.dtype.csimd
-        arguments.x = UnsafeRawPointer(x.pointer)
-        arguments.weight = UnsafeRawPointer(weight.pointer)
-        arguments.y = y.pointer
-        if let bias {
-            arguments.bias = UnsafeRawPointer(bias.pointer)
-            arguments.bias_type = bias.dtype.csimd
+        if let bias { arguments.bias_type = bias.dtype.csimd }
+        arguments.epilogue = epilogue.csimd
+        let auxiliary = epilogue.operand
+        if let auxiliary {
+            assert(auxiliary.isContiguous && auxiliary.count == y.count)
+            arguments.aux_type = auxiliary.dtype.csimd
         }
-        func setAuxiliary(_ tensor: Tensor?) {
-            guard let tensor else { return }
-            assert(tensor.isContiguous && tensor.count == y.count)
-            arguments.aux = tensor.pointer
-            arguments.aux_type = tensor.dtype.csimd
+        let status = withMemory(of: x, weight, bias, auxiliary, y) { x, weight, bias, auxiliary, y in
+            arguments.x = UnsafeRawPointer(x)
+            arguments.weight = UnsafeRawPointer(weight)
+            arguments.bias = UnsafeRawPointer(bias)
+            arguments.aux = auxiliary
+            arguments.y = y
+            return transposed ? csimd_conv_input_gradient(&arguments) : csimd_conv(&arguments)
         }
-        switch epilogue {
-        case .none: arguments.epilogue = CSIMD_EPILOGUE_NONE
-        case .relu: arguments.epilogue = CSIMD_EPILOGUE_RELU
-        case .gelu(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_GELU
-            setAuxiliary(auxiliary)
-        case .reluGradient(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_RELU_GRADIENT
-            setAuxiliary(auxiliary)
-        case .geluGradient(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_GELU_GRADIENT
-            setAuxiliary(auxiliary)
-        }
-        let status = transposed ? csimd_conv_input_gradient(&arguments) : csimd_conv(&arguments)
         expectSuccess(status, "convolution")
     }
 
@@ -61,8 +49,10 @@ extension Kernels {
     ) {
         assert(dy.isContiguous && x.isContiguous && dw.isContiguous)
         var shape = geometry.shape(x.shape, outputChannels: dy.shape[3])
-        let status = csimd_conv_weight_gradient(
-            &shape, dy.dtype.csimd, dy.pointer, x.dtype.csimd, x.pointer, accumulate, dw.dtype.csimd, dw.pointer)
+        let status = withMemory(of: dy, x, dw) {
+            csimd_conv_weight_gradient(
+                &shape, dy.dtype.csimd, $0, x.dtype.csimd, $1, accumulate, dw.dtype.csimd, $2)
+        }
         expectSuccess(status, "convolution's weight gradient")
     }
 
@@ -83,9 +73,11 @@ extension Kernels {
         }
         let rank = shape.count
         guard rank == 2 || rank == 3, strides[rank - 2] == 1, strides[rank - 1] >= shape[rank - 2] else { return false }
-        let status = csimd_transpose(
-            x.dtype.byteCount, rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1], x.pointer,
-            rank == 3 ? strides[0] : 0, strides[rank - 1], y.pointer)
+        let status = withMemory(of: x, y) {
+            csimd_transpose(
+                x.dtype.byteCount, rank == 3 ? shape[0] : 1, shape[rank - 2], shape[rank - 1], $0,
+                rank == 3 ? strides[0] : 0, strides[rank - 1], $1)
+        }
         expectSuccess(status, "contiguous")
         return true
     }

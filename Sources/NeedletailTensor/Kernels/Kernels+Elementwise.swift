@@ -54,13 +54,16 @@ extension Kernels {
     static func unary(_ operation: UnaryOperation, _ x: Tensor, _ p: Double = 0, _ q: Double = 0) -> Tensor {
         let x = x.contiguous()
         let y = Tensor(uninitialized: x.shape, x.dtype)
-        expectSuccess(csimd_unary(operation.csimd, x.dtype.csimd, x.count, x.pointer, p, q, y.pointer), "unary")
+        let status = withMemory(of: x, y) { csimd_unary(operation.csimd, x.dtype.csimd, x.count, $0, p, q, $1) }
+        expectSuccess(status, "unary")
         return y
     }
 
     /// x *= factor in place.
     static func scale(_ x: Tensor, by factor: Double) {
-        let status = csimd_unary(CSIMD_SCALE_SHIFT, x.dtype.csimd, x.count, x.pointer, factor, 0, x.pointer)
+        let status = withMemory(of: x) {
+            csimd_unary(CSIMD_SCALE_SHIFT, x.dtype.csimd, x.count, $0, factor, 0, $0)
+        }
         expectSuccess(status, "scale")
     }
 
@@ -80,16 +83,18 @@ extension Kernels {
         let size = a.dtype.byteCount
         var outerA = StridedPositions(shape: plan.outer, strides: plan.outerA)
         var outerB = StridedPositions(shape: plan.outer, strides: plan.outerB)
-        var target = y.pointer
-        while let startA = outerA.next(), let startB = outerB.next() {
-            let operandA = csimd_operand(
-                base: plan.a.pointer + startA * size, row_stride: plan.rowA, column_stride: plan.columnA)
-            let operandB = csimd_operand(
-                base: plan.b.pointer + startB * size, row_stride: plan.rowB, column_stride: plan.columnB)
-            let status = csimd_binary(
-                operation.csimd, a.dtype.csimd, plan.rows, plan.columns, operandA, operandB, target)
-            expectSuccess(status, "binary")
-            target += plan.rows * plan.columns * size
+        withMemory(of: plan.a, plan.b, y) { a, b, y in
+            var target = y
+            while let startA = outerA.next(), let startB = outerB.next() {
+                let operandA = csimd_operand(
+                    base: a + startA * size, row_stride: plan.rowA, column_stride: plan.columnA)
+                let operandB = csimd_operand(
+                    base: b + startB * size, row_stride: plan.rowB, column_stride: plan.columnB)
+                let status = csimd_binary(
+                    operation.csimd, plan.a.dtype.csimd, plan.rows, plan.columns, operandA, operandB, target)
+                expectSuccess(status, "binary")
+                target += plan.rows * plan.columns * size
+            }
         }
     }
 

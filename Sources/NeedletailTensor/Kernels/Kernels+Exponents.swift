@@ -19,8 +19,8 @@ extension Kernels {
             var nonFinite = 0, zeros = 0
             var smallest = Double.infinity, largest = 0.0
             var float16 = ExponentHistogram.Losses(), bfloat16 = ExponentHistogram.Losses()
-            histogram.counts.withUnsafeMutableBufferPointer { counts in
-                for value in x.buffer(T.self) {
+            withMemory(of: x.elements(T.self)) { values in
+                for value in values {
                     let magnitude = (value.float64Value * scale).magnitude
                     guard magnitude.isFinite else {
                         nonFinite += 1
@@ -30,7 +30,7 @@ extension Kernels {
                         zeros += 1
                         continue
                     }
-                    counts[Int(magnitude.exponent) - ExponentHistogram.exponents.lowerBound] += 1
+                    histogram.counts[Int(magnitude.exponent) - ExponentHistogram.exponents.lowerBound] += 1
                     smallest = min(smallest, magnitude)
                     largest = max(largest, magnitude)
                     float16.count(magnitude, zero: 0x1p-25, normal: 0x1p-14, infinite: 65520)

@@ -12,6 +12,25 @@ enum Epilogue {
     case reluGradient(Tensor)
     /// Multiplies by the derivative at the pre-activation.
     case geluGradient(Tensor)
+
+    /// The epilogue's own operand.
+    var operand: Tensor? {
+        switch self {
+        case .none, .relu: nil
+        case .gelu(let operand): operand
+        case .reluGradient(let operand), .geluGradient(let operand): operand
+        }
+    }
+
+    var csimd: csimd_epilogue {
+        switch self {
+        case .none: CSIMD_EPILOGUE_NONE
+        case .relu: CSIMD_EPILOGUE_RELU
+        case .gelu: CSIMD_EPILOGUE_GELU
+        case .reluGradient: CSIMD_EPILOGUE_RELU_GRADIENT
+        case .geluGradient: CSIMD_EPILOGUE_GELU_GRADIENT
+        }
+    }
 }
 
 /// A matrix as the kernels take it: row-major with a leading dimension, possibly stored transposed.
@@ -77,42 +96,31 @@ extension Kernels {
         arguments.c_type = c.dtype.csimd
         arguments.a_transposed = left.transposed
         arguments.b_transposed = right.transposed
-        arguments.a = UnsafeRawPointer(left.tensor.pointer)
         arguments.lda = left.leadingDimension
-        arguments.b = UnsafeRawPointer(right.tensor.pointer)
         arguments.ldb = right.leadingDimension
-        arguments.c = c.pointer
         arguments.ldc = max(n, 1)
-        if let bias {
-            arguments.bias = UnsafeRawPointer(bias.pointer)
-            arguments.bias_type = bias.dtype.csimd
-        }
-        func setAuxiliary(_ tensor: Tensor?) {
-            guard let tensor else { return }
-            assert(tensor.isContiguous && tensor.count == c.count)
-            arguments.aux = tensor.pointer
-            arguments.aux_type = tensor.dtype.csimd
+        if let bias { arguments.bias_type = bias.dtype.csimd }
+        arguments.epilogue = epilogue.csimd
+        let auxiliary = epilogue.operand
+        if let auxiliary {
+            assert(auxiliary.isContiguous && auxiliary.count == c.count)
+            arguments.aux_type = auxiliary.dtype.csimd
             arguments.ldaux = max(n, 1)
-        }
-        switch epilogue {
-        case .none: arguments.epilogue = CSIMD_EPILOGUE_NONE
-        case .relu: arguments.epilogue = CSIMD_EPILOGUE_RELU
-        case .gelu(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_GELU
-            setAuxiliary(auxiliary)
-        case .reluGradient(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_RELU_GRADIENT
-            setAuxiliary(auxiliary)
-        case .geluGradient(let auxiliary):
-            arguments.epilogue = CSIMD_EPILOGUE_GELU_GRADIENT
-            setAuxiliary(auxiliary)
         }
         arguments.batch = batch
         arguments.a_stride = aStride
         arguments.b_stride = bStride
         arguments.c_stride = m * n
         arguments.aux_stride = m * n
-        expectSuccess(csimd_gemm(&arguments), "matmul")
+        let status = withMemory(of: left.tensor, right.tensor, bias, auxiliary, c) { a, b, bias, auxiliary, c in
+            arguments.a = UnsafeRawPointer(a)
+            arguments.b = UnsafeRawPointer(b)
+            arguments.bias = UnsafeRawPointer(bias)
+            arguments.aux = auxiliary
+            arguments.c = c
+            return csimd_gemm(&arguments)
+        }
+        expectSuccess(status, "matmul")
     }
 
     /// One float64 product by OpenBLAS, on one thread: its own splitting would make the bits depend on the thread count.
@@ -122,14 +130,14 @@ extension Kernels {
     ) {
         if m == 0 || n == 0 { return }
         _ = singleThreadedOpenBLAS
-        let typeSize = DType.float64.byteCount
-        func address(_ x: Tensor, _ offset: Int) -> UnsafeMutablePointer<Double> {
-            (x.pointer + offset * typeSize).assumingMemoryBound(to: Double.self)
+        withMemory(of: a.tensor, b.tensor, c) { aMemory, bMemory, cMemory in
+            cblas_dgemm(
+                CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
+                blasint(m), blasint(n), blasint(k), alpha, aMemory.assumingMemoryBound(to: Double.self) + aOffset,
+                blasint(a.leadingDimension), bMemory.assumingMemoryBound(to: Double.self) + bOffset,
+                blasint(b.leadingDimension), Double(beta), cMemory.assumingMemoryBound(to: Double.self) + cOffset,
+                blasint(n))
         }
-        cblas_dgemm(
-            CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
-            blasint(m), blasint(n), blasint(k), alpha, address(a.tensor, aOffset), blasint(a.leadingDimension),
-            address(b.tensor, bOffset), blasint(b.leadingDimension), Double(beta), address(c, cOffset), blasint(n))
     }
 
     private static let singleThreadedOpenBLAS: Void = openblas_set_num_threads(1)
@@ -148,6 +156,6 @@ extension Kernels {
     }
 
     private static func copyBytes(from x: Tensor, to y: Tensor) {
-        copyBytes(from: UnsafeRawBufferPointer(start: x.pointer, count: x.byteCount), to: y)
+        withMemory(of: x) { copyBytes(from: UnsafeRawBufferPointer(start: $0, count: x.byteCount), to: y) }
     }
 }

@@ -12,9 +12,10 @@ extension Kernels {
             let comparison: Comparison
             let a: Tensor, b: Tensor, y: Tensor
             func visit<T: TensorScalar>(_ type: T.Type) {
-                let x = a.buffer(T.self), z = b.buffer(T.self), result = y.buffer(Bool.self)
                 func run<V>(_ value: (T) -> V, _ test: (V, V) -> Bool) {
-                    for index in x.indices { result[index] = test(value(x[index]), value(z[index])) }
+                    withMemory(of: a.elements(T.self), b.elements(T.self), y.elements(Bool.self)) { a, b, y in
+                        for index in a.indices { y[index] = test(value(a[index]), value(b[index])) }
+                    }
                 }
                 if T.dtype.isFloatingPoint {
                     switch comparison {
@@ -47,9 +48,11 @@ extension Kernels {
         struct Select: ScalarVisitor {
             let condition: Tensor, a: Tensor, b: Tensor, y: Tensor
             func visit<T: TensorScalar>(_ type: T.Type) {
-                let choose = condition.buffer(Bool.self)
-                let x = a.buffer(T.self), z = b.buffer(T.self), result = y.buffer(T.self)
-                for index in choose.indices { result[index] = choose[index] ? x[index] : z[index] }
+                withMemory(
+                    of: condition.elements(Bool.self), a.elements(T.self), b.elements(T.self), y.elements(T.self)
+                ) { condition, a, b, y in
+                    for index in condition.indices { y[index] = condition[index] ? a[index] : b[index] }
+                }
             }
         }
         let y = Tensor(uninitialized: a.shape, a.dtype)
@@ -63,9 +66,10 @@ extension Kernels {
             let a: Tensor, b: Tensor, y: Tensor
             let operation: (Int64, Int64) -> Int64
             func visit<T: TensorScalar>(_ type: T.Type) {
-                let x = a.buffer(T.self), z = b.buffer(T.self), result = y.buffer(T.self)
-                for index in x.indices {
-                    result[index] = T(nearest: operation(x[index].int64Value, z[index].int64Value))
+                withMemory(of: a.elements(T.self), b.elements(T.self), y.elements(T.self)) { a, b, y in
+                    for index in a.indices {
+                        y[index] = T(nearest: operation(a[index].int64Value, b[index].int64Value))
+                    }
                 }
             }
         }
@@ -90,22 +94,25 @@ extension Kernels {
             let x: Tensor, y: Tensor
             let outer: Int, count: Int, inner: Int, maximum: Bool
             func visit<T: TensorScalar>(_ type: T.Type) {
-                let source = x.buffer(T.self)
-                for i in 0..<outer {
-                    for k in 0..<inner {
-                        var total = maximum ? Int64.min : 0
-                        for j in 0..<count {
-                            let value = source[(i * count + j) * inner + k].int64Value
-                            total = maximum ? Swift.max(total, value) : total &+ value
+                withMemory(of: x.elements(T.self)) { source in
+                    for i in 0..<outer {
+                        for k in 0..<inner {
+                            var total = maximum ? Int64.min : 0
+                            for j in 0..<count {
+                                let value = source[(i * count + j) * inner + k].int64Value
+                                total = maximum ? Swift.max(total, value) : total &+ value
+                            }
+                            y.dtype.accept(Store(y: y, index: i * inner + k, value: total))
                         }
-                        y.dtype.accept(Store(y: y, index: i * inner + k, value: total))
                     }
                 }
             }
         }
         struct Store: ScalarVisitor {
             let y: Tensor, index: Int, value: Int64
-            func visit<T: TensorScalar>(_ type: T.Type) { y.buffer(T.self)[index] = T(nearest: value) }
+            func visit<T: TensorScalar>(_ type: T.Type) {
+                withMemory(of: y.elements(T.self)) { $0[index] = T(nearest: value) }
+            }
         }
         x.dtype.accept(Reduce(x: x, y: y, outer: outer, count: count, inner: inner, maximum: maximum))
     }
@@ -116,15 +123,18 @@ extension Kernels {
             let x: Tensor, index: Tensor, y: Tensor
             let outer: Int, size: Int, inner: Int, count: Int
             func visit<T: TensorScalar>(_ type: T.Type) {
-                let source = x.buffer(T.self), target = y.buffer(T.self), positions = index.buffer(Int64.self)
-                for i in 0..<outer {
-                    for j in 0..<count {
-                        for k in 0..<inner {
-                            let at = (i * count + j) * inner + k
-                            let position = Int(positions[at])
-                            require(
-                                position >= 0 && position < size, "gather: index \(position) is outside 0..<\(size)")
-                            target[at] = source[(i * size + position) * inner + k]
+                withMemory(of: x.elements(T.self), index.elements(Int64.self), y.elements(T.self)) {
+                    source, positions, target in
+                    for i in 0..<outer {
+                        for j in 0..<count {
+                            for k in 0..<inner {
+                                let at = (i * count + j) * inner + k
+                                let position = Int(positions[at])
+                                require(
+                                    position >= 0 && position < size,
+                                    "gather: index \(position) is outside 0..<\(size)")
+                                target[at] = source[(i * size + position) * inner + k]
+                            }
                         }
                     }
                 }
@@ -138,12 +148,14 @@ extension Kernels {
         _ dy: Tensor, _ index: Tensor, outer: Int, size: Int, inner: Int, count: Int, to y: Tensor
     ) {
         func run<T: TensorScalar & BinaryFloatingPoint>(_ type: T.Type) {
-            let source = dy.buffer(T.self), target = y.buffer(T.self), positions = index.buffer(Int64.self)
-            for i in 0..<outer {
-                for j in 0..<count {
-                    for k in 0..<inner {
-                        let at = (i * count + j) * inner + k
-                        target[(i * size + Int(positions[at])) * inner + k] += source[at]
+            withMemory(of: dy.elements(T.self), index.elements(Int64.self), y.elements(T.self)) {
+                source, positions, target in
+                for i in 0..<outer {
+                    for j in 0..<count {
+                        for k in 0..<inner {
+                            let at = (i * count + j) * inner + k
+                            target[(i * size + Int(positions[at])) * inner + k] += source[at]
+                        }
                     }
                 }
             }

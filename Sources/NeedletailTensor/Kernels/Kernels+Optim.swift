@@ -47,8 +47,10 @@ package func sgdUpdate(
     nesterov: Bool, weightDecay: Double, maximize: Bool, firstStep: Bool, pass: UpdatePass
 ) -> Int {
     checkState(momentumBuffer, of: parameter)
-    return update("SGD", parameter, learningRate, weightDecay, maximize, pass) {
-        csimd_sgd_step($0, momentumBuffer?.pointer, momentum, dampening, nesterov, firstStep)
+    return update("SGD", parameter, learningRate, weightDecay, maximize, pass) { arguments in
+        withMemory(of: momentumBuffer) {
+            csimd_sgd_step(arguments, $0, momentum, dampening, nesterov, firstStep)
+        }
     }
 }
 
@@ -61,10 +63,10 @@ package func adamUpdate(
     checkState(firstMoment, of: parameter)
     checkState(secondMoment, of: parameter)
     checkState(maxSecondMoment, of: parameter)
-    return update("Adam", parameter, learningRate, weightDecay, maximize, pass) {
-        csimd_adam_step(
-            $0, firstMoment.pointer, secondMoment.pointer, maxSecondMoment?.pointer, beta1, beta2, epsilon, decoupled,
-            UInt64(step))
+    return update("Adam", parameter, learningRate, weightDecay, maximize, pass) { arguments in
+        withMemory(of: firstMoment, secondMoment, maxSecondMoment) {
+            csimd_adam_step(arguments, $0, $1, $2, beta1, beta2, epsilon, decoupled, UInt64(step))
+        }
     }
 }
 
@@ -76,9 +78,10 @@ package func rmspropUpdate(
     checkState(squareMean, of: parameter)
     checkState(gradientMean, of: parameter)
     checkState(momentumBuffer, of: parameter)
-    return update("RMSprop", parameter, learningRate, weightDecay, maximize, pass) {
-        csimd_rmsprop_step(
-            $0, squareMean.pointer, gradientMean?.pointer, momentumBuffer?.pointer, alpha, epsilon, momentum)
+    return update("RMSprop", parameter, learningRate, weightDecay, maximize, pass) { arguments in
+        withMemory(of: squareMean, gradientMean, momentumBuffer) {
+            csimd_rmsprop_step(arguments, $0, $1, $2, alpha, epsilon, momentum)
+        }
     }
 }
 
@@ -88,8 +91,10 @@ package func adagradUpdate(
     weightDecay: Double, maximize: Bool, step: Int, pass: UpdatePass
 ) -> Int {
     checkState(squareSum, of: parameter)
-    return update("Adagrad", parameter, learningRate, weightDecay, maximize, pass) {
-        csimd_adagrad_step($0, squareSum.pointer, learningRateDecay, epsilon, UInt64(step))
+    return update("Adagrad", parameter, learningRate, weightDecay, maximize, pass) { arguments in
+        withMemory(of: squareSum) {
+            csimd_adagrad_step(arguments, $0, learningRateDecay, epsilon, UInt64(step))
+        }
     }
 }
 
@@ -99,8 +104,8 @@ package func lionUpdate(
     maximize: Bool, pass: UpdatePass
 ) -> Int {
     checkState(mean, of: parameter)
-    return update("Lion", parameter, learningRate, weightDecay, maximize, pass) {
-        csimd_lion_step($0, mean.pointer, beta1, beta2)
+    return update("Lion", parameter, learningRate, weightDecay, maximize, pass) { arguments in
+        withMemory(of: mean) { csimd_lion_step(arguments, $0, beta1, beta2) }
     }
 }
 
@@ -112,34 +117,34 @@ private func update(
     guard let gradient = parameter.gradient else { return 0 }
     let stored = parameter.master
     let shadow = parameter.shadow
-    var arguments = csimd_optimizer_args(
-        type: stored.dtype.csimd, count: stored.count, parameter: stored.pointer,
-        gradient: UnsafeRawPointer(gradient.pointer), gradient_scale: pass.transform.gradientScale,
-        clip_coefficient: pass.transform.clipCoefficient, clip_value: pass.transform.clipValue,
-        shadow: shadow?.pointer, shadow_type: (shadow?.dtype ?? .float32).csimd, learning_rate: learningRate,
-        weight_decay: weightDecay, maximize: maximize, rounding: CSIMD_ROUND_NEAREST, random_key: 0, first_index: 0,
-        compensation: nil, updates_lost: nil)
+    let shadowType = shadow?.dtype ?? .float32
+    var rounding = CSIMD_ROUND_NEAREST
+    var randomKey: UInt64 = 0
+    var compensation: Tensor?
     if stored.dtype.is16Bit {
         switch pass.rounding {
         case .nearest: break
-        case .stochastic(let key):
-            arguments.rounding = CSIMD_ROUND_STOCHASTIC
-            arguments.random_key = key
-        case .kahan(let compensation):
-            checkState(compensation, of: parameter)
-            arguments.rounding = CSIMD_ROUND_KAHAN
-            arguments.compensation = compensation.pointer.assumingMemoryBound(to: Float.self)
+        case .stochastic(let key): (rounding, randomKey) = (CSIMD_ROUND_STOCHASTIC, key)
+        case .kahan(let kept):
+            checkState(kept, of: parameter)
+            (rounding, compensation) = (CSIMD_ROUND_KAHAN, kept)
         }
     }
-    guard pass.countsLost else {
-        expectSuccess(kernel(&arguments), optimizer)
-        return 0
-    }
     var lost = 0
-    withUnsafeMutablePointer(to: &lost) {
-        arguments.updates_lost = $0
-        expectSuccess(kernel(&arguments), optimizer)
+    let status = withMemory(of: stored, gradient, shadow, compensation) { memory, gradient, shadow, compensation in
+        withUnsafeMutablePointer(to: &lost) { lost in
+            var arguments = csimd_optimizer_args(
+                type: stored.dtype.csimd, count: stored.count, parameter: memory, gradient: UnsafeRawPointer(gradient),
+                gradient_scale: pass.transform.gradientScale, clip_coefficient: pass.transform.clipCoefficient,
+                clip_value: pass.transform.clipValue, shadow: shadow, shadow_type: shadowType.csimd,
+                learning_rate: learningRate, weight_decay: weightDecay, maximize: maximize, rounding: rounding,
+                random_key: randomKey, first_index: 0,
+                compensation: compensation?.assumingMemoryBound(to: Float.self),
+                updates_lost: pass.countsLost ? lost : nil)
+            return kernel(&arguments)
+        }
     }
+    expectSuccess(status, optimizer)
     return lost
 }
 

@@ -25,8 +25,9 @@ extension Kernels {
         // Two bytes an element, which mean something to the kernels alone.
         let places = Tensor(uninitialized: y.shape, .float16)
         var shape = geometry.shape(x.shape, x.dtype)
-        let status = csimd_max_pool(
-            &shape, x.pointer, y.pointer, places.pointer.assumingMemoryBound(to: UInt16.self))
+        let status = withMemory(of: x, y, places) {
+            csimd_max_pool(&shape, $0, $1, $2.assumingMemoryBound(to: UInt16.self))
+        }
         expectSuccess(status, "maxPool")
         return places
     }
@@ -36,19 +37,21 @@ extension Kernels {
         _ dy: Tensor, _ geometry: PoolingGeometry, places: Tensor, result: Tensor?, into dx: Tensor
     ) {
         var shape = geometry.shape(dx.shape, dx.dtype)
-        let status = csimd_max_pool_gradient(
-            &shape, dy.pointer, places.pointer.assumingMemoryBound(to: UInt16.self), result?.pointer, dx.pointer)
+        let status = withMemory(of: dy, places, result, dx) {
+            csimd_max_pool_gradient(&shape, $0, $1.assumingMemoryBound(to: UInt16.self), $2, $3)
+        }
         expectSuccess(status, "maxPool's gradient")
     }
 
     static func averagePool(_ x: Tensor, _ geometry: PoolingGeometry, into y: Tensor) {
         var shape = geometry.shape(x.shape, x.dtype)
-        expectSuccess(csimd_average_pool(&shape, x.pointer, y.pointer), "averagePool")
+        expectSuccess(withMemory(of: x, y) { csimd_average_pool(&shape, $0, $1) }, "averagePool")
     }
 
     static func averagePoolGradient(_ dy: Tensor, _ geometry: PoolingGeometry, into dx: Tensor) {
         var shape = geometry.shape(dx.shape, dx.dtype)
-        expectSuccess(csimd_average_pool_gradient(&shape, dy.pointer, dx.pointer), "averagePool's gradient")
+        let status = withMemory(of: dy, dx) { csimd_average_pool_gradient(&shape, $0, $1) }
+        expectSuccess(status, "averagePool's gradient")
     }
 }
 
@@ -65,8 +68,9 @@ extension Kernels {
     static func moments(_ x: Tensor, _ layout: ColumnLayout) -> (mean: [Double], variance: [Double]) {
         let mean = Tensor(uninitialized: [layout.values], x.dtype.accumulationType)
         let variance = Tensor(uninitialized: [layout.values], x.dtype.accumulationType)
-        let status = csimd_moments(
-            x.dtype.csimd, layout.instances, layout.rows, layout.channels, x.pointer, mean.pointer, variance.pointer)
+        let status = withMemory(of: x, mean, variance) {
+            csimd_moments(x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, $1, $2)
+        }
         expectSuccess(status, "moments")
         return (mean.scalars(), variance.scalars())
     }
@@ -76,13 +80,11 @@ extension Kernels {
         _ x: Tensor, _ layout: ColumnLayout, mean: [Double], scale: [Double], shift: [Double], relu: Bool,
         into y: Tensor
     ) {
-        let wide = x.dtype.accumulationType
-        let (mean, scale, shift) = (
-            Tensor(mean).cast(to: wide), Tensor(scale).cast(to: wide), Tensor(shift).cast(to: wide)
-        )
-        let status = csimd_normalize(
-            x.dtype.csimd, layout.instances, layout.rows, layout.channels, x.pointer, mean.pointer, scale.pointer,
-            shift.pointer, relu, y.pointer)
+        func wide(_ values: [Double]) -> Tensor { Tensor(values).cast(to: x.dtype.accumulationType) }
+        let status = withMemory(of: x, wide(mean), wide(scale), wide(shift), y) {
+            csimd_normalize(
+                x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, $1, $2, $3, relu, $4)
+        }
         expectSuccess(status, "normalize")
     }
 
@@ -91,11 +93,11 @@ extension Kernels {
         _ x: Tensor, _ dy: Tensor, _ layout: ColumnLayout, mean: [Double]
     ) -> (sum: [Double], product: [Double]) {
         let wide = x.dtype.accumulationType
-        let mean = Tensor(mean).cast(to: wide)
         let sum = Tensor(uninitialized: [layout.values], wide), product = Tensor(uninitialized: [layout.values], wide)
-        let status = csimd_normalize_sums(
-            x.dtype.csimd, layout.instances, layout.rows, layout.channels, x.pointer, dy.pointer, mean.pointer,
-            sum.pointer, product.pointer)
+        let status = withMemory(of: x, dy, Tensor(mean).cast(to: wide), sum, product) {
+            csimd_normalize_sums(
+                x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, $1, $2, $3, $4)
+        }
         expectSuccess(status, "normalize sums")
         return (sum.scalars(), product.scalars())
     }
@@ -105,11 +107,11 @@ extension Kernels {
         _ x: Tensor, _ dy: Tensor, _ layout: ColumnLayout, mean: [Double], a: [Double], b: [Double], k: [Double],
         into dx: Tensor
     ) {
-        let wide = x.dtype.accumulationType
-        let parts = [mean, a, b, k].map { Tensor($0).cast(to: wide) }
-        let status = csimd_normalize_gradient(
-            x.dtype.csimd, layout.instances, layout.rows, layout.channels, x.pointer, dy.pointer, parts[0].pointer,
-            parts[1].pointer, parts[2].pointer, parts[3].pointer, dx.pointer)
+        func wide(_ values: [Double]) -> Tensor { Tensor(values).cast(to: x.dtype.accumulationType) }
+        let status = withMemory(of: x, dy, wide(mean), wide(a), wide(b), wide(k), dx) {
+            csimd_normalize_gradient(
+                x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, $1, $2, $3, $4, $5, $6)
+        }
         expectSuccess(status, "normalize gradient")
     }
 }

@@ -7,15 +7,18 @@ extension Kernels {
         _ x: Tensor, outer: Int, count: Int, inner: Int, maximum: Bool = false, scale: Double = 1,
         accumulate: Bool = false, to y: Tensor
     ) {
-        let status = csimd_reduce(
-            maximum ? CSIMD_MAX : CSIMD_SUM, x.dtype.csimd, outer, count, inner, x.pointer, scale, accumulate,
-            y.dtype.csimd, y.pointer)
+        let status = withMemory(of: x, y) {
+            csimd_reduce(
+                maximum ? CSIMD_MAX : CSIMD_SUM, x.dtype.csimd, outer, count, inner, $0, scale, accumulate,
+                y.dtype.csimd, $1)
+        }
         expectSuccess(status, "reduce")
     }
 
     static func argmax(_ x: Tensor, outer: Int, count: Int, inner: Int, to y: Tensor) {
-        let status = csimd_argmax(
-            x.dtype.csimd, outer, count, inner, x.pointer, y.pointer.assumingMemoryBound(to: Int64.self))
+        let status = withMemory(of: x, y.elements(Int64.self)) {
+            csimd_argmax(x.dtype.csimd, outer, count, inner, $0, $1.baseAddress)
+        }
         expectSuccess(status, "argmax")
     }
 }
@@ -33,7 +36,10 @@ package func powerSum(of x: Tensor, order: NormOrder) -> (powerSum: Double, firs
     let x = x.contiguous()
     var sum = 0.0
     var first = 0
-    expectSuccess(csimd_finite_check(x.dtype.csimd, order.csimd, x.count, x.pointer, &sum, &first), "powerSum")
+    let status = withMemory(of: x) {
+        csimd_finite_check(x.dtype.csimd, order.csimd, x.count, $0, &sum, &first)
+    }
+    expectSuccess(status, "powerSum")
     return (sum, first < x.count ? first : nil)
 }
 

@@ -20,8 +20,10 @@ extension Kernels {
         let y = Tensor(uninitialized: x.shape, x.dtype)
         let mean = Tensor(uninitialized: [arguments.isRMS ? 0 : arguments.rows], x.dtype.accumulationType)
         let inverse = Tensor(uninitialized: [arguments.rows], x.dtype.accumulationType)
-        var native = nativeArguments(arguments)
-        expectSuccess(csimd_row_norm(&native, y.pointer, mean.pointer, inverse.pointer), "row norm")
+        let status = withNative(arguments) { native in
+            withMemory(of: y, mean, inverse) { csimd_row_norm(&native, $0, $1, $2) }
+        }
+        expectSuccess(status, "row norm")
         return (y, mean, inverse)
     }
 
@@ -31,19 +33,25 @@ extension Kernels {
         weight: (buffer: Tensor, accumulate: Bool)?, bias: (buffer: Tensor, accumulate: Bool)?
     ) {
         assert(dy.isContiguous)
-        var native = nativeArguments(arguments)
-        let status = csimd_row_norm_gradient(
-            &native, mean.pointer, inverse.pointer, dy.pointer, dx?.pointer, weight?.buffer.pointer,
-            weight?.accumulate ?? false, bias?.buffer.pointer, bias?.accumulate ?? false)
+        let status = withNative(arguments) { native in
+            withMemory(of: mean, inverse, dy, dx, weight?.buffer, bias?.buffer) {
+                csimd_row_norm_gradient(
+                    &native, $0, $1, $2, $3, $4, weight?.accumulate ?? false, $5, bias?.accumulate ?? false)
+            }
+        }
         expectSuccess(status, "row norm gradient")
     }
 
-    private static func nativeArguments(_ arguments: RowNormArguments) -> csimd_row_norm_args {
+    private static func withNative<Result>(
+        _ arguments: RowNormArguments, _ body: (inout csimd_row_norm_args) -> Result
+    ) -> Result {
         assert(arguments.x.isContiguous)
-        return csimd_row_norm_args(
-            kind: arguments.isRMS ? CSIMD_RMS_NORM : CSIMD_LAYER_NORM, type: arguments.x.dtype.csimd,
-            rows: arguments.rows, columns: arguments.columns, x: UnsafeRawPointer(arguments.x.pointer),
-            weight: arguments.weight.map { UnsafeRawPointer($0.pointer) },
-            bias: arguments.bias.map { UnsafeRawPointer($0.pointer) }, epsilon: arguments.epsilon)
+        return withMemory(of: arguments.x, arguments.weight, arguments.bias) {
+            var native = csimd_row_norm_args(
+                kind: arguments.isRMS ? CSIMD_RMS_NORM : CSIMD_LAYER_NORM, type: arguments.x.dtype.csimd,
+                rows: arguments.rows, columns: arguments.columns, x: UnsafeRawPointer($0), weight: UnsafeRawPointer($1),
+                bias: UnsafeRawPointer($2), epsilon: arguments.epsilon)
+            return body(&native)
+        }
     }
 }

@@ -14,10 +14,11 @@ extension Kernels {
     static func softmax(_ x: Tensor, log: Bool) -> Tensor {
         let y = Tensor(uninitialized: x.shape, x.dtype)
         let (rows, columns) = rowsAndColumns(x)
-        let status =
+        let status = withMemory(of: x, y) {
             log
-            ? csimd_log_softmax(x.dtype.csimd, rows, columns, x.pointer, y.pointer)
-            : csimd_softmax(x.dtype.csimd, rows, columns, x.pointer, y.pointer)
+                ? csimd_log_softmax(x.dtype.csimd, rows, columns, $0, $1)
+                : csimd_softmax(x.dtype.csimd, rows, columns, $0, $1)
+        }
         expectSuccess(status, "softmax")
         return y
     }
@@ -25,10 +26,11 @@ extension Kernels {
     static func softmaxGradient(y: Tensor, dy: Tensor, log: Bool) -> Tensor {
         let dx = Tensor(uninitialized: y.shape, y.dtype)
         let (rows, columns) = rowsAndColumns(y)
-        let status =
+        let status = withMemory(of: y, dy, dx) {
             log
-            ? csimd_log_softmax_gradient(y.dtype.csimd, rows, columns, y.pointer, dy.pointer, dx.pointer)
-            : csimd_softmax_gradient(y.dtype.csimd, rows, columns, y.pointer, dy.pointer, dx.pointer)
+                ? csimd_log_softmax_gradient(y.dtype.csimd, rows, columns, $0, $1, $2)
+                : csimd_softmax_gradient(y.dtype.csimd, rows, columns, $0, $1, $2)
+        }
         expectSuccess(status, "softmax gradient")
         return dx
     }
@@ -44,9 +46,11 @@ extension Kernels {
         var lossSum = 0.0
         var weightSum = 0.0
         var badRow = 0
-        var native = nativeArguments(arguments)
-        let status = csimd_nll_forward(
-            &native, rowLosses?.pointer, logSumExp.pointer, &lossSum, &weightSum, &badRow)
+        let status = withNative(arguments) { native in
+            withMemory(of: rowLosses, logSumExp) {
+                csimd_nll_forward(&native, $0, $1, &lossSum, &weightSum, &badRow)
+            }
+        }
         if status == CSIMD_BAD_TARGET { throw targetError(arguments, badRow) }
         expectSuccess(status, "crossEntropy")
         return (rowLosses, logSumExp, lossSum, weightSum)
@@ -54,10 +58,9 @@ extension Kernels {
 
     /// Σ w[target] over the rows that are not ignored, added up as by ``nllForward(_:keepRowLosses:)``.
     static func nllWeight(_ arguments: NLLArguments) throws -> Double {
-        var native = nativeArguments(arguments)
         var weightSum = 0.0
         var badRow = 0
-        let status = csimd_nll_weight(&native, &weightSum, &badRow)
+        let status = withNative(arguments) { csimd_nll_weight(&$0, &weightSum, &badRow) }
         if status == CSIMD_BAD_TARGET { throw targetError(arguments, badRow) }
         expectSuccess(status, "crossEntropy")
         return weightSum
@@ -72,15 +75,18 @@ extension Kernels {
         let gradient = Tensor(uninitialized: arguments.logits.shape, arguments.logits.dtype)
         var lossSum = 0.0
         var weightSum = 0.0
-        var native = nativeArguments(arguments)
-        let status = csimd_nll(&native, scale, nil, logSumExp.pointer, gradient.pointer, &lossSum, &weightSum, nil)
+        let status = withNative(arguments) { native in
+            withMemory(of: logSumExp, gradient) {
+                csimd_nll(&native, scale, nil, $0, $1, &lossSum, &weightSum, nil)
+            }
+        }
         expectSuccess(status, "crossEntropy")
         return (logSumExp, lossSum, weightSum, gradient)
     }
 
     private static func targetError(_ arguments: NLLArguments, _ badRow: Int) -> TargetError {
         TargetError(
-            row: badRow, value: Int(arguments.targets.buffer(Int64.self)[badRow]),
+            row: badRow, value: Int(withMemory(of: arguments.targets.elements(Int64.self)) { $0[badRow] }),
             classCount: rowsAndColumns(arguments.logits).1)
     }
 
@@ -89,22 +95,27 @@ extension Kernels {
         _ arguments: NLLArguments, logSumExp: Tensor, rowScale: Tensor?, scale: Double, into target: Tensor? = nil
     ) -> Tensor {
         let gradient = target ?? Tensor(uninitialized: arguments.logits.shape, arguments.logits.dtype)
-        var native = nativeArguments(arguments)
-        let status = csimd_nll_backward(&native, logSumExp.pointer, rowScale?.pointer, scale, gradient.pointer)
+        let status = withNative(arguments) { native in
+            withMemory(of: logSumExp, rowScale, gradient) {
+                csimd_nll_backward(&native, $0, $1, scale, $2)
+            }
+        }
         expectSuccess(status, "crossEntropy gradient")
         return gradient
     }
 
-    private static func nativeArguments(_ arguments: NLLArguments) -> csimd_nll_args {
+    private static func withNative<Result>(
+        _ arguments: NLLArguments, _ body: (inout csimd_nll_args) -> Result
+    ) -> Result {
         let (rows, columns) = rowsAndColumns(arguments.logits)
-        return csimd_nll_args(
-            type: arguments.logits.dtype.csimd, rows: rows, columns: columns,
-            logits: UnsafeRawPointer(arguments.logits.pointer),
-            targets: UnsafePointer(arguments.targets.pointer.assumingMemoryBound(to: Int64.self)),
-            class_weights: arguments.classWeights.map {
-                UnsafePointer($0.pointer.assumingMemoryBound(to: Float.self))
-            },
-            ignore_index: Int64(arguments.ignoreIndex), label_smoothing: arguments.labelSmoothing)
+        return withMemory(of: arguments.logits, arguments.targets.elements(Int64.self), arguments.classWeights) {
+            var native = csimd_nll_args(
+                type: arguments.logits.dtype.csimd, rows: rows, columns: columns, logits: UnsafeRawPointer($0),
+                targets: UnsafePointer($1.baseAddress),
+                class_weights: UnsafePointer($2?.assumingMemoryBound(to: Float.self)),
+                ignore_index: Int64(arguments.ignoreIndex), label_smoothing: arguments.labelSmoothing)
+            return body(&native)
+        }
     }
 
     private static func rowsAndColumns(_ x: Tensor) -> (Int, Int) {

@@ -1,5 +1,4 @@
-// The only place where tensors become pointers. `Kernels` holds one function a C call or memory loop: preconditions,
-// pointers, one call. This file: memory without arithmetic.
+// `Kernels` holds one function a C call or memory loop: preconditions, memory, one call. This file: memory without arithmetic.
 internal import CSIMD
 
 #if canImport(Glibc)
@@ -11,17 +10,6 @@ internal import CSIMD
 #endif
 
 enum Kernels {}
-
-extension Tensor {
-    /// Address of the first element.
-    var pointer: UnsafeMutableRawPointer { storage.pointer + offset * dtype.byteCount }
-
-    /// The elements of a contiguous tensor.
-    func buffer<T: TensorScalar>(_ type: T.Type) -> UnsafeMutableBufferPointer<T> {
-        assert(isContiguous && T.dtype == dtype)
-        return UnsafeMutableBufferPointer(start: pointer.assumingMemoryBound(to: T.self), count: count)
-    }
-}
 
 extension DType {
     /// The C library's name of a floating-point type. Traps for the others, which have no kernels there.
@@ -48,25 +36,30 @@ func expectSuccess(_ status: csimd_status, _ operation: StaticString) {
 extension Kernels {
     static func copyBytes(from bytes: UnsafeRawBufferPointer, to target: Tensor) {
         assert(bytes.count == target.byteCount)
-        if let source = bytes.baseAddress, bytes.count > 0 { memcpy(target.pointer, source, bytes.count) }
+        guard let source = bytes.baseAddress else { return }
+        withMemory(of: target) { $0.copyMemory(from: source, byteCount: bytes.count) }
     }
 
     static func bytes(of x: Tensor) -> [UInt8] {
-        Array(UnsafeRawBufferPointer(start: x.pointer, count: x.byteCount))
+        withMemory(of: x) { Array(UnsafeRawBufferPointer(start: $0, count: x.byteCount)) }
     }
 
-    static func scalars<T: TensorScalar>(of x: Tensor) -> [T] { Array(x.buffer(T.self)) }
+    static func scalars<T: TensorScalar>(of x: Tensor) -> [T] {
+        withMemory(of: x.elements(T.self)) { Array($0) }
+    }
 
     static func normalizeBooleans(_ x: Tensor) {
-        let bytes = UnsafeMutableBufferPointer(start: x.pointer.assumingMemoryBound(to: UInt8.self), count: x.count)
-        for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 }
+        withMemory(of: x) {
+            let bytes = UnsafeMutableBufferPointer(start: $0.assumingMemoryBound(to: UInt8.self), count: x.count)
+            for index in bytes.indices where bytes[index] > 1 { bytes[index] = 1 }
+        }
     }
 
     static func element(_ x: Tensor) -> Double {
         struct Read: ScalarVisitor {
             let x: Tensor
             func visit<T: TensorScalar>(_ type: T.Type) -> Double {
-                x.pointer.assumingMemoryBound(to: T.self).pointee.float64Value
+                withMemory(of: x) { $0.assumingMemoryBound(to: T.self).pointee.float64Value }
             }
         }
         return x.dtype.accept(Read(x: x))
@@ -76,7 +69,9 @@ extension Kernels {
         struct Fill: ScalarVisitor {
             let x: Tensor
             let value: Double
-            func visit<T: TensorScalar>(_ type: T.Type) { x.buffer(T.self).update(repeating: T(nearest: value)) }
+            func visit<T: TensorScalar>(_ type: T.Type) {
+                withMemory(of: x.elements(T.self)) { $0.update(repeating: T(nearest: value)) }
+            }
         }
         x.dtype.accept(Fill(x: x, value: value))
     }
@@ -94,21 +89,23 @@ extension Kernels {
     }
 
     private static func copyStrided<Word>(_ x: Tensor, to y: Tensor, as word: Word.Type) {
-        let source = x.pointer.assumingMemoryBound(to: Word.self)
-        var target = y.pointer.assumingMemoryBound(to: Word.self)
-        guard let columns = x.shape.last, let columnStride = x.strides.last else {
-            target.pointee = source.pointee
-            return
-        }
-        var rows = StridedPositions(shape: Array(x.shape.dropLast()), strides: Array(x.strides.dropLast()))
-        while let start = rows.next() {
-            let row = source + start
-            if columnStride == 1 {
-                target.update(from: row, count: columns)
-            } else {
-                for column in 0..<columns { target[column] = row[column * columnStride] }
+        withMemory(of: x, y) {
+            let source = $0.assumingMemoryBound(to: Word.self)
+            var target = $1.assumingMemoryBound(to: Word.self)
+            guard let columns = x.shape.last, let columnStride = x.strides.last else {
+                target.pointee = source.pointee
+                return
             }
-            target += columns
+            var rows = StridedPositions(shape: Array(x.shape.dropLast()), strides: Array(x.strides.dropLast()))
+            while let start = rows.next() {
+                let row = source + start
+                if columnStride == 1 {
+                    target.update(from: row, count: columns)
+                } else {
+                    for column in 0..<columns { target[column] = row[column * columnStride] }
+                }
+                target += columns
+            }
         }
     }
 }
@@ -151,8 +148,10 @@ extension Kernels {
         let size = x.dtype.byteCount
         let width = x.shape[1] * size, step = y.shape[1] * size
         if width == 0 { return }
-        for row in 0..<x.shape[0] {
-            memcpy(y.pointer + row * step + position * size, x.pointer + row * width, width)
+        withMemory(of: x, y) { source, target in
+            for row in 0..<x.shape[0] {
+                memcpy(target + row * step + position * size, source + row * width, width)
+            }
         }
     }
 }

@@ -6,6 +6,6 @@ extension Tensor {
     /// Large ones are read into fresh pages once, instead of into an array that is then copied.
     package init(bytesOfShape shape: [Int], fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
         self.init(uninitialized: shape, .uint8)
-        try fill(UnsafeMutableRawBufferPointer(start: pointer, count: byteCount))
+        try withMemory(of: self) { try fill(UnsafeMutableRawBufferPointer(start: $0, count: byteCount)) }
     }
 }

@@ -143,16 +143,17 @@ extension VerificationKernels {
             (arguments.a_type, arguments.b_type, arguments.c_type) = (a.dtype.csimd, b.dtype.csimd, c.dtype.csimd)
             (arguments.a_transposed, arguments.b_transposed) = transposed
             (arguments.lda, arguments.ldb, arguments.ldc) = (a.shape[1], b.shape[1], c.shape[1])
-            arguments.a = UnsafeRawPointer(a.pointer)
-            arguments.b = UnsafeRawPointer(b.pointer)
-            arguments.c = result.pointer
-            if let bias {
-                arguments.bias = UnsafeRawPointer(bias.pointer)
-                arguments.bias_type = bias.dtype.csimd
-            }
+            if let bias { arguments.bias_type = bias.dtype.csimd }
             arguments.epilogue = isRectified ? CSIMD_EPILOGUE_RELU : CSIMD_EPILOGUE_NONE
             arguments.batch = 1
-            expectSuccess(csimd_gemm(&arguments), "gemm")
+            let status = withMemory(of: a, b, bias, result) {
+                arguments.a = UnsafeRawPointer($0)
+                arguments.b = UnsafeRawPointer($1)
+                arguments.bias = UnsafeRawPointer($2)
+                arguments.c = $3
+                return csimd_gemm(&arguments)
+            }
+            expectSuccess(status, "gemm")
             return result
         }
     }
@@ -171,23 +172,25 @@ package final class ConversionSweep {
     package func firstDifference(
         from first: UInt32, through last: UInt32, step: UInt32, sign: UInt32, expected: UInt16
     ) -> (pattern: UInt32, got: UInt16)? {
-        let patterns = x.pointer.assumingMemoryBound(to: UInt32.self)
-        let results = y.pointer.assumingMemoryBound(to: UInt16.self)
-        var left = Int((last - first) / step) + 1
-        var start = first | sign
-        while left > 0 {
-            let count = min(left, 8192)
-            for index in 0..<count { patterns[index] = start &+ UInt32(truncatingIfNeeded: index) &* step }
-            expectSuccess(csimd_convert(CSIMD_F32, x.pointer, y.dtype.csimd, y.pointer, count), "convert")
-            var difference: UInt16 = 0
-            for index in 0..<count { difference |= results[index] ^ expected }
-            if difference != 0 {
-                let index = (0..<count).first { results[$0] != expected } ?? 0
-                return (patterns[index], results[index])
+        withMemory(of: x, y) {
+            let patterns = $0.assumingMemoryBound(to: UInt32.self)
+            let results = $1.assumingMemoryBound(to: UInt16.self)
+            var left = Int((last - first) / step) + 1
+            var start = first | sign
+            while left > 0 {
+                let count = min(left, 8192)
+                for index in 0..<count { patterns[index] = start &+ UInt32(truncatingIfNeeded: index) &* step }
+                expectSuccess(csimd_convert(CSIMD_F32, patterns, y.dtype.csimd, results, count), "convert")
+                var difference: UInt16 = 0
+                for index in 0..<count { difference |= results[index] ^ expected }
+                if difference != 0 {
+                    let index = (0..<count).first { results[$0] != expected } ?? 0
+                    return (patterns[index], results[index])
+                }
+                start = start &+ UInt32(count) &* step
+                left -= count
             }
-            start = start &+ UInt32(count) &* step
-            left -= count
+            return nil
         }
-        return nil
     }
 }
