@@ -91,7 +91,9 @@ enum ParityOperation: String, ParityTable {
                 x[0], innerWeight: x[1], innerBias: x[2], outputWeight: x[3], outputBias: x[4])
         case .rotaryPositions:
             NeedletailTensor.rotaryPositions(
-                x[0], RotaryAngles(headSize: 2 * (try test.integer("half")), positions: 16),
+                x[0],
+                RotaryAngles(
+                    headSize: 2 * (try test.integer("half")), positions: try test.integer("first") + x[0].shape[1]),
                 first: try test.integer("first"))
         case .attention:
             scaledDotProductAttention(
