@@ -8,7 +8,8 @@ The metadata's "cases" is a JSON list of {op, type, terms, options}; "torch" and
                     results add up to at first order, so that n roundings cost at most about n u times it; `terms` is the
                     longest sum among them. A log-probability is off by some u even where it is near 0, and p = exp(log p) by
                     as many u of p; tanh, sigmoid and softmax have their gradients from their rounded results: both are
-                    added. NaN in `out` must be NaN.
+                    added. The gradient of a normalized row is a difference whose terms may cancel: they are added too.
+                    NaN in `out` must be NaN.
 The committed file, Tests/NeedletailTrustTests/Fixtures/operations.safetensors, was made with Python 3.11, torch 2.13.0 (CPU),
 safetensors 0.8.0:  python Tests/parity/operations.py
 `make parity` makes another one, of random shapes from a random seed:  --seed N --cases N --largest N --output FILE
@@ -38,9 +39,12 @@ def gelu(x):
 class Case:
     """Operands and the function of one operation; `options` is what the other engine needs to know, numbers in lists."""
 
-    def __init__(self, function, inputs, indices=(), terms=1, has_gradient=True, log_weight=None, from_result=None, **options):
+    def __init__(
+        self, function, inputs, indices=(), terms=1, has_gradient=True, log_weight=None, from_result=None, difference=None, **options
+    ):
         self.log_weight = log_weight  # of log-probabilities in the result, see `record`
         self.from_result = from_result  # |y|, |dy| -> what relative errors of y cost a gradient that is computed from y
+        self.difference = difference  # operands, dy -> magnitudes of the terms that may cancel in the first operand's gradient
         self.function, self.inputs, self.indices = function, list(inputs), list(indices)
         self.terms, self.has_gradient = terms, has_gradient
         self.options = {k: [float(x) for x in (v if isinstance(v, (list, tuple)) else [v])] for k, v in options.items()}
@@ -260,19 +264,36 @@ def cross_entropy(kind):
     return make
 
 
+def normalized_difference(epsilon, centered):
+    """|g| + mean|g| + |x̂| mean|g x̂|, each over the row's deviation: dx of a normalized row is their difference (g = w dy)."""
+
+    def magnitudes(operands, dy):
+        x, weight = operands[:2]
+        x = x - x.mean(-1, keepdim=True) if centered else x
+        scale = (x.square().mean(-1, keepdim=True) + epsilon).rsqrt()
+        g, row = (weight * dy).abs(), (x * scale).abs()
+        return scale * (g + g.mean(-1, keepdim=True) * centered + row * (g * row).mean(-1, keepdim=True))
+
+    return magnitudes
+
+
 def layer_norm(m):
     n = m.size() + 2
     x = m.normal(*m.shape(), n)
     rows = x.numel() // n
     return Case(
-        lambda x, w, b: F.layer_norm(x, [n], w, b, 1e-5), [x, m.normal(n), m.normal(n)], terms=4 * max(n, rows), epsilon=1e-5
+        lambda x, w, b: F.layer_norm(x, [n], w, b, 1e-5), [x, m.normal(n), m.normal(n)], terms=4 * max(n, rows),
+        difference=normalized_difference(1e-5, True), epsilon=1e-5,
     )
 
 
 def rms_norm(m):
     n = m.size() + 1
     x = m.normal(*m.shape(), n)
-    return Case(lambda x, w: F.rms_norm(x, [n], w, 1e-6), [x, m.normal(n)], terms=4 * max(n, x.numel() // n), epsilon=1e-6)
+    return Case(
+        lambda x, w: F.rms_norm(x, [n], w, 1e-6), [x, m.normal(n)], terms=4 * max(n, x.numel() // n),
+        difference=normalized_difference(1e-6, False), epsilon=1e-6,
+    )
 
 
 def embedding(m):
@@ -450,6 +471,8 @@ def record(tensors, index, case, dtype, maker):
     for position, (gradient, size) in enumerate(zip(*scale(backward, exact + [dy]))):
         if case.from_result:
             size = size + case.from_result(out.abs(), dy.abs())
+        if case.difference and position == 0:
+            size = size + case.difference(exact, dy)
         if case.log_weight:
             probabilities = torch.softmax(exact[0], int(case.options["axis"][0]))
             size = size + case.log_weight[1] * dy.abs().max() * probabilities
