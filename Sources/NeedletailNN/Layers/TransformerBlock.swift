@@ -48,15 +48,15 @@ public final class FeedForward: Module, Layer {
 
     /// y for `x`, by the formula above.
     ///
-    /// In training, with exact GELU, backward keeps the sums before it alone (see `geluFeedForward`); not where the two layers are
-    /// looked at one by one, or have adapters.
+    /// In training, with exact GELU, backward keeps the sums before it alone (see `geluFeedForward`); not where the two
+    /// layers have adapters.
     public func forward(_ x: Tensor) -> Tensor {
-        let isLookedAt = inner.outputObserver != nil || output.outputObserver != nil
         let hasAdapters = inner.adapter != nil || output.adapter != nil
-        if isRecordingGradients && !isApproximate && !isLookedAt && !hasAdapters {
-            return geluFeedForward(
+        if isRecordingGradients && !isApproximate && !hasAdapters {
+            let y = geluFeedForward(
                 x, innerWeight: inner.weight.value, innerBias: inner.bias?.value, outputWeight: output.weight.value,
-                outputBias: output.bias?.value)
+                outputBias: output.bias?.value, showing: inner.outputObserver)
+            return output.observed(y)
         }
         let hidden = inner(x)
         return output(isApproximate ? hidden.geluTanh() : hidden)

@@ -150,8 +150,9 @@ extension Kernels {
         case .gelu(let auxiliary):
             if let auxiliary { copyBytes(from: c, to: auxiliary) }
             copyBytes(from: unary(.gelu, c), to: c)
-        case .reluGradient(let auxiliary): binary(.reluGradient, auxiliary, c, into: c)
-        case .geluGradient(let auxiliary): binary(.geluGradient, auxiliary, c, into: c)
+        // As many elements as c has, perhaps with more axes.
+        case .reluGradient(let auxiliary): binary(.reluGradient, auxiliary.reshape(c.shape), c, into: c)
+        case .geluGradient(let auxiliary): binary(.geluGradient, auxiliary.reshape(c.shape), c, into: c)
         }
     }
 

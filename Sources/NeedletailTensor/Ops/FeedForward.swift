@@ -9,6 +9,17 @@
 public func geluFeedForward(
     _ x: Tensor, innerWeight: Tensor, innerBias: Tensor?, outputWeight: Tensor, outputBias: Tensor?
 ) -> Tensor {
+    geluFeedForward(
+        x, innerWeight: innerWeight, innerBias: innerBias, outputWeight: outputWeight, outputBias: outputBias,
+        showing: nil)
+}
+
+/// The same, which shows the activated rows between the products to `observer`, and where it observes their gradient, that of
+/// the sums before the activation. No bit changes by that.
+package func geluFeedForward(
+    _ x: Tensor, innerWeight: Tensor, innerBias: Tensor?, outputWeight: Tensor, outputBias: Tensor?,
+    showing observer: ((Tensor) -> Void)?
+) -> Tensor {
     let hidden = innerWeight.shape[0], outputs = outputWeight.shape[0]
     require(
         innerWeight.rank == 2 && outputWeight.rank == 2 && x.rank >= 1 && x.shape[x.rank - 1] == innerWeight.shape[1]
@@ -26,11 +37,18 @@ public func geluFeedForward(
     let (inner, output) = (innerWeight.detached(), outputWeight.detached())
     let sums = Tensor(uninitialized: [rows, hidden], type)
     let y = Tensor(uninitialized: [rows, outputs], type)
+    // Stands in the place of the activation for an observer of its gradient; nothing is passed on through it.
+    let place = observer.map { _ in OperationNode("gelu", inputs: []) { _ in [] } }
     do {
         let active = Tensor(uninitialized: [rows, hidden], type)
         Kernels.gemm(
             plain, inner.transposed(), bias: innerBias?.detached().contiguous(), epilogue: .gelu(sums), into: active)
         Kernels.gemm(active, output.transposed(), bias: outputBias?.detached().contiguous(), into: y)
+        if let observer {
+            var shown = active.reshape(Array(x.shape.dropLast()) + [hidden])
+            shown.node = place
+            withoutObserver { observer(shown) }
+        }
     }
     let inputs = [x, innerWeight, outputWeight] + (innerBias.map { [$0] } ?? []) + (outputBias.map { [$0] } ?? [])
     let nodes = (x.node, innerWeight.node, outputWeight.node, innerBias?.node, outputBias?.node)
@@ -52,6 +70,7 @@ public func geluFeedForward(
         let dOutputBias = sum(dy, nodes.4)
         let dz = Tensor(uninitialized: [rows, hidden], type)
         Kernels.gemm(dy, output, epilogue: .geluGradient(sums), into: dz)
+        place?.gradientObserver?(dz.reshape(Array(shape.dropLast()) + [hidden]))
         let dInner = product(dz, plain, nodes.1), dInnerBias = sum(dz, nodes.3)
         var dx: Tensor?
         if nodes.0 != nil {
