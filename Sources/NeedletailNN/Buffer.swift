@@ -20,6 +20,9 @@ public final class Buffer {
         }
         value = tensor.detached().contiguous().cast(to: value.dtype)
     }
+
+    /// Puts back a value that the buffer has had.
+    func put(_ value: Tensor) { self.value = value }
 }
 
 extension Module {

@@ -1,30 +1,26 @@
-// Activation checkpointing of modules: random numbers are drawn again as they were.
+// Activation checkpointing of modules: what the forward pass changes is not changed again in backward.
 public import NeedletailTensor
 
 extension Module {
     /// `body(x)`, whose activations are computed again in backward instead of being kept: less memory for one more forward pass.
     ///
-    /// `body` is to compute with this module's parameters alone. Random layers of this module draw the same numbers again. The
-    /// result and the gradients have the bits that they have without, but where a parameter's gradient is a sum of several.
+    /// `body` is to compute with this module's parameters alone. In backward it runs with the buffers, random generators
+    /// and modes that it had in the forward pass, which are put back afterwards: random layers draw the same numbers
+    /// again, and running statistics move once. The result and the gradients have the bits that they have without, but
+    /// where a parameter's gradient is a sum of several.
     public func checkpointed(_ x: Tensor, _ body: @escaping (Tensor) -> Tensor) -> Tensor {
-        let before = randomStates()
-        guard !before.isEmpty else { return recomputing(x, body) }
+        let state = ModuleState(self)
+        let before = state.snapshot([.buffers, .generators, .modes])
         var isFirst = true
-        return recomputing(x) { [self] x in
+        return recomputing(x) { x in
             if isFirst {
                 isFirst = false
                 return body(x)
             }
-            let now = randomStates()
-            restore(before)
-            defer { restore(now) }
+            let now = state.snapshot([.buffers, .generators, .modes])
+            before.restore()
+            defer { now.restore() }
             return body(x)
-        }
-    }
-
-    private func restore(_ states: [String: SeededGenerator]) {
-        do { try setRandomStates(states) } catch {
-            fatalError("checkpointed: the module's layers have changed: \(error)")
         }
     }
 }

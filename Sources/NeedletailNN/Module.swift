@@ -19,7 +19,7 @@ public import NeedletailTensor
 ///     }
 open class Module {
     /// Whether layers such as `Dropout` behave as in training. Set for a whole model by `train(_:)` and `evaluate()`.
-    public private(set) var isTraining = true
+    public internal(set) var isTraining = true
     /// Told what the layer returns, where someone looks; see `LayerObserver.swift`.
     package final var outputObserver: ((Tensor) -> Void)?
 

@@ -8,7 +8,17 @@ public final class Parameter {
     /// The dotted name that the module tree gives it, as PyTorch would; empty until a module has.
     public var name = ""
     /// Whether backward accumulates a gradient here and optimizers update it.
-    public var requiresGradient: Bool
+    ///
+    /// False where it was set to false, which freezes the parameter, and while the trainer runs the step of an optimizer
+    /// to which it does not belong.
+    public var requiresGradient: Bool {
+        get { !isFrozen && !isToggledOff }
+        set { isFrozen = !newValue }
+    }
+    /// Whether training leaves the parameter as it is: ``requiresGradient`` was set to false.
+    public private(set) var isFrozen: Bool
+    /// Whether the optimizer whose step is running is another one's.
+    package var isToggledOff = false
     /// The stored values; not recorded. Updates change them in place.
     public private(set) var master: Tensor
     /// The stored values rounded to the compute type, where that is another type.
@@ -19,7 +29,7 @@ public final class Parameter {
     public init(_ value: Tensor, requiresGradient: Bool = true) {
         require(value.dtype.isFloatingPoint, "Parameter: found \(value.dtype), expected a floating-point type")
         shape = value.shape
-        self.requiresGradient = requiresGradient
+        isFrozen = !requiresGradient
         master = value.detached().copied()
         leaf = LeafNode(shape: value.shape, dtype: value.dtype.accumulationType)
     }
@@ -43,12 +53,8 @@ public final class Parameter {
     /// Forgets the gradient. The next backward writes it without reading it.
     public func zeroGradient() { leaf.reset() }
 
-    /// Lets backward write elsewhere until the closure that is returned puts the gradient back as it is now.
-    package func setGradientAside() -> () -> Void {
-        let kept = leaf
-        leaf = LeafNode(shape: shape, dtype: storageType.accumulationType)
-        return { self.leaf = kept }
-    }
+    /// Lets backward write to a new gradient; that of a ``state`` taken before stays as it is.
+    package func renewGradient() { leaf = LeafNode(shape: shape, dtype: storageType.accumulationType) }
 
     /// Changes the types: the stored values are converted (rounded to nearest even), the gradient is dropped.
     public func setTypes(storage: DType, compute: DType) {

@@ -30,8 +30,11 @@ open class Callback {
     /// Takes back what ``stateTensors()`` returned; also called where there was nothing.
     open func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {}
 
-    /// Called around the writing of a checkpoint: parameters must be those that train.
-    package func checkpointWillBeSaved() {}
+    /// Whether it saves a checkpoint of the last complete step after an error.
+    package var savesAfterErrors: Bool { false }
+
+    /// Called around the writing of a checkpoint: parameters and buffers must be those that train.
+    package func checkpointWillBeSaved(_ trainer: Trainer, _ module: TrainingModule) throws {}
     /// Called when it is written, or could not be.
     package func checkpointWasSaved() {}
     /// Looks for options (learning rate, batch size) before fit makes its optimizers.

@@ -6,11 +6,19 @@ public typealias Metric = (name: String, value: Double)
 /// Collects what `log` is given during one loop (training or evaluation).
 ///
 /// Names are found by position: a step logs the same names in the same order as the step before it, so the usual case
-/// is one string comparison and no hashing. A batch's values count only once the batch is committed; those of a batch
-/// that was skipped for a non-finite loss are dropped, because they would turn the epoch's mean into NaN.
+/// is one string comparison and no hashing. A batch's values count only once the batch is committed. In training that is
+/// at the end of its accumulation window, and values that were logged in the step of an optimizer that skipped its update
+/// are dropped: they belong to no step, and would turn the epoch's mean into NaN.
 package final class MetricStore {
     /// What `onStep` and `onEpoch` mean where `log` does not say: as in Lightning.
     package enum Phase { case trainingStep, evaluationStep, epochHook }
+
+    /// What a batch adds to an epoch's mean.
+    struct Term {
+        /// The optimizer in whose step it was logged; nil for hooks of the batch.
+        let optimizer: Int?
+        var sum: Double, weight: Double
+    }
 
     /// One name.
     struct Entry {
@@ -18,7 +26,10 @@ package final class MetricStore {
         let onStep: Bool, onEpoch: Bool, progressBar: Bool
         var value = 0.0
         var isFresh = false
-        var pendingSum = 0.0, pendingWeight = 0.0
+        /// Of the batch that runs.
+        var pending: [Term] = []
+        /// Of the earlier batches of an open accumulation window.
+        var held: [Term] = []
         var sum = 0.0, weight = 0.0
     }
 
@@ -32,6 +43,8 @@ package final class MetricStore {
     package var phase = Phase.trainingStep
     /// What is appended to names: tells loaders apart.
     var suffix = ""
+    /// The optimizer whose step is running.
+    var optimizer: Int?
     private(set) var entries: [Entry] = []
     private var cursor = 0
     private var batchWeight = 1.0
@@ -56,8 +69,7 @@ package final class MetricStore {
         entries[cursor].value = value
         entries[cursor].isFresh = true
         if batchWeight > 0 {  // the mean of nothing is NaN, and counts for nothing
-            entries[cursor].pendingSum += value * batchWeight
-            entries[cursor].pendingWeight += batchWeight
+            entries[cursor].add(value * batchWeight, weight: batchWeight, optimizer)
         }
         cursor += 1
     }
@@ -82,12 +94,34 @@ package final class MetricStore {
     /// Ends a batch: adds its values to the epoch's sums, or drops them.
     package func endBatch(counts: Bool) {
         for index in entries.indices {
-            if counts {
-                entries[index].sum += entries[index].pendingSum
-                entries[index].weight += entries[index].pendingWeight
+            if counts { for term in entries[index].pending { entries[index].commit(term) } }
+            entries[index].pending.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// Drops what the batch has logged so far in the step of `optimizer`, whose loss is not finite.
+    func dropBatch(of optimizer: Int) {
+        for index in entries.indices { entries[index].pending.removeAll { $0.optimizer == optimizer } }
+    }
+
+    /// Ends a batch of an accumulation window; whether its values count is decided by ``endWindow(_:)``.
+    /// `hooksCount`: what hooks have logged may count.
+    func holdBatch(hooksCount: Bool) {
+        for index in entries.indices {
+            entries[index].held += entries[index].pending.filter { hooksCount || $0.optimizer != nil }
+            entries[index].pending.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// Ends an accumulation window: adds what was held to the epoch's sums, but for the steps of optimizers that skipped
+    /// their update. What hooks have logged counts where any optimizer has updated.
+    func endWindow(_ result: StepResult) {
+        for index in entries.indices {
+            for term in entries[index].held
+            where term.optimizer.map({ result.outcomes[$0] == .applied }) ?? result.isApplied {
+                entries[index].commit(term)
             }
-            entries[index].pendingSum = 0
-            entries[index].pendingWeight = 0
+            entries[index].held.removeAll(keepingCapacity: true)
         }
     }
 
@@ -138,5 +172,23 @@ package final class MetricStore {
             entries[index].sum = kept.sum
             entries[index].weight = kept.weight
         }
+    }
+}
+
+extension MetricStore.Entry {
+    /// Adds to the batch's term of `optimizer`.
+    fileprivate mutating func add(_ sum: Double, weight: Double, _ optimizer: Int?) {
+        if let last = pending.indices.last, pending[last].optimizer == optimizer {
+            pending[last].sum += sum
+            pending[last].weight += weight
+        } else {
+            pending.append(.init(optimizer: optimizer, sum: sum, weight: weight))
+        }
+    }
+
+    /// Adds a term to the epoch's sums.
+    fileprivate mutating func commit(_ term: MetricStore.Term) {
+        sum += term.sum
+        weight += term.weight
     }
 }

@@ -1,4 +1,5 @@
 // One optimizer within the training step: its parameters and its accumulation window.
+import NeedletailNN
 public import NeedletailOptim
 public import NeedletailTensor
 
@@ -14,12 +15,11 @@ final class OptimizerSlot {
     private let others: [Parameter]
     /// Trainable parameters of no optimizer: their gradients are only ever forgotten.
     private let strays: [Parameter]
-    private var silenced: [Parameter] = []
+    /// The parameters whose gradients ``toggle()`` has switched off.
+    private var toggled: [Parameter] = []
     var window = AccumulationWindow()
     /// Why training ends with the window that has just been skipped, nil where it goes on.
     var autopsy: Autopsy?
-    /// Whether ``focus()`` has switched off others' gradients.
-    var isFocused: Bool { !silenced.isEmpty }
 
     private init(
         _ index: Int, _ optimizer: Optimizer, _ scheduler: Scheduler?, others: [Parameter], strays: [Parameter]
@@ -67,17 +67,16 @@ final class OptimizerSlot {
     /// Whether any of the optimizer's parameters is stored in 16 bits, so that updates can be lost to rounding.
     var storesSixteenBit: Bool { parameters.contains { $0.storageType.is16Bit } }
 
-    /// Switches gradients off for all parameters but this optimizer's, until ``unfocus()``.
-    func focus() {
-        guard !others.isEmpty else { return }
-        silenced = others.filter(\.requiresGradient)
-        for parameter in silenced { parameter.requiresGradient = false }
+    /// Switches gradients off for all parameters but this optimizer's, until ``untoggle()``.
+    func toggle() {
+        toggled = others.filter { !$0.isToggledOff }
+        for parameter in toggled { parameter.isToggledOff = true }
     }
 
-    /// Switches back on what ``focus()`` switched off.
-    func unfocus() {
-        for parameter in silenced { parameter.requiresGradient = true }
-        silenced = []
+    /// Switches back on what ``toggle()`` switched off.
+    func untoggle() {
+        for parameter in toggled { parameter.isToggledOff = false }
+        toggled = []
     }
 
     /// Forgets the gradients of this optimizer's parameters and of those that no optimizer owns.
@@ -96,6 +95,8 @@ struct AccumulationWindow {
     private var lossIsFinite = true
     /// The batches so far, for a replay.
     var replayable: [ReplayableBatch] = []
+    /// The places of the buffers that the optimizer's steps have moved.
+    var changedBuffers: Set<Int> = []
     /// What watches the window's steps, where every step is checked.
     var observer: AutopsyObserver?
 
@@ -122,6 +123,9 @@ struct AccumulationWindow {
 
     /// What the accumulated gradients must be multiplied by, beside 1 / scale, to be those of the weighted mean loss.
     var correction: Double { firstWeight * Double(planned) / weights }
+
+    /// Puts the buffers that the window's steps have moved back to what they were before its first one.
+    func restoreBuffers() { replayable.first?.before.restoreBuffers(at: changedBuffers) }
 
     /// Why the window cannot be applied; nil where it can.
     func skipReason(_ check: GradientCheck) -> StepResult.SkipReason? {

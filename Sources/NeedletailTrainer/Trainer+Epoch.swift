@@ -22,6 +22,7 @@ extension Trainer {
         } else if let validation {
             try validateWhereDue(module, validation)  // the checkpoint stands between a batch and its validation
         }
+        try checkLastBatch(module, step, train)
         step.accumulation = accumulation(inEpoch: state.epoch)
         if state.batchInEpoch < trainingBatchCount {
             let batches = train.batches(epoch: state.epoch, from: state.batchInEpoch, upTo: trainingBatchCount)
@@ -74,24 +75,35 @@ extension Trainer {
     /// One batch: hooks, THE step, metrics.
     private func trainBatch(_ module: TrainingModule, _ step: TrainingStep, _ batch: Batch) throws {
         let index = state.batchInEpoch
-        if isAtStepBoundary { windowStart = WindowStart(self, step) }
+        if isAtStepBoundary { windowStart = try WindowStart(self, step) }
         let batch = try transferred(batch, index, module, .fit)
         trainingMetrics.beginBatch(weight: module.lossWeight(of: batch))
         try each(
             { try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
         let closesWindow = (index + 1) % step.accumulation == 0 || index + 1 == trainingBatchCount
         isAtStepBoundary = false
-        let result = try observed { try step.run(batch, index, closesWindow: closesWindow) }
+        let result: StepResult
+        do { result = try observed { try step.run(batch, index, closesWindow: closesWindow) } } catch {
+            if !step.hasUpdated { windowStart?.restoreBuffers() }
+            throw error
+        }
+        if closesWindow, !result.isApplied { windowStart?.restoreBuffers() }
         isAtStepBoundary = closesWindow
         state.batchInEpoch = index + 1
-        trainingMetrics.endBatch(counts: result.loss.isFinite)  // now: a callback may save a checkpoint
+        endBatch(result, closesWindow)  // now: a callback may save a checkpoint
         for callback in early { try callback.onTrainBatchEnd(self, module, result, batch, index) }
         try module.onTrainBatchEnd(result, batch, index)
-        trainingMetrics.endBatch(counts: result.loss.isFinite)  // what these hooks have logged
+        endBatch(result, closesWindow)  // what these hooks have logged
         if closesWindow, (state.globalStep + state.skippedSteps) % configuration.logEveryNSteps == 0 {
             try logStep(result)
         }
         for callback in late { try callback.onTrainBatchEnd(self, module, result, batch, index) }
+    }
+
+    /// What the batch has logged enters the epoch's sums when its accumulation window has been applied.
+    private func endBatch(_ result: StepResult, _ closesWindow: Bool) {
+        trainingMetrics.holdBatch(hooksCount: result.loss.isFinite)
+        if closesWindow { trainingMetrics.endWindow(result) }
     }
 
     /// The batch as data module and module want it.

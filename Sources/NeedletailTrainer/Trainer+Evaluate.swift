@@ -1,5 +1,6 @@
 // Validation, test and prediction: batches without gradients, in evaluation mode.
 public import NeedletailData
+import NeedletailNN
 public import NeedletailTensor
 
 extension Trainer {
@@ -77,9 +78,13 @@ extension Trainer {
         _ stage: Stage, _ module: TrainingModule, _ loaders: NamedLoaders, limit: BatchLimit,
         _ collect: (Tensor) -> Void = { _ in }
     ) throws -> [String: Double] {
-        let wasTraining = module.isTraining
+        let modes = ModuleState(module).snapshot(.modes)
         module.evaluate()
-        defer { module.train(wasTraining) }
+        trainingModes = modes
+        defer {
+            modes.restore()
+            trainingModes = nil
+        }
         evaluationMetrics.restore([])
         module.metrics = evaluationMetrics
         return try withoutGradients {

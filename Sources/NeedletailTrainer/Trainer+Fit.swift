@@ -42,7 +42,9 @@ extension Trainer {
             try each({ try $0.onFitStart(self, module) }, { try module.onFitStart() })
             if let validation, resume == nil { try sanityCheck(module, validation) }
             if let checkpoint = trial.resumed, isDone { tellThatNothingIsLeft(checkpoint) }
-            module.train(true)
+            if !module.isTraining {
+                notice("the module is in evaluation mode and is trained so, as it was left; train() changes that")
+            }
             try each({ try $0.onTrainStart(self, module) }, { try module.onTrainStart() })
             while !isDone { try trainEpoch(module, step, train, validation) }
             try each({ try $0.onTrainEnd(self, module) }, { try module.onTrainEnd() })
@@ -77,6 +79,7 @@ extension Trainer {
         shouldStop = false
         isEpochComplete = false
         isAtStepBoundary = true
+        checkedStatisticsHolders = 0
         metrics = [:]
         validationMeans = nil
         trainingMetrics.restore([])
@@ -91,6 +94,29 @@ extension Trainer {
         }
         for logger in configuration.loggers { try logger.logHyperparameters(module.hyperparameters) }
         return step
+    }
+
+    /// Throws ``TrainerError/singleValue(layer:shape:batch:)`` where an epoch's last batch is a single sample of which a layer
+    /// cannot take statistics: before the first step, not at the end of the first epoch.
+    ///
+    /// Looked at again where more layers take statistics than before, as after unfreezing.
+    func checkLastBatch(_ module: TrainingModule, _ step: TrainingStep, _ train: DataLoader) throws {
+        let last = trainingBatchCount - 1
+        guard train.dataset.count - last * train.batchSize == 1 else { return }
+        let holders = module.statisticsHolders.count
+        guard holders > checkedStatisticsHolders else { return }
+        checkedStatisticsHolders = holders
+        try module.measured { parts in
+            parts.renewGradients()
+            guard let loaded = try train.batches(epoch: state.epoch, from: last, upTo: last + 1).next() else { return }
+            let batch = try transferred(loaded, last, module, .fit)
+            guard module.lossWeight(of: batch) > 0 else { return }
+            for slot in step.slots {
+                slot.toggle()
+                defer { slot.untoggle() }
+                _ = try step.forward(batch, last, slot, seed: 1)
+            }
+        }
     }
 
     /// Lets go of what belongs to one fit.

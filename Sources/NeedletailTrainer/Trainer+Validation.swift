@@ -12,7 +12,9 @@ extension Trainer {
             evaluationMetrics.restore([])
         }
         try each({ try $0.onSanityCheckStart(self, module) }, { try module.onSanityCheckStart() })
-        try evaluate(.validate, module, validation, limit: count < 0 ? .all : .count(count))
+        try module.measured([.buffers, .generators]) { _ in
+            _ = try evaluate(.validate, module, validation, limit: count < 0 ? .all : .count(count))
+        }
         try each({ try $0.onSanityCheckEnd(self, module) }, { try module.onSanityCheckEnd() })
     }
 

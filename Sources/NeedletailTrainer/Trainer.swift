@@ -1,5 +1,6 @@
 // The trainer: runs a module over data in the precision of its flag.
 import NeedletailData
+import NeedletailNN
 public import NeedletailOptim
 import NeedletailTensor
 
@@ -84,6 +85,12 @@ public final class Trainer {
     var validationMeans: [String: Double]?
     /// What the running accumulation window began with.
     var windowStart: WindowStart?
+    /// Whether an error is ending the run.
+    var isFailing = false
+    /// How many layers took batch statistics when the epoch's last batch was looked at.
+    var checkedStatisticsHolders = 0
+    /// During an evaluation, the modes that the module's parts had before it.
+    var trainingModes: ModuleSnapshot?
     /// Whether the running fit has validations.
     var hasValidation = false
     /// Where the run stood when its `last` checkpoint was written, and where it began.
@@ -155,6 +162,7 @@ public final class Trainer {
         if let wanted = configuration.matmulAccumulation { try setMatMulAccumulation(wanted) }
         defer { if matMulAccumulation != accumulation { try? setMatMulAccumulation(accumulation) } }
         (self.stage, self.module, self.data) = (stage, module, data)
+        isFailing = false
         module.trainer = self
         data.trainer = self
         defer {
@@ -181,6 +189,7 @@ public final class Trainer {
             teardown(module, data, stage)
             return result
         } catch {
+            isFailing = true
             do { try checkpointWriter.finish() } catch let second where "\(second)" != "\(error)" {
                 notice("a checkpoint could not be written: \(second)")
             } catch {}

@@ -18,6 +18,8 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case misplacedSchedule(Int)
     /// `lossWeight(of:)` returned a negative or non-finite number.
     case badLossWeight(Double, batch: Int)
+    /// A layer such as batch norm was to take the statistics of one value a channel.
+    case singleValue(layer: String, shape: [Int], batch: Int)
     /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
     case noStepBoundary
     /// The metric that a callback monitors was never logged.
@@ -41,6 +43,10 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
                 + "configureOptimizers() returned; expected at most one for each of them: use SequentialSchedule for several"
         case .badLossWeight(let weight, let batch):
             "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
+        case .singleValue(let layer, let shape, let batch):
+            "batch \(batch) gives layer '\(layer)' the input \(shape), one value a channel, of which there is no variance; "
+                + "expected two or more: give the training loader dropLast: true (its last batch has one sample) or "
+                + "another batch size, or freeze the layer"
         case .noStepBoundary:
             "a checkpoint can be saved during fit, at the end of a step only: "
                 + "in onTrainBatchEnd where result.closesWindow, or at the end of an epoch"

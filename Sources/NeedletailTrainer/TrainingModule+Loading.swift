@@ -54,14 +54,14 @@ extension TrainingModule {
         let overrides = checkpoint.policy.overrides.filter { override in
             names.contains { matches($0, pattern: override.pattern) }
         }
-        let before = parameters().map { ($0, $0.state) }
+        let before = ModuleState(self).snapshot(.parameters)
         do {
             try PrecisionPolicy(checkpoint.precision, overrides: PrecisionOverrides(overrides)).apply(to: self)
-            // What has no average, such as running statistics, is the model's own.
+            // What has no average is the model's own.
             let tensors = checkpoint.model.merging(checkpoint.averagedModel ?? [:]) { $1 }
             return try load(stateDictionary: tensors, except: patterns, strict: strict)
         } catch {
-            for (parameter, state) in before { parameter.state = state }
+            before.restore()
             throw error
         }
     }

@@ -10,6 +10,7 @@ public import NeedletailTensor
 ///
 ///     final class Classifier: TrainingModule {
 ///         let layers: Sequential
+///         init(using generator: inout SeededGenerator) { layers = Sequential([Linear(784, 10, using: &generator)]) }
 ///         override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
 ///             try crossEntropy(layers(batch.inputs), batch.targets)
 ///         }

@@ -25,8 +25,13 @@ final class TrainingStep {
     let nonFinite: NonFinitePolicy
     private let logEveryNSteps: Int
     let detectAnomaly: Bool
-    /// The module's layers that draw random numbers, looked up once.
-    let generatorHolders: [any RandomStateHolder]
+    /// The parts of the module that hold state.
+    let moduleState: ModuleState
+    /// The batch whose forward pass is the last that began.
+    private(set) var running: ReplayableBatch?
+    /// What module and data module save of themselves, as it was before that pass, where ``keepsOwnState`` asks for it.
+    private(set) var ownState: OwnState?
+    var keepsOwnState = false
     let slots: [OptimizerSlot]
     /// The dynamic or fixed loss scale; nil in modes that need none.
     var scaler: LossScaler?
@@ -42,7 +47,7 @@ final class TrainingStep {
         clipping = configuration.gradientClip
         nonFinite = configuration.nonFinite
         detectAnomaly = configuration.detectAnomaly
-        generatorHolders = module.namedModules().compactMap { $0.module as? any RandomStateHolder }
+        moduleState = ModuleState(module)
         logEveryNSteps = configuration.logEveryNSteps
         if let rounding = configuration.updateRounding {
             for optimizer in optimizers { optimizer.updateRounding = rounding }
@@ -57,15 +62,20 @@ final class TrainingStep {
         let scale = scaler.map { Double($0.scale) } ?? 1  // captured: all optimizers of a batch unscale with this one
         var result = StepResult(outcomes: [], loss: .nan, gradientNorm: .nan, scale: scale)
         for slot in slots {
-            slot.focus()
-            defer { slot.unfocus() }
+            slot.toggle()
+            module.metrics?.optimizer = slot.index
+            defer {
+                slot.untoggle()
+                module.metrics?.optimizer = nil
+            }
             if weight > 0 {
-                let generators = generatorHolders.map(\.generator)
-                let observer = watcher(of: slot, batch, index)
                 let seed = scale * slot.window.share(weight: weight, of: accumulation)
-                let loss = try watched(by: observer) {
-                    try expectingSeed(seed) { try module.trainingStep(batch, index, optimizer: slot.index) }
-                }
+                let begun = ReplayableBatch(
+                    batch: batch, index: index, seed: seed, before: moduleState.snapshot([.buffers, .generators]))
+                running = begun
+                ownState = keepsOwnState ? try OwnState(module, module.trainer?.data) : nil
+                let observer = watcher(of: slot, batch, index)
+                let loss = try watched(by: observer) { try forward(batch, index, slot, seed: seed) }
                 observer?.finishForward(loss: loss)
                 result.loss = loss.item()
                 if slot.window.isEmpty {
@@ -74,16 +84,28 @@ final class TrainingStep {
                 }
                 try hooks.beforeBackward(loss)
                 let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
-                slot.window.replayable.append(
-                    ReplayableBatch(batch: batch, index: index, seed: scale * share, generators: generators))
+                slot.window.replayable.append(begun)
                 watched(by: observer) { loss.backward(seed: scale * share) }
                 try hooks.afterBackward()
+                slot.window.changedBuffers.formUnion(begun.before.changedBuffers)
+                if !result.loss.isFinite { module.metrics?.dropBatch(of: slot.index) }
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
         }
         result.learningRates = slots.flatMap { slot in slot.optimizer.groups.map(\.learningRate) }
         if closesWindow { try finish(result) }
         return result
+    }
+
+    /// The loss of one batch for one optimizer.
+    /// Throws: ``TrainerError/singleValue(layer:shape:batch:)``, and what the module throws.
+    func forward(_ batch: Batch, _ index: Int, _ slot: OptimizerSlot, seed: Double) throws -> Tensor {
+        let (loss, single) = try SingleValueLayers.collecting {
+            try expectingSeed(seed) { try module.trainingStep(batch, index, optimizer: slot.index) }
+        }
+        guard let single else { return loss }
+        let layer = module.namedModules().first { ObjectIdentifier($0.module) == single.layer }
+        throw TrainerError.singleValue(layer: layer?.name ?? "", shape: single.shape, batch: index)
     }
 
     /// Finite check -> unscale -> hook -> clip -> update or skip, for one optimizer at the end of its window.
@@ -96,7 +118,8 @@ final class TrainingStep {
         result.gradientNorm = check.norm
         try hooks.beforeOptimizerStep(slot.optimizer, UnscaledGradients(check: check, loss: result.loss))
         if let reason = slot.window.skipReason(check), nonFinite != .ignore || scaler != nil || detectAnomaly {
-            if endsTraining(slot) { slot.autopsy = autopsy(of: slot, check) }
+            if endsTraining(slot) { slot.autopsy = try autopsy(of: slot, check) }
+            slot.window.restoreBuffers()
             return .skipped(reason)
         }
         slot.optimizer.countsLostUpdates = mayBeLogged && slot.storesSixteenBit

@@ -3,16 +3,21 @@ public import NeedletailTensor
 
 /// What ``BatchNorm1d`` and ``BatchNorm2d`` have in common.
 ///
-///     y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+/// ```text
+/// y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+/// ```
 ///
 /// In training mean and variance of each channel are those of the batch, and the running statistics move towards them:
-/// running = (1 - momentum) running + momentum batch, with the unbiased variance. In evaluation they are the running ones.
+/// running = (1 - momentum) running + momentum batch, with the unbiased variance. In evaluation they are the running ones,
+/// and so they are while both parameters are frozen (``tracksStatisticsWhenFrozen``).
 ///
 /// Shapes: x [N, channels, …], y as x; `weight` and `bias` [channels]. Names: `weight`, `bias`, `running_mean`, `running_var`,
 /// `num_batches_tracked`, as PyTorch has them; the last three are buffers, float32 and int64 in every precision.
 /// Precision: statistics and arithmetic are float32, one rounding to the type of x.
 /// Initialisation: weight 1, bias 0, running mean 0 and variance 1.
-open class BatchNorm: Module {
+/// Errors: one value a channel has no variance. In training it is an error, which a ``Trainer`` throws before its first step
+/// where the last batch of an epoch would be such a one, and which traps elsewhere.
+open class BatchNorm: Module, RunningStatisticsHolder {
     /// The factor of each channel.
     public let weight: Parameter
     /// What is added to each channel.
@@ -21,23 +26,27 @@ open class BatchNorm: Module {
     public let runningMean: Buffer, runningVariance: Buffer, batchesTracked: Buffer
     /// What is added to the variance.
     public let epsilon: Double
-    /// The share of a batch in the running statistics.
-    public let momentum: Double
+    /// The share of a batch in the running statistics; nil for their mean over all batches, as PyTorch's `momentum=None`.
+    public final var momentum: Double?
+    /// Whether a frozen layer goes on normalising by the batch and moving its running statistics, as PyTorch's does.
+    public final var tracksStatisticsWhenFrozen = false
     /// The function applied to the result.
     public let activation: Activation
 
     /// Makes a layer for so many channels.
-    public init(_ channels: Int, epsilon: Double = 1e-5, momentum: Double = 0.1, activation: Activation = .identity) {
+    public init(_ channels: Int, epsilon: Double = 1e-5, momentum: Double? = 0.1, activation: Activation = .identity) {
         require(channels > 0, "BatchNorm(\(channels)): there must be at least one channel")
         require(
-            epsilon > 0 && (0...1).contains(momentum),
-            "BatchNorm: epsilon \(epsilon) and momentum \(momentum), expected above 0 and 0 to 1")
+            epsilon > 0 && (0...1).contains(momentum ?? 0),
+            "BatchNorm: epsilon \(epsilon) and momentum \(momentum ?? .nan), expected above 0 and 0 to 1")
         weight = Parameter(.ones([channels]))
         bias = Parameter(.zeros([channels]))
         runningMean = Buffer(.zeros([channels]))
         runningVariance = Buffer(.ones([channels]))
         batchesTracked = Buffer(.zeros([], dtype: .int64))
-        (self.epsilon, self.momentum, self.activation) = (epsilon, momentum, activation)
+        self.epsilon = epsilon
+        self.momentum = momentum
+        self.activation = activation
     }
 
     open override func members() -> [ModuleMember] {
@@ -47,27 +56,48 @@ open class BatchNorm: Module {
         ]
     }
 
+    /// Whether mean and variance are those of the batch: in training mode, unless both parameters are frozen.
+    public final var usesBatchStatistics: Bool {
+        isTraining && (tracksStatisticsWhenFrozen || !(weight.isFrozen && bias.isFrozen))
+    }
+
+    /// Makes the running mean 0 and the running variance 1, of no batches.
+    public final func resetStatistics() {
+        replace(runningMean, by: .zeros(runningMean.value.shape))
+        replace(runningVariance, by: .ones(runningVariance.value.shape))
+        replace(batchesTracked, by: .zeros([], dtype: .int64))
+    }
+
     /// y for `x`, by the formula above.
     public func forward(_ x: Tensor) -> Tensor { forward(x, activation: activation) }
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
-        guard isTraining else {
+        guard usesBatchStatistics else {
             return batchNormalization(
                 x, mean: runningMean.value, variance: runningVariance.value, weight: weight.value, bias: bias.value,
                 epsilon: epsilon, activation: activation)
         }
         let (y, statistics) = batchNormalization(
             x, weight: weight.value, bias: bias.value, epsilon: epsilon, activation: activation)
-        let correction = Double(statistics.count) / Double(max(1, statistics.count - 1))
-        move(runningMean, towards: statistics.mean)
-        move(runningVariance, towards: statistics.variance.map { $0 * correction })
-        replace(batchesTracked, by: Tensor([batchesTracked.value.scalars(as: Int64.self)[0] + 1], shape: []))
+        guard statistics.count > 1 else {
+            require(
+                SingleValueLayers.note(self, x.shape),
+                "\(type(of: self)): input \(x.shape) has one value a channel, expected two or more in training: a last "
+                    + "batch of one sample is left out by a DataLoader's dropLast: true")
+            return y
+        }
+        let batches = batchesTracked.value.scalars(as: Int64.self)[0] + 1
+        let correction = Double(statistics.count) / Double(statistics.count - 1)
+        let share = momentum ?? 1 / Double(batches)
+        move(runningMean, towards: statistics.mean, by: share)
+        move(runningVariance, towards: statistics.variance.map { $0 * correction }, by: share)
+        replace(batchesTracked, by: Tensor([batches], shape: []))
         return y
     }
 
-    private func move(_ buffer: Buffer, towards values: [Double]) {
+    private func move(_ buffer: Buffer, towards values: [Double], by share: Double) {
         let kept = buffer.value.scalars(as: Double.self)
-        replace(buffer, by: Tensor(zip(kept, values).map { (1 - momentum) * $0 + momentum * $1 }))
+        replace(buffer, by: Tensor(zip(kept, values).map { (1 - share) * $0 + share * $1 }))
     }
 
     private func replace(_ buffer: Buffer, by tensor: Tensor) {

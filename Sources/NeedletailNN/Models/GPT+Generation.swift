@@ -55,9 +55,9 @@ extension GPT {
         require(!prompt.isEmpty, "generate: the prompt is empty, expected at least one token")
         let context = configuration.context
         let caches = blocks.map { _ in KeyValueCache(capacity: context) }
-        let wasTraining = isTraining
+        let modes = ModuleState(self).snapshot(.modes)
         evaluate()
-        defer { train(wasTraining) }
+        defer { modes.restore() }
         var tokens = Array(prompt.suffix(context)), new = tokens
         withoutGradients {
             for _ in 0..<count {

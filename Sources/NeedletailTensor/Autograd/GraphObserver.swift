@@ -36,6 +36,13 @@ extension Tensor {
     package var storageIdentity: ObjectIdentifier { ObjectIdentifier(storage) }
 }
 
+/// Runs `body` unseen by the observer that looks on, recorded or not as before.
+package func unobserved<Result>(_ body: () throws -> Result) rethrows -> Result {
+    guard GradientMode.current.observer != nil else { return try body() }
+    return try GradientMode.$current.withValue(
+        GradientMode(isRecording: GradientMode.isRecording, observer: nil), operation: body)
+}
+
 /// Runs `body`, an observer's look or a backward, without recording and unseen.
 func withoutObserver<Result>(_ body: () throws -> Result) rethrows -> Result {
     try GradientMode.$current.withValue(GradientMode(isRecording: false, observer: nil), operation: body)

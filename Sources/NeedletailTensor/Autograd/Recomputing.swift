@@ -3,7 +3,8 @@
 /// `body(x)`, of which backward keeps `x` alone: it runs `body` again, recorded, and walks that graph.
 ///
 /// `body` must compute the same again. What it computes with beside `x` are parameters; gradients of other recorded tensors that
-/// it captures are not formed.
+/// it captures are not formed. What else it changes, such as running statistics, is changed twice: `Module.checkpointed` puts
+/// that back.
 /// Gradients: those of `body`; that of x is summed in float32 and rounded to its type.
 public func recomputing(_ x: Tensor, _ body: @escaping (Tensor) -> Tensor) -> Tensor {
     let y = withoutGradients { body(x.detached()) }

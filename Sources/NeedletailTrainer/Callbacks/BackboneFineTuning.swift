@@ -8,7 +8,8 @@ import NeedletailTensor
 ///     try classifier.load(from: "pretrained/last", except: ["head.*"])
 ///     Trainer(maxEpochs: 10) { $0.callbacks = [BackboneFineTuning("backbone.*", unfreezeAtEpoch: 5)] }
 ///
-/// While it is frozen no gradient is formed for it, and neither its values nor its optimizer's state move. From the
+/// While it is frozen no gradient is formed for it, and neither its values nor its optimizer's state nor its running
+/// statistics move. From the
 /// beginning its parameters are a group of their own, whose rate a schedule moves like the others'.
 public final class BackboneFineTuning: Callback {
     /// The rate with which the backbone begins.
@@ -25,14 +26,20 @@ public final class BackboneFineTuning: Callback {
     public let unfreezeAtEpoch: Int
     /// Its learning rate.
     public let rate: Rate
+    /// Whether its batch norms go on with the statistics of batches while they are frozen, as PyTorch's do.
+    public let tracksStatistics: Bool
 
     /// Freezes the parameters that `pattern` matches until `unfreezeAtEpoch`.
-    public init(_ pattern: String = "backbone.*", unfreezeAtEpoch: Int = 10, rate: Rate = .ratio(0.1)) {
+    public init(
+        _ pattern: String = "backbone.*", unfreezeAtEpoch: Int = 10, rate: Rate = .ratio(0.1),
+        tracksStatistics: Bool = false
+    ) {
         precondition(
             unfreezeAtEpoch >= 0, "BackboneFineTuning: unfreezeAtEpoch is \(unfreezeAtEpoch), expected zero or more")
         self.pattern = pattern
         self.unfreezeAtEpoch = unfreezeAtEpoch
         self.rate = rate
+        self.tracksStatistics = tracksStatistics
     }
 
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
@@ -67,6 +74,10 @@ public final class BackboneFineTuning: Callback {
     public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) { adjust(trainer, module) }
 
     private func adjust(_ trainer: Trainer, _ module: TrainingModule) {
-        if trainer.state.epoch < unfreezeAtEpoch { module.freeze(pattern) } else { module.unfreeze(pattern) }
+        if trainer.state.epoch < unfreezeAtEpoch {
+            module.freeze(pattern, tracksStatistics: tracksStatistics)
+        } else {
+            module.unfreeze(pattern)
+        }
     }
 }

@@ -88,6 +88,8 @@ public final class ModelCheckpoint: Callback {
 
     package override var savesCheckpoints: Bool { true }
 
+    package override var savesAfterErrors: Bool { options.saveOnException }
+
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 
     package override var isLeftOutOfBarebones: Bool { true }

@@ -24,13 +24,14 @@ public final class ModelSummary: Callback {
     static func summary(_ trainer: Trainer, _ module: TrainingModule) throws -> WeightsSummary {
         var calls: LayerCalls?
         if let inputs = module.exampleInputs {
-            let wasTraining = module.isTraining
-            module.evaluate()
-            defer { module.train(wasTraining) }
+            let compute = try trainer.chosenPolicy().compute
             let batch = Batch(
-                inputs: inputs.cast(to: try trainer.chosenPolicy().compute),
-                targets: Tensor.zeros([inputs.shape[0]], dtype: .int64))
-            calls = try withoutGradients { try LayerCalls { _ = try module.predictStep(batch, 0) } }
+                inputs: inputs.dtype.isFloatingPoint ? inputs.cast(to: compute) : inputs,
+                targets: Tensor.zeros([inputs.shape.first ?? 1], dtype: .int64))
+            calls = try module.measured { _ in
+                module.evaluate()
+                return try withoutGradients { try LayerCalls { _ = try module.predictStep(batch, 0) } }
+            }
         }
         return WeightsSummary(of: module, optimizers: trainer.step?.slots.map(\.optimizer) ?? [], calls: calls)
     }

@@ -17,6 +17,8 @@ public final class OnExceptionCheckpoint: Callback {
 
     package override var savesCheckpoints: Bool { true }
 
+    package override var savesAfterErrors: Bool { true }
+
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 
     package override var isLeftOutOfBarebones: Bool { true }

@@ -8,15 +8,17 @@ public import NeedletailTensor
 ///
 /// Logged to the trainer's loggers, and kept in ``results``, with l and g the run's loss and gradients and l', g' float32's:
 ///
-///     shadow/loss_difference = |l - l'| / |l'|      shadow/gradient_error = ‖g - g'‖ / ‖g'‖
+/// ```text
+/// shadow/loss_difference = |l - l'| / |l'|      shadow/gradient_error = ‖g - g'‖ / ‖g'‖
+/// ```
 ///
 /// Both norms are over all parameters of all optimizers. Gradients are without the loss scale and not clipped; of a window
 /// of accumulated batches they are those of its mean loss. The run's bits stay what they would be without it; its metrics
 /// are not part of checkpoints. Inputs are those of the batch, which the loader has rounded to the run's type already.
 ///
-/// `trainingStep` is called twice for a batch: state of its own that it changes, other than the generators of layers and
-/// what it logs, is changed twice. A step costs one more in float32 and a copy of all weights, and of all gradients in
-/// float64.
+/// `trainingStep` is called twice for a batch: buffers, generators, what the module saves in checkpoints and what it logs are
+/// put back, other stored properties that it changes are changed twice. A step costs one more in float32 and a copy of all
+/// weights, and of all gradients in float64.
 public final class ShadowPrecision: Callback {
     /// One comparison.
     public struct Result: Sendable, Equatable {
@@ -53,11 +55,8 @@ public final class ShadowPrecision: Callback {
     private var steps = 0
     private var isComparing = false
     private var window = Window()
-    /// The generators before the forward pass that comes next.
-    private var randomStates: [String: SeededGenerator] = [:]
     private var slot = 0
     private var weight = 0.0
-    private var batch: (Batch, Int)?
 
     /// Compares one of so many steps.
     public init(every: Int = 100) {
@@ -73,27 +72,21 @@ public final class ShadowPrecision: Callback {
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
     ) throws {
         isComparing = steps % every == 0
+        trainer.step?.keepsOwnState = isComparing
         guard isComparing else { return }
         slot = 0
         weight = module.lossWeight(of: batch)
-        randomStates = module.randomStates()
-        self.batch = (batch, index)
     }
 
     /// The forward pass of one optimizer is done: here the weights are still those that it had.
     public override func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {
-        guard isComparing, let (batch, index) = batch else { return }
-        let shadow = try run(module, batch, index)
+        guard isComparing, let step = trainer.step, let running = step.running else { return }
+        let shadow = try run(module, running, step.ownState)
         if slot == 0 { window.weights += weight }
         if slot >= window.losses.count { window.losses.append((0, 0)) }
         window.losses[slot].run += weight * loss.item()
         window.losses[slot].shadow += weight * shadow
         slot += 1
-    }
-
-    /// What a next optimizer's forward pass begins with.
-    public override func onAfterBackward(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if isComparing { randomStates = module.randomStates() }
     }
 
     public override func onBeforeOptimizerStep(
@@ -110,7 +103,6 @@ public final class ShadowPrecision: Callback {
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
-        self.batch = nil
         guard result.closesWindow else { return }
         steps += 1
         guard isComparing else { return }
@@ -127,40 +119,30 @@ public final class ShadowPrecision: Callback {
     }
 
     public override func teardown(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
-        (isComparing, batch, window, randomStates) = (false, nil, Window(), [:])
+        (isComparing, window) = (false, Window())
     }
 
-    /// Runs the batch's step for the current optimizer in float32, adds its gradients to the window's, and leaves the module
-    /// as it was. Returns the loss.
-    private func run(_ module: TrainingModule, _ batch: Batch, _ index: Int) throws -> Double {
-        let parameters = module.parameters()
-        let states = parameters.map(\.state)
-        let after = module.randomStates()
-        let metrics = module.metrics
-        let layers = module.namedModules().map(\.module)
-        let observers = layers.map(\.outputObserver)
-        defer {
-            for (parameter, state) in zip(parameters, states) { parameter.state = state }
-            for (layer, observer) in zip(layers, observers) { layer.outputObserver = observer }
-            module.metrics = metrics
-            try? module.setRandomStates(after)  // the names are the module's own
-        }
-        for parameter in parameters { parameter.setTypes(storage: .float32, compute: .float32) }
-        for layer in layers { layer.outputObserver = nil }
-        module.metrics = nil
-        try module.setRandomStates(randomStates)
-        let inputs = batch.inputs.dtype.isFloatingPoint ? batch.inputs.cast(to: .float32) : batch.inputs
-        let loss = try module.trainingStep(Batch(inputs: inputs, targets: batch.targets), index, optimizer: slot)
-        loss.backward()
-        withoutGradients {
-            for parameter in parameters where parameter.requiresGradient {
-                guard let gradient = parameter.gradient else { continue }
-                let term = gradient.cast(to: .float64) * weight
-                let key = ObjectIdentifier(parameter)
-                window.gradients[key] = window.gradients[key].map { $0 + term } ?? term
+    /// Runs the batch's step for the current optimizer in float32, with buffers, generators and the module's own state as the
+    /// run's own forward pass had them; adds its gradients to the window's, and leaves the module as it was. Returns the loss.
+    private func run(_ module: TrainingModule, _ batch: ReplayableBatch, _ own: OwnState?) throws -> Double {
+        try module.measured { state in
+            for parameter in state.parameters { parameter.setTypes(storage: .float32, compute: .float32) }
+            batch.before.restore()
+            try own?.restore(module, module.trainer?.data)
+            var repeated = batch.batch
+            if repeated.inputs.dtype.isFloatingPoint { repeated.inputs = repeated.inputs.cast(to: .float32) }
+            let loss = try module.trainingStep(repeated, batch.index, optimizer: slot)
+            loss.backward()
+            withoutGradients {
+                for parameter in state.parameters where parameter.requiresGradient {
+                    guard let gradient = parameter.gradient else { continue }
+                    let term = gradient.cast(to: .float64) * weight
+                    let key = ObjectIdentifier(parameter)
+                    window.gradients[key] = window.gradients[key].map { $0 + term } ?? term
+                }
             }
+            return loss.item()
         }
-        return loss.item()
     }
 }
 

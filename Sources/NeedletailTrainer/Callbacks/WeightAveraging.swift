@@ -10,10 +10,17 @@ public import NeedletailTensor
 /// Validations of a fit run with the averaged weights, which are in the model when fit has ended; training goes on with its
 /// own. Averages are float32 (float64 for float64 parameters) whatever the precision of the run, and part of checkpoints: a
 /// resumed run has the bits of the uninterrupted one, and ``TrainingModule/load(from:except:strict:)`` takes the average where
-/// there is one. Running statistics of batch norm are not averaged: they stay those of the weights that train.
+/// there is one.
 ///
-///     WeightAveraging(.exponential(decay: 0.999))                      // EMA after each applied step
-///     WeightAveraging(.equal, from: 0.8, learningRate: 1e-3)           // SWA over the last fifth of the epochs
+/// Running statistics of batch norm must fit the averaged weights. An exponential average averages floating-point buffers
+/// as it does weights, and takes others as they are. An equal one runs the module over the training batches once, without
+/// updates, and gives its batch norms the mean statistics, as PyTorch's `update_bn` does: before each validation, before a
+/// checkpoint is written and at the end, where weights have entered the average since. That costs a forward pass over the
+/// training data for each epoch that is averaged. It is left for later where a signal or an error is ending the run.
+/// ``Statistics/ofTraining`` does neither.
+///
+///     WeightAveraging(.exponential(decay: 0.999))             // EMA after each applied step
+///     WeightAveraging(.equal, from: 0.8, learningRate: 1e-3)  // SWA over the last fifth of the epochs
 public final class WeightAveraging: Callback {
     /// How weights enter the average.
     public enum Kind: Sendable, Equatable {
@@ -23,9 +30,18 @@ public final class WeightAveraging: Callback {
         case equal
     }
 
+    /// Which running statistics and other buffers go with the averaged weights.
+    public enum Statistics: Sendable {
+        /// Those of the averaged weights.
+        case ofAverage
+        /// Those of the weights that train, as they are.
+        case ofTraining
+    }
+
     private struct Saved: Codable {
         var count: Int
         var annealed: [Double]?
+        var pending: [String: SeededGenerator]?
     }
 
     /// How weights enter the average.
@@ -36,16 +52,25 @@ public final class WeightAveraging: Callback {
     public let learningRate: Double?
     /// How many epochs that takes.
     public let annealingEpochs: Int
+    /// Which running statistics go with the averaged weights.
+    public let statistics: Statistics
     /// How often weights have entered the average.
     public private(set) var count = 0
+    /// The averages of parameters, then those of buffers.
     private var averages: [(name: String, tensor: Tensor)] = []
-    private var training: [(parameter: Parameter, state: Parameter.State)] = []
-    private var evaluated: [Parameter.State] = []
+    /// Where an equal average has other weights than those of its running statistics: the generators when they entered,
+    /// from which the statistics are the same whenever they are computed.
+    private var pending: [String: SeededGenerator]?
+    /// While the module has the averages: the parameters and buffers that train.
+    private var training: ModuleSnapshot?
+    /// While a checkpoint is written meanwhile: the averages.
+    private var evaluated: ModuleSnapshot?
     private var firstRates: [Double]?
 
     /// Averages from epoch `start` on.
     public init(
-        _ kind: Kind, from start: BatchLimit = 0, learningRate: Double? = nil, annealingEpochs: Int = 10
+        _ kind: Kind, from start: BatchLimit = 0, learningRate: Double? = nil, annealingEpochs: Int = 10,
+        statistics: Statistics = .ofAverage
     ) {
         if case .exponential(let decay, let every) = kind {
             precondition(
@@ -60,9 +85,10 @@ public final class WeightAveraging: Callback {
         self.start = start
         self.learningRate = learningRate
         self.annealingEpochs = annealingEpochs
+        self.statistics = statistics
     }
 
-    /// The averaged weights by name; empty before the first has entered.
+    /// The averaged weights by name, then the buffers that belong to them; empty before the first has entered.
     public var averagedWeights: [(name: String, tensor: Tensor)] { averages }
 
     // MARK: State
@@ -70,12 +96,12 @@ public final class WeightAveraging: Callback {
     public override var stateKey: String { "WeightAveraging" }
 
     public override func saveState() throws -> JSONValue? {
-        try JSONValue(encoding: Saved(count: count, annealed: firstRates))
+        try JSONValue(encoding: Saved(count: count, annealed: firstRates, pending: pending))
     }
 
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
-        (count, firstRates) = (saved.count, saved.annealed)
+        (count, firstRates, pending) = (saved.count, saved.annealed, saved.pending)
     }
 
     public override func stateTensors() -> [(name: String, tensor: Tensor)] { averages }
@@ -93,13 +119,25 @@ public final class WeightAveraging: Callback {
             }
             averages.append((name, tensor.cast(to: parameter.storageType.accumulationType)))
         }
+        for (name, buffer) in buffers(of: module) {
+            guard let tensor = stateTensors[name] else {  // an older version has written it
+                averages.append((name, buffer.value))
+                if kind == .equal { pending = module.randomStates() }
+                continue
+            }
+            guard tensor.shape == buffer.value.shape else {
+                throw ShapeError(
+                    found: tensor.shape, expected: buffer.value.shape, message: "the average of '\(name)'")
+            }
+            averages.append((name, tensor))
+        }
     }
 
     // MARK: Averaging
 
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
         guard stage == .fit else { return }
-        (averages, training, count, firstRates) = ([], [], 0, nil)
+        (averages, training, pending, count, firstRates) = ([], nil, nil, 0, nil)
     }
 
     public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) {
@@ -126,17 +164,30 @@ public final class WeightAveraging: Callback {
 
     /// average += share · (weights - average); the first weights are the average.
     private func add(_ module: TrainingModule, share: Double) {
-        withoutGradients {
-            let named = module.namedParameters()
-            averages = named.enumerated().map { index, entry in
-                let weights = entry.parameter.master.cast(to: entry.parameter.storageType.accumulationType)
+        let current =
+            module.namedParameters().map { ($0.name, $0.parameter.master, true) }
+            + buffers(of: module).map { ($0.name, $0.buffer.value, kind != .equal) }
+        averages = withoutGradients {
+            current.enumerated().map { index, entry in
+                let (name, value, isAveraged) = entry
+                // A buffer's tensor is replaced and never written to.
+                guard isAveraged, value.dtype.isFloatingPoint else { return (name, value) }
+                let wide = value.cast(to: value.dtype.accumulationType)
                 guard count > 0 else {
-                    return (entry.name, Tensor(bytes: weights.bytes, shape: weights.shape, dtype: weights.dtype))
+                    return (name, Tensor(bytes: wide.bytes, shape: wide.shape, dtype: wide.dtype))
                 }
-                return (entry.name, averages[index].tensor + (weights - averages[index].tensor) * share)
+                return (name, averages[index].tensor + (wide - averages[index].tensor) * share)
             }
         }
         count += 1
+        if kind == .equal, statistics == .ofAverage, !module.statisticsHolders.isEmpty {
+            pending = module.randomStates()
+        }
+    }
+
+    /// The buffers that go with the averages.
+    private func buffers(of module: Module) -> [(name: String, buffer: Buffer)] {
+        statistics == .ofAverage ? module.namedBuffers() : []
     }
 
     private func hasBegun(_ trainer: Trainer) -> Bool { trainer.state.epoch >= firstEpoch(trainer) }
@@ -158,10 +209,58 @@ public final class WeightAveraging: Callback {
         }
     }
 
+    // MARK: Running statistics
+
+    /// Gives an equal average the running statistics of its weights, where it does not have them.
+    private func computeStatistics(_ trainer: Trainer, _ module: TrainingModule) throws {
+        func isEnding() -> Bool {
+            trainer.isFailing || trainer.configuration.handlesSignals && ProcessSignals.stopSignal != nil
+        }
+        guard let generators = pending, let step = trainer.step, let loader = trainer.loader, !isEnding() else {
+            return
+        }
+        let statistics: [String: Tensor]? = try module.measured { state in
+            trainer.trainingModes?.restore()  // a validation may have begun
+            try module.setRandomStates(generators)
+            state.copyParameters()
+            try assignAverages(module)
+            return try module.recomputingStatistics {
+                let batches = loader.batches(epoch: 0, from: 0, upTo: trainer.trainingBatchCount)
+                var index = 0
+                while let loaded = try batches.next() {
+                    if isEnding() { return nil }
+                    let batch = try trainer.transferred(loaded, index, module, .fit)
+                    if module.lossWeight(of: batch) > 0 {
+                        try withoutGradients {
+                            for slot in step.slots { _ = try step.forward(batch, index, slot, seed: 1) }
+                        }
+                    }
+                    index += 1
+                }
+                return statisticsByName(module)
+            }
+        }
+        guard let statistics else { return }
+        averages = averages.map { ($0.name, statistics[$0.name] ?? $0.tensor) }
+        pending = nil
+    }
+
+    /// The buffers of the layers that take batch statistics.
+    private func statisticsByName(_ module: TrainingModule) -> [String: Tensor] {
+        var own: Set<ObjectIdentifier> = []
+        for holder in module.statisticsHolders {
+            for case .buffer(_, let buffer) in holder.members() { own.insert(ObjectIdentifier(buffer)) }
+        }
+        let named = module.namedBuffers().filter { own.contains(ObjectIdentifier($0.buffer)) }
+        return Dictionary(uniqueKeysWithValues: named.map { ($0.name, $0.buffer.value) })
+    }
+
     // MARK: Evaluating
 
     public override func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if trainer.stage == .fit { try exchange(module) }
+        guard trainer.stage == .fit else { return }
+        try computeStatistics(trainer, module)
+        try exchange(module)
     }
 
     public override func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) { putBack() }
@@ -170,33 +269,45 @@ public final class WeightAveraging: Callback {
 
     /// After the last checkpoint, so that a run that goes on trains its own weights.
     public override func onFitEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
+        try computeStatistics(trainer, module)
         try exchange(module)
-        training = []
+        training = nil
     }
 
     /// A checkpoint in the middle of a validation holds the weights that train.
-    package override func checkpointWillBeSaved() {
-        evaluated = training.map(\.parameter.state)
-        for (parameter, state) in training { parameter.state = state }
+    package override func checkpointWillBeSaved(_ trainer: Trainer, _ module: TrainingModule) throws {
+        if let training {
+            evaluated = ModuleState(module).snapshot([.parameters, .buffers])
+            training.restore()
+        } else if trainer.isAtStepBoundary {
+            try computeStatistics(trainer, module)
+        }
     }
 
     package override func checkpointWasSaved() {
-        for ((parameter, _), state) in zip(training, evaluated) { parameter.state = state }
-        evaluated = []
+        evaluated?.restore()
+        evaluated = nil
     }
 
-    /// Puts the averages into the parameters, whose own tensors are kept.
+    /// Puts the averages into the module, whose own tensors are kept.
     private func exchange(_ module: TrainingModule) throws {
         guard count > 0 else { return }
-        for ((_, parameter), average) in zip(module.namedParameters(), averages) {
-            training.append((parameter, parameter.state))
-            parameter.setTypes(storage: parameter.storageType, compute: parameter.computeType)
-            try parameter.assign(average.tensor)
+        let state = ModuleState(module)
+        training = state.snapshot([.parameters, .buffers])
+        state.copyParameters()
+        try assignAverages(module)
+    }
+
+    private func assignAverages(_ module: TrainingModule) throws {
+        let parameters = module.namedParameters(), buffers = buffers(of: module)
+        for ((_, parameter), average) in zip(parameters, averages) { try parameter.assign(average.tensor) }
+        for ((_, buffer), average) in zip(buffers, averages.dropFirst(parameters.count)) {
+            try buffer.assign(average.tensor)
         }
     }
 
     private func putBack() {
-        for (parameter, state) in training { parameter.state = state }
-        training = []
+        training?.restore()
+        training = nil
     }
 }

@@ -23,19 +23,32 @@ extension Trainer {
     /// Gives `body` the run as it stands. The tensors are the run's own: they change with its next step.
     private func snapshot(_ body: (CheckpointSnapshot) throws -> Void) throws {
         guard stage == .fit, let module, let step, isAtStepBoundary else { throw TrainerError.noStepBoundary }
-        for callback in callbacks { callback.checkpointWillBeSaved() }
+        try withTrainedWeights(module) {
+            try body(try snapshot(module, step, own: OwnState(module, data)))
+        }
+    }
+
+    /// Runs `body` with the parameters and buffers that train, also where a callback evaluates with others.
+    private func withTrainedWeights<R>(_ module: TrainingModule, _ body: () throws -> R) throws -> R {
         defer { for callback in callbacks { callback.checkpointWasSaved() } }
+        for callback in callbacks { try callback.checkpointWillBeSaved(self, module) }
+        return try body()
+    }
+
+    /// The run as it stands, with what module and data module save of themselves.
+    private func snapshot(
+        _ module: TrainingModule, _ step: TrainingStep, own: OwnState
+    ) throws -> CheckpointSnapshot {
         var content = CheckpointState(
             policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, bfloat16MatMul: bfloat16MatMul.rawValue,
             matmulAccumulation: matMulAccumulation, trainer: resumePosition, scaler: step.scaler,
             loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() },
             schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
-            hyperparameters: module.hyperparameters, module: [:], callbacks: [:], metrics: metrics,
+            hyperparameters: module.hyperparameters, module: own.module, callbacks: [:], metrics: metrics,
             epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
-        try module.onSaveCheckpoint(&content.module)
         content.validation = isEpochComplete ? nil : validationMeans
-        if let data, let saved = try data.saveState() { content.callbacks[data.stateKey] = saved }
+        if let data, let saved = own.data { content.callbacks[data.stateKey] = saved }
         var kept: [(name: String, tensor: Tensor)] = []
         var keys: Set<String> = []  // of two callbacks with one key the first one's state is kept
         for callback in callbacks where keys.insert(callback.stateKey).inserted {
@@ -46,7 +59,7 @@ extension Trainer {
             slot.optimizer.stateTensors().map { (name: "\(slot.index)/\($0.name)", tensor: $0.tensor) }
         }
         let model = module.stateDictionary().map { (name: $0.0, tensor: $0.1) }
-        try body(CheckpointSnapshot(content: content, model: model, optimizer: moments, callbacks: kept))
+        return CheckpointSnapshot(content: content, model: model, optimizer: moments, callbacks: kept)
     }
 
     /// Saves the moment after the last complete step, also from within a step or an accumulation window.
@@ -54,8 +67,16 @@ extension Trainer {
     /// Throws: as ``saveCheckpoint(to:)``; ``TrainerError/noStepBoundary`` where an optimizer has updated parameters since.
     func saveLastCompleteStep(to path: String) throws {
         if isAtStepBoundary { return try saveCheckpoint(to: path) }
-        guard let step, let windowStart, !step.hasUpdated else { throw TrainerError.noStepBoundary }
-        try windowStart.around(self, step) { try saveCheckpoint(to: path) }
+        guard stage == .fit, let module, let step, let windowStart, !step.hasUpdated else {
+            throw TrainerError.noStepBoundary
+        }
+        try checkpointWriter.finish()
+        try withTrainedWeights(module) {
+            try windowStart.around(self, step) {
+                let own = try windowStart.own ?? OwnState(module, data)
+                try snapshot(module, step, own: own).write(to: path)
+            }
+        }
     }
 
     /// The counters with which a resumed run begins: after a complete epoch those of the next one.

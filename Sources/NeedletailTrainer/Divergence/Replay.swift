@@ -10,8 +10,8 @@ struct ReplayableBatch {
     let index: Int
     /// What seeded its backward: the loss scale times the batch's share of the window.
     let seed: Double
-    /// The states, before the step, of the generators that the step draws from.
-    let generators: [SeededGenerator]
+    /// Buffers and generators before the step.
+    let before: ModuleSnapshot
 }
 
 extension TrainingStep {
@@ -33,11 +33,11 @@ extension TrainingStep {
 
     /// Where the window's non-finite value arose: as watched, or found by running the window again. Parameters are still
     /// those of the step.
-    func autopsy(of slot: OptimizerSlot, _ check: GradientCheck) -> Autopsy {
+    func autopsy(of slot: OptimizerSlot, _ check: GradientCheck) throws -> Autopsy {
         if let observer = slot.window.observer, observer.finding != nil {
             return autopsy(from: observer, parameter: check.firstNonFinite?.parameter)
         }
-        return replay(slot.window.replayable, of: slot)
+        return try replay(slot.window.replayable, of: slot)
     }
 
     /// What watches the batch's step; nil where steps are not checked.
@@ -53,41 +53,31 @@ extension TrainingStep {
     func replayable(_ batch: Batch, _ index: Int, share: Double) -> ReplayableBatch {
         ReplayableBatch(
             batch: batch, index: index, seed: (scaler.map { Double($0.scale) } ?? 1) * share,
-            generators: generatorHolders.map(\.generator))
+            before: moduleState.snapshot([.buffers, .generators]))
     }
 
     /// Runs `batches` again as the optimizer's step did, until a non-finite value is met.
     ///
-    /// Parameters, generators, loss scale and counters are those of the step. No hook is called and nothing is logged;
-    /// gradients and generators are put back afterwards. A step that throws ends the replay.
-    func replay(_ batches: [ReplayableBatch], of slot: OptimizerSlot) -> Autopsy {
-        let metrics = module.metrics
-        let generators = generatorHolders.map(\.generator)
-        let restoreGradients = module.parameters().map { $0.setGradientAside() }
-        module.metrics = nil
-        defer {
-            module.metrics = metrics
-            for restore in restoreGradients { restore() }
-            for (holder, generator) in zip(generatorHolders, generators) { holder.generator = generator }
-        }
+    /// Parameters, buffers, generators, loss scale and counters are those of the step. No hook is called and nothing is
+    /// logged; everything is put back afterwards. A step that throws ends the replay.
+    func replay(_ batches: [ReplayableBatch], of slot: OptimizerSlot) throws -> Autopsy {
         let observer = AutopsyObserver(module)
-        for batch in batches where observer.finding == nil {
-            for (holder, generator) in zip(generatorHolders, batch.generators) { holder.generator = generator }
-            observer.begin(batch.batch.inputs, index: batch.index)
-            guard
-                let loss = try? watched(
-                    by: observer,
-                    {
-                        try expectingSeed(batch.seed) {
-                            try module.trainingStep(batch.batch, batch.index, optimizer: slot.index)
-                        }
-                    })
-            else { break }
-            observer.finishForward(loss: loss)
-            if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
+        let parameter = try module.measured { state in
+            state.renewGradients()
+            for batch in batches where observer.finding == nil {
+                batch.before.restore()
+                observer.begin(batch.batch.inputs, index: batch.index)
+                guard let loss = try? watched(by: observer, { try self.loss(of: batch, slot) }) else { break }
+                observer.finishForward(loss: loss)
+                if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
+            }
+            return slot.parameters.first { $0.gradient.map { finiteCheck($0).firstNonFinite != nil } ?? false }
         }
-        let parameter = slot.parameters.first { $0.gradient.map { finiteCheck($0).firstNonFinite != nil } ?? false }
         return autopsy(from: observer, parameter: parameter?.name)
+    }
+
+    private func loss(of batch: ReplayableBatch, _ slot: OptimizerSlot) throws -> Tensor {
+        try expectingSeed(batch.seed) { try module.trainingStep(batch.batch, batch.index, optimizer: slot.index) }
     }
 
     /// What an observer found in the running batch, as an autopsy.

@@ -8,9 +8,9 @@ extension Trainer {
     ///
     /// During fit, between steps (in `onTrainBatchEnd`, say), it is the next step as it would be, with the current loss
     /// scale. Outside of it the module gets the types of the trainer's precision, as for every run, and the loss scale is
-    /// that of the last fit. Gradients, random states, metrics and counters stay as they are; state that the module itself
-    /// changes in its training step does not.
-    /// Throws: ``TrainerError``, ``PrecisionError``.
+    /// that of the last fit. Parameters, gradients, buffers, random states, metrics, counters and what the module saves in
+    /// checkpoints stay as they are; other stored properties that it changes in its training step do not.
+    /// Throws: ``TrainerError``, ``PrecisionError``, and what the module's `onSaveCheckpoint` throws.
     public func autopsy(
         _ module: TrainingModule, _ batch: Batch, index: Int = 0, optimizer: Int = 0
     ) throws -> Autopsy? {
@@ -22,10 +22,9 @@ extension Trainer {
         let slot = step.slots[optimizer]
         var batch = batch
         if batch.inputs.dtype.isFloatingPoint { batch.inputs = batch.inputs.cast(to: try chosenPolicy().compute) }
-        let wasFocused = slot.isFocused
-        if !wasFocused { slot.focus() }
-        defer { if !wasFocused { slot.unfocus() } }
-        let autopsy = step.replay([step.replayable(batch, index, share: 1)], of: slot)
+        slot.toggle()
+        defer { slot.untoggle() }
+        let autopsy = try step.replay([step.replayable(batch, index, share: 1)], of: slot)
         return autopsy.finding == nil && autopsy.parameter == nil ? nil : autopsy
     }
 

@@ -49,26 +49,18 @@ struct PrecisionMeasurement {
     private static let mostSteps = 32.0
 
     func run() throws -> PrecisionTimings {
-        let before = try ModuleMoment(module)
         let dtype = loader.dtype
-        let result = Result { try measure() }
-        loader.dtype = dtype
-        try before.restore(module)
-        return try result.get()
+        defer { loader.dtype = dtype }
+        return try module.measured { try measure($0) }
     }
 
-    private func measure() throws -> PrecisionTimings {
-        module.train(true)
-        let parameters = module.parameters()
-        let originals = parameters.map(\.state)
+    private func measure(_ state: ModuleState) throws -> PrecisionTimings {
+        let originals = state.snapshot(.parameters)
         var trials: [Trial] = []
         for precision in Self.candidates {
-            for (parameter, original) in zip(parameters, originals) {
-                parameter.state = original
-                // Copies, whatever the policy changes: the originals must not be trained.
-                parameter.setTypes(storage: parameter.storageType, compute: parameter.computeType)
-            }
-            trials.append(try Trial(precision, self))
+            originals.restore()
+            state.copyParameters()  // whatever the policy changes: the originals must not be trained
+            trials.append(try Trial(precision, state, self))
         }
         for trial in trials { try trial.warmUp(clock, repetition: Self.repetitionSeconds, most: Self.mostSteps) }
         for _ in 0..<Self.repetitions {
@@ -89,13 +81,13 @@ private final class Trial {
     private(set) var seconds: [Double] = []
     private(set) var isLossFinite = true
     private let step: TrainingStep
-    private let parameters: [Parameter]
-    private let states: [Parameter.State]
+    /// The module with this mode's parameters, its buffers and generators as they were.
+    private let start: ModuleSnapshot
     private let hooks: NoHooks
     private var steps = 1
 
     /// Gives the module the mode's types, and keeps its parameters' tensors.
-    init(_ precision: Precision, _ measurement: PrecisionMeasurement) throws {
+    init(_ precision: Precision, _ state: ModuleState, _ measurement: PrecisionMeasurement) throws {
         self.precision = precision
         let module = measurement.module
         let policy = PrecisionPolicy(precision, overrides: measurement.configuration.precisionOverrides)
@@ -114,17 +106,12 @@ private final class Trial {
             module, optimizers: module.configureOptimizers(),
             scaler: policy.needsLossScale ? LossScaler(.fixed(1)) : nil, configuration: configuration, hooks: hooks)
         hooks.state.consecutiveSkips = step.slots.map { _ in 0 }
-        parameters = module.parameters()
-        states = parameters.map(\.state)
-    }
-
-    private func activate() {
-        for (parameter, state) in zip(parameters, states) { parameter.state = state }
+        start = state.snapshot()
     }
 
     /// The first steps, and how many of them make a repetition.
     func warmUp(_ clock: () -> Double, repetition: Double, most: Double) throws {
-        activate()
+        start.restore()
         isLossFinite = try step.run(batch, 0, closesWindow: true).loss.isFinite
         let start = clock()
         _ = try step.run(batch, 0, closesWindow: true)
@@ -135,7 +122,7 @@ private final class Trial {
     /// One repetition; where steps are short, an uncounted one goes before it, which finds the caches as the other mode
     /// left them.
     func `repeat`(_ clock: () -> Double) throws {
-        activate()
+        start.restore()
         if steps > 1 { _ = try step.run(batch, 0, closesWindow: true) }
         let start = clock()
         for _ in 0..<steps { _ = try step.run(batch, 0, closesWindow: true) }

@@ -23,14 +23,10 @@ package final class FitTrial {
     ///
     /// No hook is called and nothing is logged; a step that is not finite is skipped without consequences.
     func trying<R>(_ body: (TrainingStep) throws -> R) throws -> R {
-        let before = try ModuleMoment(module)
-        let (log, dtype) = (module.metrics, train.dtype)
-        let result = Result {
-            module.metrics = nil
-            module.train(true)
-            for parameter in module.parameters() {  // copies: the module's own must not be trained
-                parameter.setTypes(storage: parameter.storageType, compute: parameter.computeType)
-            }
+        let dtype = train.dtype
+        defer { train.dtype = dtype }
+        return try module.measured { state in
+            state.copyParameters()  // the module's own must not be trained
             let policy = try trainer.chosenPolicy()
             train.dtype = policy.compute
             var configuration = trainer.configuration
@@ -43,8 +39,5 @@ package final class FitTrial {
             hooks.state.consecutiveSkips = step.slots.map { _ in 0 }
             return try withExtendedLifetime(hooks) { try body(step) }
         }
-        (module.metrics, train.dtype) = (log, dtype)
-        try before.restore(module)
-        return try result.get()
     }
 }
