@@ -83,8 +83,14 @@ open class TrainingModule: Module {
     /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
     ///
     /// Targets that are class indices count where they are not -100, `crossEntropy`'s ignored index; else samples count.
-    /// Override it where terms are others (weights of classes, another ignored index). A batch of weight 0 is left out and
-    /// counted.
+    /// Override it where the loss divides by something else. With another `ignoreIndex` return the number of targets that
+    /// are not that index; with `classWeights` the sum of the weights of the targets that count:
+    ///
+    ///     override func lossWeight(of batch: Batch) -> Double {
+    ///         batch.targets.scalars(as: Int64.self).reduce(0) { $0 + ($1 == -100 ? 0 : classWeights[Int($1)]) }
+    ///     }
+    ///
+    /// A batch of weight 0 is left out and counted.
     open func lossWeight(of batch: Batch) -> Double {
         let targets = batch.targets
         guard targets.dtype == .int64 || targets.dtype == .int32, targets.count > 0 else { return Double(batch.count) }

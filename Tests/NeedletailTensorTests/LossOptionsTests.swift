@@ -200,4 +200,28 @@ import Testing
         let softSlope: [Double] = try gradient(logits) { try crossEntropy($0, soft) }.scalars()
         #expect(softSlope.allSatisfy { abs($0) <= 2 * unitRoundoff(dtype) }, "\(softSlope)")
     }
+
+    /// With label smoothing a class at -inf has a share of the target: the loss is +inf, the gradient p - q, here of
+    /// q = [7/12, 5/24, 5/24], stays finite. A class weight of 0 takes the share away.
+    ///
+    /// Elements of p - q below 1 err by at most a few float32 roundings of p and q, and one of the type.
+    @Test(arguments: floatingTypes) func smoothingCountsMinusInfinityAtAnotherClass(_ dtype: DType) throws {
+        let logits = Tensor([0, -Double.infinity, 0], shape: [1, 3]).cast(to: dtype)
+        let hard = Tensor([0] as [Int64])
+        let soft = Tensor([1, 0, 0] as [Double], shape: [1, 3]).cast(to: dtype)
+        let weights = Tensor([1, 0, 1] as [Float])
+        for targets in [hard, soft] {
+            func loss(_ x: Tensor, _ weights: Tensor? = nil) throws -> Tensor {
+                try crossEntropy(x, targets, classWeights: weights, labelSmoothing: 0.625)
+            }
+            #expect(try loss(logits).item() == .infinity)
+            let slope: [Double] = try gradient(logits) { try loss($0) }.scalars()
+            for (found, expected) in zip(slope, [0.5 - 7.0 / 12, -5.0 / 24, 0.5 - 5.0 / 24]) {
+                #expect(abs(found - expected) <= unitRoundoff(dtype) + 0x1p-21, "\(targets.dtype): \(slope)")
+            }
+            #expect(try loss(logits, weights).item().isFinite)
+            let finite: [Double] = try gradient(logits) { try loss($0, weights) }.scalars()
+            #expect(finite[1] == 0 && finite.allSatisfy { $0.isFinite }, "\(targets.dtype): \(finite)")
+        }
+    }
 }

@@ -25,11 +25,29 @@ private struct Rows: Dataset {
     }
 }
 
+/// Regression whose classes have weights and whose last class is ignored.
+private class WeightedRegression: Regression {
+    fileprivate static let classWeights: [Float] = [0.5, 4, 1]
+
+    override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+        try crossEntropy(
+            layer(batch.inputs), batch.targets, classWeights: Tensor(Self.classWeights), ignoreIndex: 2)
+    }
+}
+
+/// The same, with the weight of a batch that its mean divides by.
+private final class MatchingRegression: WeightedRegression {
+    override func lossWeight(of batch: Batch) -> Double {
+        batch.targets.scalars(as: Int64.self).reduce(0) { $0 + ($1 == 2 ? 0 : Double(Self.classWeights[Int($1)])) }
+    }
+}
+
 @Suite struct AccumulationTests {
     private func train(
-        _ data: any Dataset, batchSize: Int, accumulate: Int, precision: Precision, learningRate: Double
+        _ data: any Dataset, batchSize: Int, accumulate: Int, precision: Precision, learningRate: Double,
+        module: Regression? = nil
     ) throws -> (weights: [Double], trainer: Trainer) {
-        let module = Regression(learningRate: learningRate)
+        let module = module ?? Regression(learningRate: learningRate)
         let trainer = quietTrainer(maxEpochs: 1, precision: precision) { $0.accumulateGradBatches = accumulate }
         try trainer.fit(module, train: DataLoader(data, batchSize: batchSize))
         return (module.parameters().flatMap { $0.master.scalars(as: Double.self) }, trainer)
@@ -55,22 +73,7 @@ private struct Rows: Dataset {
                 data, batchSize: 8, accumulate: 1, precision: precision, learningRate: learningRate)
             #expect(a.state.globalStep == 3 && b.state.globalStep == 3)
 
-            let u = precision == .float64 ? 0x1p-53 : 0x1p-24
-            let magnitudes: [Double] = points.inputs.map { Double(abs($0)) }
-            let x = magnitudes.max() ?? 0
-            var bigX = 0.0
-            for row in 0..<22 {
-                let sum: Double = magnitudes[(row * 6)..<(row * 6 + 6)].reduce(1, +)
-                bigX = max(bigX, sum)
-            }
-            let w: Double = 1 + (small + large).reduce(0) { max($0, abs($1)) }
-            let e = 8 * u * w * bigX + 10 * u
-            let epsilon = (e + 16 * u) * x
-            var bound = 0.0
-            for _ in 0..<3 {
-                let spread: Double = bound * bigX * x / 2
-                bound += learningRate * (2 * epsilon + spread) + 4 * u * w
-            }
+            let bound = allowedDifference(points, small + large, precision: precision, learningRate: learningRate)
             for (index, (p, q)) in zip(small, large).enumerated() {
                 let ok = abs(p - q) <= bound
                 #expect(ok, "\(precision) element \(index): \(p) and \(q) differ by \(abs(p - q)), allowed \(bound)")
@@ -78,6 +81,54 @@ private struct Rows: Dataset {
             // A window divided by its planned size instead of its true count is off by a quarter of the last update.
             #expect(bound < 1e-2 * learningRate)
         }
+    }
+
+    /// How far two runs of three updates over these points may be apart, as derived at `windowsEqualLargeBatches`.
+    private func allowedDifference(
+        _ points: Points, _ weights: [Double], precision: Precision, learningRate: Double
+    ) -> Double {
+        let u = precision == .float64 ? 0x1p-53 : 0x1p-24
+        let magnitudes: [Double] = points.inputs.map { Double(abs($0)) }
+        let x = magnitudes.max() ?? 0
+        var bigX = 0.0
+        for row in 0..<points.count {
+            let sum: Double = magnitudes[(row * 6)..<(row * 6 + 6)].reduce(1, +)
+            bigX = max(bigX, sum)
+        }
+        let w: Double = 1 + weights.reduce(0) { max($0, abs($1)) }
+        let e = 8 * u * w * bigX + 10 * u
+        let epsilon = (e + 16 * u) * x
+        var bound = 0.0
+        for _ in 0..<3 {
+            let spread: Double = bound * bigX * x / 2
+            bound += learningRate * (2 * epsilon + spread) + 4 * u * w
+        }
+        return bound
+    }
+
+    /// With class weights and another ignored index, windows equal large batches where `lossWeight(of:)` returns what the
+    /// mean divides by, and only there.
+    ///
+    /// The weights are powers of two, so that their products are exact, and a weighted mean of residuals is at most the
+    /// largest of them, as an unweighted one is: the bound is that of `windowsEqualLargeBatches`.
+    @Test(arguments: [Precision.float64, .float32])
+    func classWeightsNeedAMatchingLossWeight(_ precision: Precision) throws {
+        let points = Points(22)
+        let learningRate = 0.05
+        func difference(_ module: () -> Regression) throws -> (largest: Double, bound: Double) {
+            let (small, _) = try train(
+                points, batchSize: 2, accumulate: 4, precision: precision, learningRate: learningRate,
+                module: module())
+            let (large, _) = try train(
+                points, batchSize: 8, accumulate: 1, precision: precision, learningRate: learningRate,
+                module: module())
+            let bound = allowedDifference(points, small + large, precision: precision, learningRate: learningRate)
+            return (zip(small, large).map { abs($0 - $1) }.max() ?? .infinity, bound)
+        }
+        let matching = try difference { MatchingRegression(learningRate: learningRate) }
+        #expect(matching.largest <= matching.bound, "\(precision): \(matching)")
+        let inherited = try difference { WeightedRegression(learningRate: learningRate) }
+        #expect(inherited.largest > 100 * inherited.bound, "\(precision): \(inherited)")
     }
 
     /// Windows of one batch and of equal power-of-two weights are exact: the bits of the plain loop in every mode.

@@ -18,6 +18,9 @@ public enum GradientTiming: String, Sendable {
 /// is scaled by a power of two that brings it to about 2¹², where float16 keeps probabilities down to 2⁻³⁶, and divided by
 /// it afterwards: a loss scale neither saves nor harms anything here. `reduction: .none` always computes `.inBackward`.
 ///
+/// In a trainer, `ignoreIndex` and `classWeights` ask for an override of `TrainingModule.lossWeight(of:)`: the number of
+/// targets that are not `ignoreIndex`, or the sum of their class weights, as `crossEntropy` says.
+///
 /// Shapes: x […, in], weight [C, in], bias [C], targets […], class weights [C].
 /// Precision: as the two operations: logits and their gradients are rounded to the weight's type, sums are float32, the loss is
 /// float32 (float64 for float64).

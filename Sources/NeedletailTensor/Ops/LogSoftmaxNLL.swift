@@ -52,6 +52,12 @@ public struct LossArgumentError: Error, CustomStringConvertible, Equatable {
 /// (1 - e) · w[t] · (-log p[t]) + (e / C) · Σ_c w[c] · (-log p[c]); the mean divides by Σ w[t]. Rows whose target is
 /// `ignoreIndex` count for nothing. Targets of the logits' shape and a floating-point type are probabilities q:
 /// the loss is -Σ_c w[c] q[c] log p[c], its mean over rows, and q = 0 contributes 0 even where log p is -∞.
+/// With smoothing every class with w[c] ≠ 0 has a share: a logit of -∞ at any of them makes the loss +∞, and the gradient
+/// stays finite.
+///
+/// A trainer weights batches by `TrainingModule.lossWeight(of:)`, which counts the targets that are not -100. Override it
+/// where `ignoreIndex` or `classWeights` is given: return the number of targets that are not `ignoreIndex`, or Σ w[t] over
+/// them, which is what the mean divides by. Otherwise accumulation windows and epoch means are weighted wrongly.
 ///
 /// Shapes: (C)/(), (N, C)/(N), (N, C, d…)/(N, d…).
 /// Precision: float32 for 16-bit logits (float64 for float64): rows in float32, sums over rows in float64 in a fixed order.
@@ -127,7 +133,8 @@ private func lossWithGradient(
 /// Negative log-likelihood of log-probabilities: the mean (or sum) of -w[t] · logProbabilities[t].
 ///
 /// Shapes, options, errors and reductions are those of ``crossEntropy(_:_:classWeights:ignoreIndex:labelSmoothing:reduction:emptyMean:)``,
-/// which is faster and more exact where there are logits.
+/// which is faster and more exact where there are logits. In a trainer, `ignoreIndex` and `classWeights` ask for the same
+/// override of `TrainingModule.lossWeight(of:)`.
 public func nllLoss(
     _ logProbabilities: Tensor, _ targets: Tensor, classWeights: Tensor? = nil, ignoreIndex: Int = -100,
     reduction: Reduction = .mean, emptyMean: EmptyMean = .notANumber
