@@ -6,7 +6,8 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check fuzz sanitize crash soak bits consumer parity peers bars models table results benchmark format mlflow
+.PHONY: setup demo test check test-python fuzz sanitize crash soak bits consumer parity peers bars models table results benchmark \
+    format mlflow
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -31,13 +32,17 @@ setup:
 	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $$missing; \
 	fi
 
-# Formatting, layering and warnings. The build shares its products with `make test`.
-check: setup $(CLANG_FORMAT)
+# Formatting, layering, warnings and the scripts' own tests. The build shares its products with `make test`.
+check: setup $(CLANG_FORMAT) test-python
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
 	find CSIMD -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) --dry-run -Werror
 	.ci/check-c
 	.ci/check-layers
 	swift build -c release --build-tests --explicit-target-dependency-import-check error
+
+# The tests of scripts and benchmarks in Python, seconds; they need its standard library only.
+test-python:
+	python3 -m unittest discover --start-directory Tests/python --pattern '*_tests.py'
 
 # Each reader of foreign files under libFuzzer for SECONDS, beginning with the committed corpora.
 SECONDS ?= 20
@@ -58,12 +63,14 @@ MINUTES ?= 60
 soak: setup
 	NEEDLETAIL_SOAK_SECONDS=$$(($(MINUTES) * 60)) swift test -c release --no-parallel --disable-xctest --filter SoakTests
 
-# Writes the table of checkpoints' checksums anew, as this machine computes them; its comment lines stay.
+# Brings the table of checkpoints' checksums up to date with what this machine computes. Lines of kernels that it lacks stay, or are
+# marked "to be recorded" where they can no longer be right; where a run is to leave the table: make bits BITS_OPTIONS=--drop
 BITS = Tests/NeedletailTrustTests/Fixtures/checkpoints.txt
 bits: setup
-	NEEDLETAIL_PRINT_BITS=1 swift test -c release --no-parallel --disable-xctest --filter ReproducibleBitsTests > .build/bits.log
-	{ grep '^#' $(BITS); sed -n 's/^BITS //p' .build/bits.log; } > .build/bits.txt
-	mv .build/bits.txt $(BITS)
+	@mkdir -p .build
+	NEEDLETAIL_PRINT_BITS=1 swift test -c release --no-parallel --disable-xctest --filter ReproducibleBitsTests > .build/bits.log || \
+	    { grep -E '✘|error:' .build/bits.log; exit 1; }
+	scripts/rewrite_bits.py $(BITS) .build/bits.log $(BITS_OPTIONS)
 
 # Rewrites the sources in the formatters' style.
 format: $(CLANG_FORMAT)
