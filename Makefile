@@ -105,22 +105,22 @@ parity: setup
 	    --filter OperationParityTests
 	$(PYTHON) Tests/parity/compare.py --seed $(SEED)
 
-# Matrix products and the training loop beside PyTorch, oneDNN, OpenBLAS and Lightning, interleaved.
+# Matrix products and the training loop beside PyTorch, oneDNN, OpenBLAS and Lightning, interleaved; 35 minutes at most.
 peers: setup
 	swift build -c release --product needletail
 	$(PYTHON) Benchmarks/peers/compare_products.py
 	$(PYTHON) Benchmarks/peers/compare_mlp.py
 
-# Every bar for kernels beside PyTorch in one table, .build/bars.md (its shapes in bars.json); eight minutes, on a machine that does
-# nothing else.
+# Every bar for kernels beside PyTorch in one table, .build/bars.md (its shapes in bars.json); eight minutes, and 49 at most
+# (compare_bars.py), on a machine that does nothing else.
 bars: setup
 	swift build -c release --product needletail
 	$(PYTHON) Benchmarks/peers/compare_bars.py --json .build/bars.json > .build/bars.new
 	mv .build/bars.new .build/bars.md
 	cat .build/bars.md
 
-# A convolutional network and a GPT beside PyTorch on one thread and on two, .build/models.md; fifteen minutes, on a machine that does
-# nothing else. The GPT learns the text in TEXT: make models TEXT=input.txt
+# A convolutional network and a GPT beside PyTorch on one thread and on two, .build/models.md; fifteen minutes, and 80 at most,
+# on a machine that does nothing else. The GPT learns the text in TEXT: make models TEXT=input.txt
 models: setup
 	@test -r "$(TEXT)" || { echo "TEXT is '$(TEXT)', expected a text file to learn: make models TEXT=input.txt" >&2; exit 64; }
 	swift build -c release --product needletail
@@ -128,7 +128,8 @@ models: setup
 	mv .build/models.new .build/models.md
 	cat .build/models.md
 
-# This machine's page in Benchmarks/Results with the README's figures; twelve minutes, on a machine that does nothing else.
+# This machine's page in Benchmarks/Results with the README's figures; twelve minutes, and two hours at most, on a machine that
+# does nothing else.
 results: setup
 	swift build -c release --product needletail
 	$(PYTHON) Benchmarks/results.py

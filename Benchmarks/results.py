@@ -1,7 +1,7 @@
 """`make results`: measures this machine and writes its page, Benchmarks/Results/<cpu>.md, with pictures; puts its essence in the README.
 
 Runs `needletail bench`, the products of Benchmarks/Shapes beside the peers, the bars, and the training loops beside theirs; about
-twelve minutes. Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out;
+twelve minutes, and two hours at most: each command has a bound (the minutes beside it below). Where PyTorch is not installed for the Python that runs this (`make results PYTHON=…`), the peers are left out;
 a comparison that fails is named on the page instead. The bars are those of `make bars`, the models those of `make models`, if
 .build/bars.md and .build/models.md are younger than a day and than the program.
 Run from the repository's root after `swift build -c release --product needletail`.
@@ -20,6 +20,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "peers"))
+from bounded import START_SECONDS, Allowance, output_of  # noqa: E402
 from machine import cpu_fields, cpu_name  # noqa: E402
 
 import pictures  # noqa: E402
@@ -28,10 +29,12 @@ BARS, MODELS = os.path.join(".build", "bars.md"), os.path.join(".build", "models
 START, END = "<!-- results: written by `make results` -->", "<!-- end of results -->"
 
 
-def run(command):
+def run(command, minutes):
+    """What a command prints, which has so many minutes."""
     print("$ " + " ".join(command), flush=True)
     began = time.time()
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    allowance = Allowance(60 * minutes, 60 * minutes, " ".join(os.path.basename(word) for word in command[:2]))
+    output = output_of(command, "it", allowance, stderr=None)
     print(f"  {time.time() - began:.0f} s", flush=True)
     return output
 
@@ -156,23 +159,24 @@ def main():
     os.makedirs(folder, exist_ok=True)
     began = datetime.datetime.now(datetime.timezone.utc)
 
-    doctor = run([needletail, "doctor"])
+    doctor = run([needletail, "doctor"], minutes=2)
     roofline = os.path.join(folder, f"{name}-roofline.svg")
-    bench = run([needletail, "bench", "--json", "--min-time", options.min_time, "--roofline", roofline])
+    bench = run([needletail, "bench", "--json", "--min-time", options.min_time, "--roofline", roofline], minutes=15)
     if (os.cpu_count() or 1) > 1:
-        bench += run([needletail, "bench", "gemm", "step", "--threads", "2", "--json", "--min-time", options.min_time])
+        bench += run([needletail, "bench", "gemm", "step", "--threads", "2", "--json", "--min-time", options.min_time], minutes=10)
     results = [json.loads(line) for line in bench.splitlines()]
     has_png = png(roofline, os.path.join("docs", "roofline.png"))
 
     products, loops, loop_rows, ratios, bars, failures = [], "", [], {}, "", []
-    if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode == 0:
+    torch = [sys.executable, "-c", "import torch"]
+    if subprocess.run(torch, capture_output=True, timeout=START_SECONDS).returncode == 0:
         with tempfile.TemporaryDirectory() as scratch:
 
             def compare_products(shapes, rounds):
                 file = os.path.join(scratch, shapes + ".json")
                 command = [sys.executable, os.path.join(HERE, "peers", "compare_products.py")]
                 command += [os.path.join(HERE, "Shapes", shapes + ".txt"), "--needletail", needletail, "--rounds", rounds]
-                text = run(command + ["--seconds", options.seconds, "--json", file])
+                text = run(command + ["--seconds", options.seconds, "--json", file], minutes=16)
                 with open(file) as handle:
                     return text, json.load(handle)["ratios"]
 
@@ -180,13 +184,13 @@ def main():
                 file = os.path.join(scratch, "loops.json")
                 command = [sys.executable, os.path.join(HERE, "peers", "compare_mlp.py"), "--needletail", needletail]
                 command += ["--data", options.data, "--rounds", str(options.rounds), "--epochs", "1"]
-                text = run(command + ["--json", file])
+                text = run(command + ["--json", file], minutes=21)
                 with open(file) as handle:
                     return text, json.load(handle)
 
             def compare_bars():
                 command = [sys.executable, os.path.join(HERE, "peers", "compare_bars.py"), "--needletail", needletail]
-                return run(command + ["--rounds", "2", "--minutes", "4"])
+                return run(command + ["--rounds", "2", "--minutes", "4", "--stage-seconds", "240"], minutes=31)
 
             for shapes, rounds in [("mlp", "3"), ("gpt2", "2")]:
                 found = attempt(f"products of {shapes}.txt", failures, lambda: compare_products(shapes, rounds))
@@ -199,7 +203,7 @@ def main():
             pictures.bars(
                 os.path.join(folder, f"{name}-training.svg"), "Training 784-128-256-10 on Fashion-MNIST: samples/s",
                 f"{cpu_name()}, Adam, batch 64; each contestant in its fastest way; medians",
-                [(row["name"], row["samples_per_second"]) for row in loop_rows],
+                [(row["name"], row["samples_per_second"]) for row in loop_rows if "not_measured" not in row],
             )  # fmt: skip
 
     took = (datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()

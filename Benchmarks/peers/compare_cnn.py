@@ -2,7 +2,8 @@
 
 PyTorch runs with fused Adam and channels-last, its fastest settings. Rounds in which each contestant runs once, as a process of its
 own, for so many batches; medians over the rounds are compared. Needletail's rate is the mean over all its batches, the first
-included, PyTorch's that of its median batch. Run from the repository's root after `swift build -c release`.
+included, PyTorch's that of its median batch. A run that takes over `--limit-seconds` is ended, its contestant left out from then on,
+and after `--minutes` the whole ends. Run from the repository's root after `swift build -c release`.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+from bounded import Allowance, add_bounds, output_of, take_turns
 from machine import cpu_name
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -27,10 +29,8 @@ def run_python(options, precision, threads):
     command = [sys.executable, os.path.join(HERE, "cnn_loop.py"), "--data", options.data, "--precision", precision]
     command += ["--batch-size", str(options.batch_size), "--samples", str(batches * options.batch_size), "--no-test"]
     command += ["--threads", str(threads), "--fused", "--channels-last"]
-    output = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=300,
-        env=dict(os.environ, OMP_NUM_THREADS=str(threads)),
-    ).stdout
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    output = output_of(command, "peer", options.allowance, stderr=subprocess.DEVNULL, env=environment)
     return json.loads(output.splitlines()[-1])
 
 
@@ -42,7 +42,7 @@ def run_needletail(options, precision, threads):
         command += ["--limit-train-batches", str(options.batches), "--limit-val-batches", "1", "--limit-test-batches", "1"]
         command += ["--num-sanity-val-steps", "0", "--metrics", metrics, "--quiet"]
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=environment)
+        output_of(command, "Needletail", options.allowance, cwd=folder, env=environment)
         with open(metrics) as file:
             return json.loads(file.readlines()[-1])
 
@@ -58,8 +58,10 @@ def main():
     parser.add_argument("--only", default="", help="regular expression that contestants' names must match")
     parser.add_argument("--json", help="also write the medians to this file")
     parser.add_argument("--picture", help="also draw the medians in this SVG file")
+    add_bounds(parser, seconds=300, minutes=15)
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
+    options.allowance = Allowance.of(options)
 
     def ours(precision):
         return lambda: run_needletail(options, precision, options.threads)
@@ -70,10 +72,7 @@ def main():
     contestants = {f"Needletail {precision}": ours(precision) for precision in ["32-true", "bf16-mixed", "16-mixed"]}
     contestants |= {f"PyTorch {precision}": torch(precision) for precision in ["fp32", "bf16", "fp16"]}
     contestants = {name: run for name, run in contestants.items() if re.search(options.only, name)}
-    runs = {name: [] for name in contestants}
-    for _ in range(options.rounds):
-        for name, run in contestants.items():
-            runs[name].append(run())
+    runs, reasons = take_turns(contestants, options.rounds, options.allowance)
     rows = [
         {
             "name": name,
@@ -96,9 +95,11 @@ def main():
             f"| {row['name']} | {row['samples_per_second']:,.0f} ({row['least']:,.0f} - {row['most']:,.0f}) "
             f"| {row['peak_mib']:.0f} MiB | {ratios} |"
         )
+    for name, reason in reasons.items():
+        print(f"| {name} | not measured: {reason} |" + " - |" * (1 + len(mine)))
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(rows, file)
+            json.dump(rows + [{"name": name, "not_measured": reason} for name, reason in reasons.items()], file)
     if options.picture:
         subtitle = f"{cpu_name()}, {options.threads} thread(s), batch {options.batch_size}, Adam; PyTorch fused, channels-last; medians"
         rates = [(row["name"], row["samples_per_second"]) for row in rows]

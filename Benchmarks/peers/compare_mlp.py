@@ -1,9 +1,10 @@
 """Needletail beside PyTorch and Lightning on the tutorial's job, interleaved: one table with ratios.
 
 First a heat: every contestant runs once in each way, one thread, two threads, two threads bound to their CPUs (PyTorch also with
-plain and fused Adam; Python's contestants on 12,800 samples, two minutes at most); its fastest way goes on. Then rounds in which
+plain and fused Adam; Python's contestants on 12,800 samples); its fastest way goes on. Then rounds in which
 each contestant runs once, as a process of its own; medians over the rounds are compared. A rate leaves out the start of the process
-and the test. Run from the repository's root after `swift build -c release`. Contestants whose packages are missing are left out.
+and the test. A run that takes over `--limit-seconds` is ended, its contestant left out from then on, and after `--minutes` the whole
+ends. Run from the repository's root after `swift build -c release`. Contestants whose packages are missing are left out.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 
+from bounded import START_SECONDS, Allowance, TookTooLong, add_bounds, output_of, take_turns
 from machine import cpu_name, settings, threads_of
 
 # Instead of a number of epochs: part of one, where the script can.
@@ -29,10 +31,8 @@ def run_python(script, options, precision, way, environment, epochs, fused):
     command += ["--hidden", options.hidden]
     command += ["--fused"] if fused else []
     command += ["--samples", "12800"] if epochs == 0 else []
-    output = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=120,
-        env=dict(os.environ, **environment),
-    ).stdout
+    environment = dict(os.environ, **environment)
+    output = output_of(command, "peer", options.allowance, stderr=subprocess.DEVNULL, env=environment)
     return json.loads(output.splitlines()[-1])
 
 
@@ -42,7 +42,8 @@ def run_needletail(options, precision, way, environment, epochs):
         command = [options.needletail, "train", "--data", options.data, "--epochs", str(max(epochs, 1))]
         command += ["--batch-size", str(options.batch_size), "--precision", precision, "--hidden", options.hidden]
         command += ["--threads", str(threads_of(way)), "--metrics", metrics, "--quiet"]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder, env=dict(os.environ, **environment))
+        environment = dict(os.environ, **environment)
+        output_of(command, "Needletail", options.allowance, cwd=folder, env=environment)
         with open(metrics) as file:
             return json.loads(file.readlines()[-1])
 
@@ -70,7 +71,8 @@ def contestants(options):
 
 
 def has(module):
-    return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True).returncode == 0
+    command = [sys.executable, "-c", f"import {module}"]
+    return subprocess.run(command, capture_output=True, timeout=START_SECONDS).returncode == 0
 
 
 def version(module):
@@ -79,16 +81,19 @@ def version(module):
 
 
 def heat(runner, variants):
-    """The fastest way of one contestant: (way, environment, variant)."""
-    tried = []
+    """The fastest way of one contestant: (way, environment, variant); or a text, why there is none."""
+    tried, reason = [], "failed in every way"
     for way, environment in settings().items():
         for variant in variants:
             try:
                 rate = runner(way, environment, HEAT, variant)["samples_per_second"]
-            except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-                continue  # a combination that the peer does not have, or in which its threads wait for one another
+            except subprocess.CalledProcessError:
+                continue  # a combination that the peer does not have
+            except TookTooLong as error:  # or in which its threads wait for one another
+                reason = str(error)
+                continue
             tried.append((rate, way, environment, variant))
-    return max(tried, key=lambda entry: entry[0])[1:] if tried else None
+    return max(tried, key=lambda entry: entry[0])[1:] if tried else reason
 
 
 def main():
@@ -101,25 +106,29 @@ def main():
     parser.add_argument("--hidden", default="128,256", help="widths of the hidden layers, with commas between")
     parser.add_argument("--only", default="", help="regular expression that contestants' names must match")
     parser.add_argument("--json", help="also write the medians to this file")
+    add_bounds(parser, seconds=120, minutes=20)
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
+    options.allowance = Allowance.of(options)
 
     entries = {name: entry for name, entry in contestants(options).items() if re.search(options.only, name)}
-    ways = {}
-    for name, (runner, variants) in entries.items():
-        way = heat(runner, variants)
-        if way is not None:
-            ways[name] = way
-    runs = {name: [] for name in ways}
-    for _ in range(options.rounds):
-        for name, (way, environment, variant) in ways.items():
-            runs[name].append(entries[name][0](way, environment, options.epochs, variant))
+    heats = {name: heat(runner, variants) for name, (runner, variants) in entries.items()}
+    reasons = {name: found for name, found in heats.items() if isinstance(found, str)}
+    ways = {name: found for name, found in heats.items() if name not in reasons}
+
+    def run_of(name):
+        way, environment, variant = ways[name]
+        return lambda: entries[name][0](way, environment, options.epochs, variant)
+
+    runs, slow = take_turns({name: run_of(name) for name in ways}, options.rounds, options.allowance)
+    reasons.update(slow)
 
     def middle(name, key, scale=1.0):
         return statistics.median(run[key] for run in runs[name]) * scale
 
     rows = []
-    for name, (way, _, variant) in ways.items():
+    for name in runs:
+        way, _, variant = ways[name]
         rates = [run["samples_per_second"] for run in runs[name]]
         rows.append(
             {
@@ -148,9 +157,11 @@ def main():
             f"| {row['name']} | {row['way']} | {row['samples_per_second']:,.0f} ({row['least']:,.0f} - {row['most']:,.0f}) "
             f"| {row['seconds_to_first_step']:.2f} s | {row['peak_mib']:.0f} MiB | {100 * row['test_accuracy']:.1f}% | {ratios} |"
         )
+    for name, reason in reasons.items():
+        print(f"| {name} | not measured: {reason} |" + " - |" * (4 + len(ours)))
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(rows, file)
+            json.dump(rows + [{"name": name, "not_measured": reason} for name, reason in reasons.items()], file)
 
 
 if __name__ == "__main__":

@@ -2,45 +2,21 @@
 
 Run from the repository's root after `swift build -c release --product needletail`. In each round `needletail bench gemm --json`
 measures all shapes beside OpenBLAS, then every PyTorch process does. Medians over the rounds are compared. Every contestant is
-given the best of one thread, two threads, and (PyTorch, oneDNN) two threads bound to their CPUs.
+given the best of one thread, two threads, and (PyTorch, oneDNN) two threads bound to their CPUs. A product that takes a peer over
+`--limit-seconds` is ended and not tried again, and nothing begins after `--minutes`, when the whole ends.
 """
 
 import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 
+from bounded import Allowance, TookTooLong, Worker, add_bounds, output_of
 from machine import cpu_name, settings, threads_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
-
-
-class Worker:
-    """A PyTorch process with its own thread settings."""
-
-    def __init__(self, way, environment, script="products_worker.py"):
-        self.way = way
-        self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=dict(os.environ, **environment),
-        )
-        self.versions = json.loads(self.process.stdout.readline())
-
-    def ask(self, **request):
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def read_shapes(path):
@@ -65,11 +41,11 @@ def without_giants(path, largest, folder):
     return copy
 
 
-def add_needletail(times, options, threads):
+def add_needletail(times, options, threads, allowance):
     """One round of `needletail bench`: its own times, and OpenBLAS's in the same run."""
     command = [options.needletail, "bench", "gemm", "--shapes", options.shapes, "--json"]
     command += ["--threads", ",".join(threads), "--min-time", str(options.seconds)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = output_of(command, "Needletail", allowance, each=allowance.total)
     for line in output.splitlines():
         result = json.loads(line)
         shape = ((result["m"], result["n"], result["k"]), result["layout"])
@@ -91,31 +67,49 @@ def best(times, shape, contestant, kind):
 
 
 def measure(options):
-    """Seconds by (shape, contestant, type, way), and the versions."""
+    """Seconds by (shape, contestant, type, way), by such keys what took too long, and the versions."""
+    allowance = Allowance.of(options)
     ways = settings()
     shapes = read_shapes(options.shapes)
     workers = [Worker(way, environment) for way, environment in ways.items()]
     threads = sorted({str(threads_of(way)) for way in ways})
-    times = {}
-    for _ in range(options.rounds):
-        add_needletail(times, options, threads)
+    times, reasons = {}, {}
+
+    def ask(worker, shape, layout, contestant, kind):
+        key = ((shape, layout), contestant, kind, worker.way)
+        if key in reasons:
+            return
+        try:
+            answer = worker.ask(
+                allowance, shape=shape, layout=layout, contestant=contestant, type=kind, seconds=options.seconds
+            )
+        except TookTooLong as error:
+            reasons[key] = str(error)
+            return
+        if "seconds" in answer:
+            times.setdefault(key, []).append(answer["seconds"])
+
+    try:
+        for number in range(options.rounds):
+            if number > 0 and allowance.is_over():
+                break
+            add_needletail(times, options, threads, allowance)
+            for worker in workers:
+                for shape, layout, _ in shapes:
+                    for kind in TYPES:
+                        for contestant in ["torch", "onednn"]:
+                            ask(worker, shape, layout, contestant, kind)
+    except TookTooLong as error:  # Needletail, in a round after the first
+        if not times:
+            raise SystemExit(f"compare_products: not measured: {error}") from None
+    finally:
+        versions = workers[0].versions
         for worker in workers:
-            for shape, layout, _ in shapes:
-                for kind in TYPES:
-                    for contestant in ["torch", "onednn"]:
-                        answer = worker.ask(
-                            shape=shape, layout=layout, contestant=contestant, type=kind, seconds=options.seconds
-                        )
-                        if "seconds" in answer:
-                            key = ((shape, layout), contestant, kind, worker.way)
-                            times.setdefault(key, []).append(answer["seconds"])
-    versions = workers[0].versions
-    for worker in workers:
-        worker.close()
-    return times, versions
+            worker.close()
+    return times, reasons, versions
 
 
-def table(options, times):
+def table(options, times, reasons):
     """Markdown: a row a shape and type; the ratios' geometric means last."""
     lines = [
         "| product | type | Needletail | PyTorch | oneDNN | OpenBLAS f32 | over PyTorch | over oneDNN | over OpenBLAS |",
@@ -132,7 +126,8 @@ def table(options, times):
             for peer, peer_kind in [("torch", kind), ("onednn", kind), ("openblas", "f32")]:
                 theirs = best(times, shape, peer, peer_kind)
                 if theirs is None:
-                    cells.append("-")
+                    slow = [text for key, text in reasons.items() if key[:3] == (shape, peer, peer_kind)]
+                    cells.append(f"not measured: {slow[0]}" if slow else "-")
                     over.append("-")
                     continue
                 cells.append(f"{operations / theirs[0] / 1e9:.0f} ({short(theirs[1])})")
@@ -161,16 +156,17 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.05, help="of each contestant a round")
     parser.add_argument("--largest", type=float, default=2e10, help="operations of the largest product measured")
     parser.add_argument("--json", help="also write medians and ratios to this file")
+    add_bounds(parser, seconds=60, minutes=15)
     options = parser.parse_args()
     options.needletail = os.path.abspath(options.needletail)
     with tempfile.TemporaryDirectory() as folder:
         options.shapes = without_giants(options.shapes, options.largest, folder)
-        times, versions = measure(options)
-        text, ratios = table(options, times)
+        times, reasons, versions = measure(options)
+        text, ratios = table(options, times, reasons)
     print(
         f"{cpu_name()}; {os.path.basename(options.shapes)}; GFLOP/s, in brackets the threads of the best way; ratios of times, above 1 "
         f"Needletail is faster; medians of {options.rounds} interleaved rounds.\n"
-        f"PyTorch {versions['torch']}: torch.mm into an existing result. oneDNN {versions['onednn']}, the one inside PyTorch: its inner "
+        f"PyTorch {versions.get('torch')}: torch.mm into an existing result. oneDNN {versions.get('onednn')}, the one inside PyTorch: its inner "
         "product, called through torch. Both pay about a microsecond a call for Python, which counts in products below 10 us.\n"
         f"{options.openblas} kernels, measured by needletail bench. A dash: the peer has no such product on this CPU.\n"
     )
@@ -178,7 +174,8 @@ def main():
     if options.json:
         means = {f"{kind} {peer}": statistics.geometric_mean(values) for (kind, peer), values in ratios.items()}
         with open(options.json, "w") as file:
-            json.dump({"shapes": os.path.basename(options.shapes), "versions": versions, "ratios": means}, file)
+            slow = {" ".join(map(str, key)): text for key, text in reasons.items()}
+            json.dump({"shapes": os.path.basename(options.shapes), "versions": versions, "ratios": means, "not_measured": slow}, file)
 
 
 if __name__ == "__main__":

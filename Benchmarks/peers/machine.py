@@ -23,6 +23,13 @@ def cpu_name():
     return cpu_fields().get("model name", platform.machine())
 
 
+def cpu_kind():
+    """Vendor, family and model, as in "AuthenticAMD family 26 model 2": what a figure's explanation holds for."""
+    fields = cpu_fields()
+    numbers = f"family {fields.get('cpu family', 'unknown')} model {fields.get('model', 'unknown')}"
+    return f"{fields.get('vendor_id', platform.machine())} {numbers}"
+
+
 def settings():
     """Name and environment of each way to run a peer: one thread; two threads as the system places them; two, each on its CPU."""
     ways = {"1 thread": {"OMP_NUM_THREADS": "1"}}
