@@ -7,7 +7,7 @@ PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
 .PHONY: setup demo test check test-python fuzz sanitize crash soak bits consumer parity peers bars models table results benchmark \
-    format mlflow
+    format mlflow python-packages all-checks
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -89,6 +89,20 @@ mlflow: setup | $(CLANG_FORMAT)
 	.venv/bin/pip install --quiet --disable-pip-version-check mlflow==3.17.2
 	NEEDLETAIL_TEST_MLFLOW=$(CURDIR)/.venv/bin/mlflow \
 	    swift test -c release --no-parallel --disable-xctest --filter MLflowServerTests
+
+# PyTorch and what else `make parity` needs, into .venv: from the wheels in WHEELS, if there are any, else from PyPI.
+WHEELS ?= $(abspath $(dir $(realpath $(shell command -v swift)))../../../wheels)
+python-packages: | $(CLANG_FORMAT)
+	.venv/bin/python -c 'import numpy, safetensors, torch' 2>/dev/null || \
+	    .venv/bin/pip install --quiet --disable-pip-version-check $(if $(wildcard $(WHEELS)),--find-links $(WHEELS)) \
+	        torch==2.13.0 numpy safetensors || \
+	    { echo "No PyTorch for $$(.venv/bin/python --version): neither in $(WHEELS) nor on PyPI" >&2; exit 1; }
+
+# The long form of each check, after what CI runs: about three hours and a half on two cores, of which MINUTES is the long run, KILLS
+# half a second each, and SECONDS one of six readers. A short round: make all-checks MINUTES=5 KILLS=50 SECONDS=60
+all-checks: SECONDS = 600
+all-checks: setup
+	.ci/all-checks $(MINUTES) $(KILLS) $(SECONDS)
 
 # A throw-away package that depends on this one (its last commit) by version.
 consumer: setup
