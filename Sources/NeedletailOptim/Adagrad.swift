@@ -3,9 +3,11 @@ public import NeedletailTensor
 
 /// Adagrad, as `torch.optim.Adagrad`: the gradient over the root of the sum of all its squares.
 ///
-///     g += weightDecay p
-///     s += g^2, from initialAccumulatorValue on
-///     p -= learningRate / (1 + (t - 1) learningRateDecay) g / (sqrt(s) + epsilon)
+/// ```text
+/// g += weightDecay p
+/// s += g^2, from initialAccumulatorValue on
+/// p -= learningRate / (1 + (t - 1) learningRateDecay) g / (sqrt(s) + epsilon)
+/// ```
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once.
 /// Source: Duchi, Hazan and Singer, JMLR 12 (2011).

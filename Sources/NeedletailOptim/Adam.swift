@@ -34,9 +34,11 @@ public struct AdamOptions: OptimizerOptions, Equatable {
 
 /// Adam, as `torch.optim.Adam`: weight decay is part of the gradient.
 ///
-///     g += weightDecay p
-///     m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  v' = amsgrad ? max(v', v) : v
-///     p -= learningRate / (1 - beta1^t) m / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
+/// ```text
+/// g += weightDecay p
+/// m += (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;  v' = amsgrad ? max(v', v) : v
+/// p -= learningRate / (1 - beta1^t) m / (sqrt(v') / sqrt(1 - beta2^t) + epsilon)
+/// ```
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, as `updateRounding` says.
 /// Source: Kingma and Ba, arXiv 1412.6980; AMSGrad: Reddi et al., arXiv 1904.09237.

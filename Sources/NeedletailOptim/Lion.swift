@@ -3,9 +3,11 @@ public import NeedletailTensor
 
 /// Lion: a step of the same size for every element, along the sign of a mean of the gradients.
 ///
-///     p *= 1 - learningRate weightDecay
-///     p -= learningRate sign(beta1 m + (1 - beta1) g)
-///     m = beta2 m + (1 - beta2) g
+/// ```text
+/// p *= 1 - learningRate weightDecay
+/// p -= learningRate sign(beta1 m + (1 - beta1) g)
+/// m = beta2 m + (1 - beta2) g
+/// ```
 ///
 /// Its learning rate wants to be 3 to 10 times smaller than Adam's, its weight decay as many times larger; its state is half
 /// as large.

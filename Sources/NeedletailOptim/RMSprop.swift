@@ -3,10 +3,12 @@ public import NeedletailTensor
 
 /// RMSprop, as `torch.optim.RMSprop`: the gradient over the root of its recent mean square.
 ///
-///     g += weightDecay p
-///     v = alpha v + (1 - alpha) g^2
-///     d = sqrt(centered ? max(v - m^2, 0) : v) + epsilon, with m += (1 - alpha) (g - m)
-///     p -= learningRate (momentum == 0 ? g / d : b), with b = momentum b + g / d
+/// ```text
+/// g += weightDecay p
+/// v = alpha v + (1 - alpha) g^2
+/// d = sqrt(centered ? max(v - m^2, 0) : v) + epsilon, with m += (1 - alpha) (g - m)
+/// p -= learningRate (momentum == 0 ? g / d : b), with b = momentum b + g / d
+/// ```
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once. Where rounding makes v - m^2
 /// negative the root is 0, and PyTorch's NaN.

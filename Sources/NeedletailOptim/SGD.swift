@@ -3,9 +3,11 @@ public import NeedletailTensor
 
 /// Stochastic gradient descent with momentum, Nesterov momentum and weight decay, as `torch.optim.SGD`.
 ///
-///     g += weightDecay p
-///     b = g at the first step, else momentum b + (1 - dampening) g
-///     p -= learningRate (momentum == 0 ? g : nesterov ? g + momentum b : b)
+/// ```text
+/// g += weightDecay p
+/// b = g at the first step, else momentum b + (1 - dampening) g
+/// p -= learningRate (momentum == 0 ? g : nesterov ? g + momentum b : b)
+/// ```
 ///
 /// Precision: float32 inside (float64 for float64 parameters); the parameter is rounded once, as `updateRounding` says.
 public final class SGD: Optimizer {

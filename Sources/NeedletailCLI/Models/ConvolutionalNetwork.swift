@@ -3,8 +3,10 @@ import Needletail
 
 /// Three convolutions, two poolings, two linear layers.
 ///
-///     x [n, 1, height, width] -> conv 32, ReLU -> conv 64, ReLU -> max-pool 2
-///       -> conv 128, batch norm, ReLU -> max-pool 2 -> flattened -> linear 256, ReLU -> dropout 0.5 -> logits [n, classes]
+/// ```text
+/// x [n, 1, height, width] -> conv 32, ReLU -> conv 64, ReLU -> max-pool 2
+///   -> conv 128, batch norm, ReLU -> max-pool 2 -> flattened -> linear 256, ReLU -> dropout 0.5 -> logits [n, classes]
+/// ```
 ///
 /// Kernels are 3x3 with one row of zeros around the image, so that only pooling makes it smaller.
 final class ConvolutionalNetwork: Module, ImageNetwork {

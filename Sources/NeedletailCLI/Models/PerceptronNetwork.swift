@@ -3,7 +3,9 @@ import Needletail
 
 /// Linear layers with ReLU between them.
 ///
-///     x [n, height, width] -> flattened [n, height * width] -> hidden[0] -> … -> logits [n, classes]
+/// ```text
+/// x [n, height, width] -> flattened [n, height * width] -> hidden[0] -> … -> logits [n, classes]
+/// ```
 ///
 /// Parameters are named `layer1.weight`, `layer1.bias`, `layer2.weight`, …, as PyTorch names a model's attributes.
 final class PerceptronNetwork: Module, ImageNetwork {

@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// A convolution along one axis, bias and activation in its last pass.
 ///
-///     y = activation(x ⋆ W + b)
+/// ```text
+/// y = activation(x ⋆ W + b)
+/// ```
 ///
 /// Shapes: x [N, channels, L], `weight` [outputs, channels / groups, kernel], `bias` [outputs], y [N, outputs, L'].
 /// Precision and initialisation: as of ``Conv2d``.

@@ -35,7 +35,9 @@ public struct ConvolutionOptions: Sendable, Equatable {
 
 /// A convolution of images, bias and activation in its last pass.
 ///
-///     y = activation(x ⋆ W + b)
+/// ```text
+/// y = activation(x ⋆ W + b)
+/// ```
 ///
 /// Shapes: x [N, channels, H, W], `weight` [outputs, channels / groups, kernel height, kernel width], `bias` [outputs],
 /// y [N, outputs, H', W']; see ``conv2d(_:weight:bias:stride:padding:dilation:groups:activation:)``.

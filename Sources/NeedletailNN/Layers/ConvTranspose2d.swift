@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// The transpose of a convolution, as it makes images larger; bias and activation in its last pass.
 ///
-///     y = activation(x ⋆ᵀ W + b)
+/// ```text
+/// y = activation(x ⋆ᵀ W + b)
+/// ```
 ///
 /// Shapes: x [N, channels, H, W], `weight` [channels, outputs / groups, kernel height, kernel width], `bias` [outputs],
 /// y [N, outputs, H', W']; see ``convTranspose2d(_:weight:bias:stride:padding:outputPadding:dilation:groups:activation:)``.

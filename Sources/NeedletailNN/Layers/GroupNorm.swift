@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// Normalisation of each example's groups of channels: ``groupNormalization(_:groups:weight:bias:epsilon:activation:)``.
 ///
-///     y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+/// ```text
+/// y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+/// ```
 ///
 /// Shapes: x [N, channels, …], y as x; `weight` and `bias` [channels]. Initialisation: weight 1, bias 0, as `torch.nn.GroupNorm`.
 /// Precision: statistics and arithmetic are float32, one rounding to the type of x.

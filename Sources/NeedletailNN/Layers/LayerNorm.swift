@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// Rows brought to mean 0 and variance 1, then scaled and shifted by parameters.
 ///
-///     y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last axis
+/// ```text
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last axis
+/// ```
 ///
 /// Shapes: x [..., size], `weight` and `bias` [size], y [..., size].
 /// Precision: statistics in float32; x is cast to the parameters' compute type, y has it.

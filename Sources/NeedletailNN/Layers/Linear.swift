@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// A fully connected layer, bias and activation fused into the matrix product.
 ///
-///     y = activation(x W^T + b)
+/// ```text
+/// y = activation(x W^T + b)
+/// ```
 ///
 /// Shapes: x [..., inputs], W `weight` [outputs, inputs], b `bias` [outputs], y [..., outputs].
 /// Precision: computed in the parameters' compute type (x is cast to it), accumulated in float32, rounded once.

@@ -3,7 +3,9 @@ public import NeedletailTensor
 
 /// Rows brought to a mean square of 1, then scaled by a parameter.
 ///
-///     y = x / sqrt(mean(x^2) + epsilon) * weight, over the last axis
+/// ```text
+/// y = x / sqrt(mean(x^2) + epsilon) * weight, over the last axis
+/// ```
 ///
 /// Shapes: x [..., size], `weight` [size], y [..., size].
 /// Precision: statistics in float32; x is cast to the parameter's compute type, y has it.

@@ -4,7 +4,9 @@ import Foundation
 /// Lets the rate fall from the group's own to `minimum` along half a cosine, as
 /// `torch.optim.lr_scheduler.CosineAnnealingLR` (`T_max`, `eta_min`).
 ///
-///     rate(t) = minimum + (base - minimum) (1 + cos(π t / steps)) / 2
+/// ```text
+/// rate(t) = minimum + (base - minimum) (1 + cos(π t / steps)) / 2
+/// ```
 ///
 /// After `steps` it rises again, as PyTorch's does: give it the whole run.
 /// Source: Loshchilov and Hutter, arXiv 1608.03983.

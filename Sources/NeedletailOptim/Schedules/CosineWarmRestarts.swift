@@ -4,7 +4,9 @@ import Foundation
 /// Cosine annealing that starts anew after each period, as `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`
 /// (`T_0`, `T_mult`, `eta_min`).
 ///
-///     rate(t) = minimum + (base - minimum) (1 + cos(π s / period)) / 2,   s steps after the last restart
+/// ```text
+/// rate(t) = minimum + (base - minimum) (1 + cos(π s / period)) / 2,   s steps after the last restart
+/// ```
 ///
 /// Source: Loshchilov and Hutter, arXiv 1608.03983.
 public struct CosineWarmRestarts: LearningRateSchedule {

@@ -3,7 +3,9 @@ import Foundation
 
 /// Multiplies the rate by `factor` at each step, as `torch.optim.lr_scheduler.ExponentialLR` (`gamma`).
 ///
-///     rate(t) = base · factor^t
+/// ```text
+/// rate(t) = base · factor^t
+/// ```
 public struct ExponentialDecay: LearningRateSchedule {
     /// What the rate is multiplied by.
     public var factor: Double

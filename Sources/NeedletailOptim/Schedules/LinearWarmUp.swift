@@ -3,7 +3,9 @@
 /// Lets the rate go along a line from `start` to `end` times the group's own, then stay, as
 /// `torch.optim.lr_scheduler.LinearLR` (`total_iters`, `start_factor`, `end_factor`).
 ///
-///     rate(t) = base (start + (end - start) min(t, steps) / steps)
+/// ```text
+/// rate(t) = base (start + (end - start) min(t, steps) / steps)
+/// ```
 public struct LinearWarmUp: LearningRateSchedule {
     /// How many steps the change takes.
     public var steps: Int

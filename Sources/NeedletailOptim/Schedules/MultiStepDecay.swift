@@ -3,7 +3,9 @@ import Foundation
 
 /// Multiplies the rate by `factor` at each milestone, as `torch.optim.lr_scheduler.MultiStepLR` (`gamma`).
 ///
-///     rate(t) = base · factor^(number of milestones <= t)
+/// ```text
+/// rate(t) = base · factor^(number of milestones <= t)
+/// ```
 public struct MultiStepDecay: LearningRateSchedule {
     /// The steps after which the rate changes, in any order; one that is given twice counts twice.
     public var milestones: [Int]

@@ -4,9 +4,11 @@ import Foundation
 /// Lets the rate rise to the group's own and then fall far below where it began, while momentum (Adam's beta1) falls and
 /// rises, as `torch.optim.lr_scheduler.OneCycleLR`; PyTorch's `max_lr` is the group's own learning rate.
 ///
-///     rise:  base / startDivisor -> base                over the first warmUp of the steps; momentum upper -> lower
-///     fall:  base -> base / (startDivisor · endDivisor)  over the rest;                      momentum lower -> upper
-///     a to b at share p: b + (a - b) (1 + cos(π p)) / 2, or a + (b - a) p
+/// ```text
+/// rise:  base / startDivisor -> base                over the first warmUp of the steps; momentum upper -> lower
+/// fall:  base -> base / (startDivisor · endDivisor)  over the rest;                      momentum lower -> upper
+/// a to b at share p: b + (a - b) (1 + cos(π p)) / 2, or a + (b - a) p
+/// ```
 ///
 /// With `isSymmetric` (`three_phase`) the fall first mirrors the rise and then goes on to the end's rate, with the upper
 /// momentum. Unlike PyTorch, which stops with an error, the last values stay after `steps` steps.

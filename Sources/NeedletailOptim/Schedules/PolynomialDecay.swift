@@ -3,7 +3,9 @@ import Foundation
 
 /// Lets the rate fall to zero over `steps`, then stay, as `torch.optim.lr_scheduler.PolynomialLR` (`total_iters`, `power`).
 ///
-///     rate(t) = base (1 - min(t, steps) / steps)^power
+/// ```text
+/// rate(t) = base (1 - min(t, steps) / steps)^power
+/// ```
 public struct PolynomialDecay: LearningRateSchedule {
     /// How many steps the fall takes.
     public var steps: Int

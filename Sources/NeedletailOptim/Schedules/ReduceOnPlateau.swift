@@ -3,8 +3,10 @@
 /// Multiplies the rate by `factor` when a metric has not got better for more than `patience` epochs, as
 /// `torch.optim.lr_scheduler.ReduceLROnPlateau`.
 ///
-///     better: metric < best - threshold (·|best| where relative: best (1 - threshold), as in PyTorch); for .max mirrored
-///     rate after each reduction: max(rate · factor, minimum), where that is lower by more than `smallestChange`
+/// ```text
+/// better: metric < best - threshold (·|best| where relative: best (1 - threshold), as in PyTorch); for .max mirrored
+/// rate after each reduction: max(rate · factor, minimum), where that is lower by more than `smallestChange`
+/// ```
 ///
 /// A metric that is NaN is not better. The counter of the schedule counts reductions.
 public struct ReduceOnPlateau: MonitoredSchedule {

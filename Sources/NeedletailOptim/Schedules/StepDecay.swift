@@ -3,7 +3,9 @@ import Foundation
 
 /// Multiplies the rate by `factor` every so many steps, as `torch.optim.lr_scheduler.StepLR` (`step_size`, `gamma`).
 ///
-///     rate(t) = base · factor^⌊t / every⌋
+/// ```text
+/// rate(t) = base · factor^⌊t / every⌋
+/// ```
 public struct StepDecay: LearningRateSchedule {
     /// The distance between two changes.
     public var every: Int

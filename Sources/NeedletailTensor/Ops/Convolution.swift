@@ -73,7 +73,9 @@ extension Tensor {
 
 /// activation(x ⋆ W + b), the cross-correlation that neural networks call convolution, in one pass over the result.
 ///
-///     y[n, o, i, j] = b[o] + Σ_{c, u, v} W[o, c, u, v] x[n, c, i stride - padding + u dilation, j stride - padding + v dilation]
+/// ```text
+/// y[n, o, i, j] = b[o] + Σ_{c, u, v} W[o, c, u, v] x[n, c, i stride - padding + u dilation, j stride - padding + v dilation]
+/// ```
 ///
 /// Shapes: x [N, C, H, W], weight [O, C / groups, kernel height, kernel width], bias [O], result [N, O, H', W'] with
 /// H' = (H + 2 padding - dilation (kernel - 1) - 1) / stride + 1, rounded down. The result lies channels-last in memory.

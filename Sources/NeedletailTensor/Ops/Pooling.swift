@@ -2,7 +2,9 @@
 
 /// The largest element of each window.
 ///
-///     y[n, c, i, j] = max over u, v of x[n, c, i stride - padding + u, j stride - padding + v]
+/// ```text
+/// y[n, c, i, j] = max over u, v of x[n, c, i stride - padding + u, j stride - padding + v]
+/// ```
 ///
 /// Shapes: x [N, C, H, W], result [N, C, H', W'] with H' = (H + 2 padding - kernel) / stride + 1, rounded down; padding is at most
 /// half of the kernel and never wins; the stride is the kernel's size where it is nil.
