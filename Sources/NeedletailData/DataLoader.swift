@@ -6,9 +6,10 @@ public import NeedletailTensor
 /// The batches of epoch e depend on the dataset, the options and e only: not on earlier epochs, nor on where reading
 /// started. So (epoch, batch index) is all that a checkpoint needs.
 ///
+///     let (train, _) = Digits.load()
 ///     let loader = DataLoader(train, batchSize: 64, shuffle: true, seed: 1)
 ///     let batches = loader.batches(epoch: 0)
-///     while let batch = try batches.next() { … }
+///     while let batch = try batches.next() { print(batch.targets) }
 public final class DataLoader {
     /// The samples.
     public let dataset: any Dataset

@@ -5,7 +5,8 @@ import SwiftProtobuf
 
 /// Writes an event file that TensorBoard shows: `tensorboard --logdir DIRECTORY`.
 ///
-///     let trainer = Trainer(maxEpochs: 3) { $0.loggers = [try TensorBoardLogger("runs")] }
+///     let logger = try TensorBoardLogger("runs")
+///     let trainer = Trainer(maxEpochs: 3) { $0.loggers = [logger] }
 ///
 /// Each logger is a run of its own, in the first of the folders `run-1`, `run-2`, … of `directory` that is still free.
 /// Every record is in the file when ``log(_:)`` returns, and whole: what a run that was killed had logged can be read.

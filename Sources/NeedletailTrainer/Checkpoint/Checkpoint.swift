@@ -7,7 +7,7 @@ public import NeedletailTensor
 /// The content of a checkpoint's folder. Reading it executes nothing, and every file's checksum has been compared.
 ///
 ///     let checkpoint = try Checkpoint(path)
-///     let classifier = Classifier(checkpoint.hyperparameters)
+///     let classifier = try Classifier(hyperparameters: checkpoint.hyperparameters)
 ///     try PrecisionPolicy(checkpoint.precision).apply(to: classifier)  // the stored types, before they are filled
 ///     try classifier.load(stateDictionary: checkpoint.model)
 public struct Checkpoint {
