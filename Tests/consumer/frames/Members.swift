@@ -1,0 +1,6 @@
+// Members of a module.
+import Needletail
+
+private final class Fragment: TrainingModule {
+    // fragment
+}
