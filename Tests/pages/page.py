@@ -1,0 +1,155 @@
+"""Reads a Markdown page: its commands with the output it shows, its code spans, Swift blocks and links."""
+
+import dataclasses
+import pathlib
+import re
+
+ASSIGNMENT = r"(?:[A-Z_][A-Z0-9_]*=\S*\s+)*"
+NEEDLETAIL = re.compile(ASSIGNMENT + r"(?:needletail\b|swift run\b.*\bneedletail\b)")
+OTHER = re.compile(r"(?:make|python3|swift)\s")
+SUBCOMMANDS = "train-gpt train evaluate predict inspect bench doctor verify generate".split()
+SHORTHAND = re.compile(r"(?:" + "|".join(SUBCOMMANDS) + r")\s.*(?:^|\s)--[a-z]")
+
+
+@dataclasses.dataclass
+class Command:
+    """A command as it stands on a page."""
+
+    line: int
+    text: str
+    is_inline: bool = False
+    expected: list = dataclasses.field(default_factory=list)  # (line, text) of the output shown
+    interrupt_after: int = None  # ^C is sent once so many of the expected lines have appeared
+    exit_codes: tuple = (0,)
+
+
+@dataclasses.dataclass
+class Block:
+    """A block of code; `before` is the paragraph in front of it."""
+
+    line: int
+    language: str
+    lines: list
+    before: str
+
+
+class Page:
+    def __init__(self, path, root):
+        self.path = pathlib.Path(path)
+        self.name = str(self.path.relative_to(root))
+        self.text = self.path.read_text(encoding="utf-8")
+        self.errors = []  # (line, message) of what cannot be understood
+        self.blocks, self.prose = self._split()
+        self.swift = [block for block in self.blocks if block.language == "swift"]
+        self.commands, self.spans = self._commands()
+
+    def _split(self):
+        """The blocks, and the rest as (line, text) paragraphs; rows of a table are one paragraph each."""
+        blocks, prose, paragraph, block, fence = [], [], [], None, None
+
+        def end():
+            if paragraph:
+                prose.append((paragraph[0][0], "\n".join(text for _, text in paragraph)))
+                paragraph.clear()
+
+        for number, text in enumerate(self.text.split("\n"), 1):
+            opening = re.fullmatch(r"\s*```(\S*)\s*", text)
+            if fence is None and opening:
+                end()
+                fence = block = Block(number + 1, opening[1], [], prose[-1][1] if prose else "")
+                blocks.append(block)
+            elif fence is not None:
+                if opening:
+                    fence = None
+                else:
+                    fence.lines.append(text)
+            elif text.startswith("    ") and not paragraph:
+                if not block or block.language != "indented" or number != block.line + len(block.lines):
+                    block = Block(number, "indented", [], prose[-1][1] if prose else "")
+                    blocks.append(block)
+                block.lines.append(text[4:])
+            elif not text.strip():
+                end()
+            else:
+                if text.startswith("|"):
+                    end()
+                paragraph.append((number, text))
+        end()
+        if fence is not None:
+            self.errors.append((fence.line - 1, "this block is never closed"))
+        return blocks, prose
+
+    def _commands(self):
+        """Commands of blocks and of code spans in their order on the page, and the other spans as (line, text, before)."""
+        commands, spans = [], []
+        for block in self.blocks:
+            if block.language in ("", "sh", "indented"):
+                found = self._of_block(block)
+                commands += found
+                if not found:
+                    self._spans(block.line, "\n".join(block.lines), commands, spans)
+        for line, text in self.prose:
+            self._spans(line, text, commands, spans)
+        return sorted(commands, key=lambda command: command.line), spans
+
+    def _of_block(self, block):
+        if any(text.startswith("$ ") for text in block.lines):
+            return self._session(block)
+        commands = [
+            Command(number, text, exit_codes=exit_codes(text.partition("  #")[2]))
+            for number, text in enumerate(block.lines, block.line)
+            if NEEDLETAIL.match(text) or OTHER.match(text)
+        ]
+        if commands:
+            for number, text in enumerate(block.lines, block.line):
+                if text.strip() and not any(command.line == number for command in commands):
+                    self.errors.append((number, f"found '{text}' in a block of commands, expected a command"))
+        return commands
+
+    def _session(self, block):
+        """Lines behind `$ ` are commands, those below them their output, ^C the moment of an interrupt."""
+        commands = []
+        for number, text in enumerate(block.lines, block.line):
+            if text.startswith("$ "):
+                commands.append(Command(number, text[2:]))
+            elif not commands:
+                self.errors.append((number, f"found '{text}' before the first command"))
+            elif text == "^C":
+                commands[-1].interrupt_after = len(commands[-1].expected)
+            elif text.strip():
+                commands[-1].expected.append((number, text))
+        # "exit code N" in front of the block is that of the command that is interrupted, else of the last one.
+        failing = next((c for c in commands if c.interrupt_after is not None), commands[-1])
+        failing.exit_codes = exit_codes(block.before)
+        return commands
+
+    def _spans(self, line, text, commands, spans):
+        for match in re.finditer(r"(?<!`)`([^`]+)`(?!`)", text):
+            number = line + text.count("\n", 0, match.start())
+            span = re.sub(r"\s+", " ", match[1]).strip()
+            if NEEDLETAIL.match(span) or SHORTHAND.match(span) or OTHER.match(span):
+                span = "needletail " + span if SHORTHAND.match(span) else span
+                commands.append(Command(number, span, is_inline=True))
+            else:
+                spans.append((number, span, text[: match.start()]))
+
+    def links(self):
+        """The targets of links and pictures, with their lines."""
+        for line, text in self.prose:
+            for match in re.finditer(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", lambda m: " " * len(m[0]), text)):
+                yield line + text.count("\n", 0, match.start()), match[1]
+
+    def anchors(self):
+        """The anchors of the headings, in GitHub's spelling."""
+        for _, text in self.prose:
+            for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+                plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
+                yield re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+
+
+def exit_codes(text):
+    """The exit codes that a text allows: "exit code 70", or "exit code 1 if …" where it may also succeed."""
+    match = re.search(r"exit code (\d+)( if)?", text.replace("\n", " "))
+    if not match:
+        return (0,)
+    return (0, int(match[1])) if match[2] else (int(match[1]),)
