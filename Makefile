@@ -6,8 +6,8 @@ CLANG_FORMAT = .venv/bin/clang-format
 PYTHON ?= python3
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: setup demo test check test-python fuzz sanitize crash soak bits consumer parity peers bars models table results benchmark \
-    format mlflow python-packages all-checks
+.PHONY: setup demo test check test-python fuzz sanitize crash soak bits pages consumer parity peers bars \
+    models table results benchmark format mlflow python-packages all-checks
 
 # Trains the tutorial's model (784-128-256-10) on Fashion-MNIST for three epochs in bf16-mixed.
 demo: setup
@@ -104,7 +104,12 @@ all-checks: SECONDS = 600
 all-checks: setup
 	.ci/all-checks $(MINUTES) $(KILLS) $(SECONDS)
 
-# A throw-away package that depends on this one (its last commit) by version.
+# Every command that README.md and docs/ show, as it stands there, on a terminal and into a pipe.
+pages: setup
+	swift build -c release --product needletail
+	.ci/pages
+
+# A throw-away package that depends on this one (its last commit) by version; it compiles the Swift of pages and doc comments.
 consumer: setup
 	Tests/consumer/run
 

@@ -93,7 +93,7 @@ class Check:
         is_bench = parsed.command in ("run", "trainer")
         result = execute.run(
             command.text, ROOT if in_checkout else folder,
-            execute.environment(self.program, self.limits(command, parsed)), WAYS[way],
+            execute.environment(None if in_checkout else self.program, self.limits(command, parsed)), WAYS[way],
             columns=160 if command.expected else 80,  # pages show the bar as a wide terminal has it
             stop_after=execute.BENCH_SECONDS if is_bench else None,
             interrupt_when=self.interrupt(command))
@@ -139,7 +139,7 @@ class Check:
         start = time.monotonic()
         page = Page(ROOT / "README.md", ROOT)
         demo = next(command for command in page.commands if command.text.startswith("make demo"))
-        variables = execute.environment(self.program, limits={})
+        variables = execute.environment(None, limits={})
         result = execute.run(demo.text, ROOT, variables, on_terminal=False)
         self.counts["ran"] += 1
         if result.exit_code != 0:

@@ -6,9 +6,10 @@ The lines of the page must be printed, in their order; others may stand between 
 
 import re
 
-# Rates, times, and when a signal arrived: no function of the input.
+# Rates, times, when a signal arrived, and the bar, which is as wide as the terminal: no function of the input.
 MEASURED = [
     (re.compile(r"\[\d+:\d+ < \d+:\d+, [\d.]+ it/s\]"), "[measured]"),
+    (re.compile(r"\|█[█ ]*\|"), "[bar]"),
     (re.compile(r"^samples_per_second .*"), "samples_per_second measured"),
     (re.compile(r"(ended by SIG\w+ after) \d+ applied steps"), r"\1 measured"),
 ]

@@ -22,7 +22,7 @@ LIMITS = {
 LIMITS_OF_LARGE_MODELS = {**LIMITS, "NEEDLETAIL_LIMIT_TRAIN_BATCHES": "2"}
 # A bench is stopped after so many seconds; anything else that takes longer than the limit hangs.
 BENCH_SECONDS = 5
-HANG_SECONDS = 150
+HANG_SECONDS = 300
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>78]")
 
@@ -35,9 +35,16 @@ class Result:
 
 
 def environment(program, limits):
-    """The caller's, without settings of the command but `limits`, with the program on the PATH."""
+    """The caller's, without settings of the command but `limits`, with the program on the PATH.
+
+    `program` is None for what builds it: with another PATH SwiftPM builds everything anew, so it gets the one that .ci/pages had
+    (a python3 that is pyenv's changes it).
+    """
     own = {name: value for name, value in os.environ.items() if not name.startswith("NEEDLETAIL_")}
-    own["PATH"] = os.path.dirname(os.path.abspath(program)) + os.pathsep + own["PATH"]
+    if program:
+        own["PATH"] = str(program.parent) + os.pathsep + own["PATH"]
+    else:
+        own["PATH"] = os.environ.get("PAGES_PATH", own["PATH"])
     own["TERM"] = "xterm"
     return {**own, **limits}
 
