@@ -46,7 +46,7 @@ class Check:
         self.program, self.catalog = program, catalog
         self.failures = []
         self.counts = dict.fromkeys(("ran", "compared", "parsed", "lines checked", "links"), 0)
-        self.seconds = {}
+        self.seconds, self.slowest = {}, []
         self.has_run = set()  # (way, text): a command in prose that was run on a page before is not run again
 
     def fail(self, page, line, message, command=None, way=None, result=None):
@@ -79,9 +79,10 @@ class Check:
                 for problem in parsed.problems:
                     self.fail(page, command.line, problem, command)
             return
-        if command.is_inline and (way, command.text) in self.has_run:
+        run = (way, command.text.partition("  #")[0].strip())
+        if command.is_inline and run in self.has_run:
             return
-        self.has_run.add((way, command.text))
+        self.has_run.add(run)
         files.prepare(command.text, folder, ROOT)
         if parsed.command == "compare":
             files.prepare_measurements(parsed.positional, folder, self.program)
@@ -91,6 +92,7 @@ class Check:
                 message = f"reads '{name}', which no command before it makes and Tests/pages/files.py does not know"
                 return self.fail(page, command.line, message, command)
         is_bench = parsed.command in ("run", "trainer")
+        start = time.monotonic()
         result = execute.run(
             command.text, ROOT if in_checkout else folder,
             execute.environment(None if in_checkout else self.program, self.limits(command, parsed)), WAYS[way],
@@ -98,6 +100,7 @@ class Check:
             stop_after=execute.BENCH_SECONDS if is_bench else None,
             interrupt_when=self.interrupt(command))
         self.counts["ran"] += 1
+        self.slowest.append((time.monotonic() - start, f"{page.name}:{command.line}, {way}"))
         if result.exit_code not in command.exit_codes and not (is_bench and result.was_stopped):
             allowed = " or ".join(map(str, command.exit_codes))
             self.fail(page, command.line, f"exit code {result.exit_code}, expected {allowed}", command, way, result)
@@ -212,6 +215,7 @@ def main(program, *names):
     if not names:
         check.run_demo()
     seconds = time.monotonic() - start
+    print("pages: slowest: " + "; ".join(f"{where} {took:.0f} s" for took, where in sorted(check.slowest)[:-6:-1]))
     if check.failures:
         print("\npages: what failed:\n" + "\n".join(text for _, text in check.failures))
     summary = ", ".join(f"{count} {name}" for name, count in check.counts.items())

@@ -19,7 +19,7 @@ LIMITS = {
     "NEEDLETAIL_LIMIT_TEST_BATCHES": "1",
     "NEEDLETAIL_COUNT": "50",
 }
-LIMITS_OF_LARGE_MODELS = {**LIMITS, "NEEDLETAIL_LIMIT_TRAIN_BATCHES": "2"}
+LIMITS_OF_LARGE_MODELS = {**LIMITS, "NEEDLETAIL_LIMIT_TRAIN_BATCHES": "1"}
 # A bench is stopped after so many seconds; anything else that takes longer than the limit hangs.
 BENCH_SECONDS = 5
 HANG_SECONDS = 300

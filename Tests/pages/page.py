@@ -8,7 +8,7 @@ ASSIGNMENT = r"(?:[A-Z_][A-Z0-9_]*=\S*\s+)*"
 NEEDLETAIL = re.compile(ASSIGNMENT + r"(?:needletail\b|swift run\b.*\bneedletail\b)")
 OTHER = re.compile(r"(?:make|python3|swift)\s")
 SUBCOMMANDS = "train-gpt train evaluate predict inspect bench doctor verify generate".split()
-SHORTHAND = re.compile(r"(?:" + "|".join(SUBCOMMANDS) + r")\s.*(?:^|\s)--[a-z]")
+SHORTHAND = re.compile(r"(?:" + "|".join(SUBCOMMANDS) + r")\s(?:.*\s)?--[a-z]")
 
 
 @dataclasses.dataclass
