@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Writes the Swift code of the pages and of doc comments as the sources of a package that depends on this one.
+"""Writes the Swift code of pages and doc comments as sources of a package that depends on this one.
 
 Usage: fragments.py ROOT CONSUMER     (called by run)
 
-Which code: the blocks with `swift` in README.md, CONTRIBUTING.md and docs/, and in the doc comments of Sources/ those that are
-indented or have `swift`; what is no code there stands in a block with `text`. A block that imports Needletail is a program of its
-own: README's, main.swift of the target Consumer. Every other one goes into a frame of frames/, a file of the target Pages: into a
-configuration closure where it begins with `$0.`, into a class where it begins with `override`, else into a function. Errors of the
-compiler name the page's line.
+Which code: the blocks with `swift` in README.md, CONTRIBUTING.md and docs/, and in the doc
+comments of Sources/ those that are indented or have `swift`; what is no code there stands in a
+block with `text`. A block that imports Needletail is a program of its own: README's, main.swift
+of the target Consumer. Every other one goes into a frame of frames/, a file of the target Pages:
+into a configuration closure where it begins with `$0.`, into a class where it begins with
+`override`, else into a function. Errors of the compiler name the page's line.
 """
 
 import pathlib
@@ -38,7 +39,9 @@ def blocks_of_source(path):
         if fence and language is None:
             language, start = fence[1], number + 1
             if language not in ("swift", "text"):
-                sys.exit(f"{path}:{number}: found a block with '{language}', expected swift or text")
+                sys.exit(
+                    f"{path}:{number}: found a block with '{language}', expected swift or text"
+                )
         elif fence or not comment:
             if language == "swift":
                 yield start, "\n".join(lines) + "\n"
@@ -64,17 +67,24 @@ def write(name, line, code, number, program):
     placed = f'#sourceLocation(file: "{name}", line: {line})\n{code}#sourceLocation()'
     frame = (FRAMES / frame_of(code)).read_text(encoding="utf-8")
     (CONSUMER / f"Sources/Pages/Fragment{number}.swift").write_text(
-        frame.replace("// fragment", placed), encoding="utf-8")
+        frame.replace("// fragment", placed), encoding="utf-8"
+    )
 
 
 def main():
     program = CONSUMER / "Sources/Consumer/main.swift"
     for folder in (program.parent, CONSUMER / "Sources/Pages"):
         folder.mkdir(parents=True, exist_ok=True)
-    (CONSUMER / "Sources/Pages/Prelude.swift").write_text((FRAMES / "Prelude.swift").read_text(encoding="utf-8"))
+    (CONSUMER / "Sources/Pages/Prelude.swift").write_text(
+        (FRAMES / "Prelude.swift").read_text(encoding="utf-8")
+    )
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
     found = [(path, block) for path in pages for block in blocks_of_page(path)]
-    found += [(path, block) for path in sorted(ROOT.glob("Sources/**/*.swift")) for block in blocks_of_source(path)]
+    found += [
+        (path, block)
+        for path in sorted(ROOT.glob("Sources/**/*.swift"))
+        for block in blocks_of_source(path)
+    ]
     for number, (path, (line, code)) in enumerate(found, 1):
         write(path.relative_to(ROOT), line, code, number, program)
     print(f"consumer: {len(found)} examples of pages and doc comments")

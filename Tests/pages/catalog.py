@@ -11,7 +11,9 @@ PLACEHOLDER = re.compile(r"…|(?:^|=)[A-Z]+(?:\.[a-z]+)?$|^[^/]*\w\|\w")
 
 class Catalog:
     def __init__(self, program):
-        dump = subprocess.run([program, "--experimental-dump-help"], stdout=subprocess.PIPE, check=True)
+        dump = subprocess.run(
+            [program, "--experimental-dump-help"], stdout=subprocess.PIPE, check=True
+        )
         self.root = json.loads(dump.stdout)["command"]
         doctor = subprocess.run([program, "doctor"], stdout=subprocess.PIPE, check=True, text=True)
         self.doctor = doctor.stdout
@@ -28,7 +30,9 @@ class Catalog:
 
     @staticmethod
     def _names(option):
-        return [{"long": "--"}.get(name["kind"], "-") + name["name"] for name in option.get("names", [])]
+        return [
+            {"long": "--"}.get(name["kind"], "-") + name["name"] for name in option.get("names", [])
+        ]
 
     def parse(self, text):
         """The options by name, positional words and problems of a command that stands on a page."""
@@ -45,9 +49,16 @@ class Catalog:
         default = command.get("defaultSubcommand")
         if default and not any(word in ("--help", "-h") for word in words):
             command = next(c for c in command["subcommands"] if c["commandName"] == default)
-        if words and command is self.root and not words[0].startswith("-") and not PLACEHOLDER.search(words[0]):
+        if (
+            words
+            and command is self.root
+            and not words[0].startswith("-")
+            and not PLACEHOLDER.search(words[0])
+        ):
             return Parsed(command, {}, [], [f"needletail has no command '{words[0]}'"], False)
-        known = {name: option for option in command.get("arguments", []) for name in self._names(option)}
+        known = {
+            name: option for option in command.get("arguments", []) for name in self._names(option)
+        }
         if command["commandName"] == "train" and "gpt" in words:
             return self.parse(text.replace("needletail train", "needletail train-gpt", 1))
         if command is self.root:
@@ -65,7 +76,11 @@ class Catalog:
                 value = value if equals else next(words, None)
                 problems += self.problems(known[name], name, value)
                 options[name] = value
-        wanted = [a for a in command.get("arguments", []) if a["kind"] == "positional" and not a["isOptional"]]
+        wanted = [
+            a
+            for a in command.get("arguments", [])
+            if a["kind"] == "positional" and not a["isOptional"]
+        ]
         is_whole = len(positional) >= len(wanted) or "--help" in options
         return Parsed(command, options, positional, problems, is_whole)
 
@@ -77,10 +92,14 @@ class Catalog:
         alternatives = value.split("|")
         if not allowed or (len(alternatives) == 1 and PLACEHOLDER.search(value)):
             return []
-        return [f"{name} is '{one}', expected one of {', '.join(allowed)}" for one in alternatives if one not in allowed]
+        return [
+            f"{name} is '{one}', expected one of {', '.join(allowed)}"
+            for one in alternatives
+            if one not in allowed
+        ]
 
     def option_problems(self, span):
-        """What is wrong with a code span that begins with an option: it must be one of some command."""
+        """What is wrong with a code span of options: each must be one of some command."""
         words = self.words(span)
         problems = []
         while words:
@@ -92,7 +111,11 @@ class Catalog:
                 problems.append(f"no command has an option {name}")
             elif words and not words[0].startswith("-"):
                 value = words.pop(0)
-                tried = [self.problems(option, name, value) for option in found if option["kind"] != "flag"]
+                tried = [
+                    self.problems(option, name, value)
+                    for option in found
+                    if option["kind"] != "flag"
+                ]
                 if not tried:
                     problems.append(f"{name} takes no value, found '{value}'")
                 elif all(tried):
@@ -120,7 +143,12 @@ class Catalog:
 class Parsed:
     def __init__(self, command, options, positional, problems, is_whole):
         self.command = command["commandName"]
-        self.options, self.positional, self.problems, self.is_whole = options, positional, problems, is_whole
+        self.options, self.positional, self.problems, self.is_whole = (
+            options,
+            positional,
+            problems,
+            is_whole,
+        )
 
     def inputs(self):
         """The files that the command reads."""

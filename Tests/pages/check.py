@@ -1,29 +1,32 @@
 #!/usr/bin/env python3
-"""Runs what the pages show: every `needletail` command of README.md, CONTRIBUTING.md and docs/ as it stands there.
+"""Runs what README.md, CONTRIBUTING.md and docs/ show: every command as it stands there.
 
 Usage: check.py PROGRAM [PAGE…]     (PROGRAM is the built needletail; make pages)
 
-A page has a folder of its own, with the files of files.py, and its commands run there in their order: once on a pseudo-terminal,
-and once more, in a fresh folder, into a pipe. What counts as a command:
+A page has a folder of its own, with the files of files.py, and its commands run there in their
+order: once on a pseudo-terminal, and once more, in a fresh folder, into a pipe. A command is
 
-- in a block without a language or with `sh`, and in an indented block, each line; where a line begins with `$ `, those lines, and
-  what stands below one is its output, which is compared (compare.py says how). A shown ^C is sent.
-- a code span in prose, a table or a picture that begins with `needletail`, or with a sub-command and has options. What is not
-  whole (`…`, words in capitals, a|b, arguments left out) or cannot run here (kernels of another CPU, a download) is parsed: its
-  options must exist.
+- in a block without a language or with `sh`, and in an indented block, each line; where a line
+  begins with `$ `, those lines, and what stands below one is its output, which is compared
+  (compare.py says how). A shown ^C is sent.
+- a code span in prose, a table or a picture that begins with `needletail`, or with a sub-command
+  and has options. What is not whole (`…`, words in capitals, a|b, arguments left out) or cannot
+  run here (kernels of another CPU, a download) is parsed: its options must exist.
 
-A command must exit with 0, or with what the page says: "exit code 70" in the paragraph before a block of sessions is that of the
-interrupted command, else of the last; "# exit code 70" behind a command is its own; "exit code 1 if …" allows 0 too.
-Only the environment cuts runs short (execute.py); a command whose output is compared runs in full. `bench` is stopped after 5 s.
-`swift run … needletail` runs in the checkout; of `make` targets `demo` runs, the others must exist, and so must scripts, products,
-options, links and anchors.
+A command must exit with 0, or with what the page says. "exit code 70" in the paragraph before a
+block of sessions is that of the interrupted command, else of the last; "# exit code 70" behind a
+command is its own; "exit code 1 if …" allows 0 too.
+
+Only the environment cuts runs short (execute.py); a command whose output is compared runs in
+full. `bench` is stopped after 5 s. `swift run … needletail` runs in the checkout; of `make`
+targets `demo` runs, the others must exist, and so must scripts, products, options, links and
+anchors.
 """
 
 import contextlib
 import io
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,7 +50,9 @@ class Check:
         self.failures = []
         self.counts = dict.fromkeys(("ran", "compared", "parsed", "lines checked", "links"), 0)
         self.seconds, self.slowest = {}, []
-        self.has_run = set()  # (way, text): a command in prose that was run on a page before is not run again
+        self.has_run = (
+            set()
+        )  # (way, text): a command in prose that was run on a page before is not run again
 
     def fail(self, page, line, message, command=None, way=None, result=None):
         text = f"{page.name}:{line}: {message}"
@@ -56,7 +61,9 @@ class Check:
         if way:
             text += f"\n    run:     {way}"
         if result:
-            text += f", exit code {result.exit_code}" + "".join(f"\n    | {line}" for line in result.lines[-12:])
+            text += f", exit code {result.exit_code}" + "".join(
+                f"\n    | {line}" for line in result.lines[-12:]
+            )
         self.failures.append((page, text))
         print(text, flush=True)
 
@@ -67,7 +74,10 @@ class Check:
         for way in WAYS:
             with tempfile.TemporaryDirectory(prefix="pages-") as folder:
                 for command in page.commands:
-                    if command.text.split()[0] not in ("make", "python3", "swift") or "needletail" in command.text:
+                    if (
+                        command.text.split()[0] not in ("make", "python3", "swift")
+                        or "needletail" in command.text
+                    ):
                         self.run_command(page, command, way, folder)
         self.seconds[page.name] = time.monotonic() - start
 
@@ -89,21 +99,36 @@ class Check:
         in_checkout = command.text.startswith("swift")
         for name in parsed.inputs():
             if not (ROOT if in_checkout else pathlib.Path(folder)).joinpath(name).exists():
-                message = f"reads '{name}', which no command before it makes and Tests/pages/files.py does not know"
+                message = (
+                    f"reads '{name}', which no command before it makes "
+                    "and Tests/pages/files.py does not know"
+                )
                 return self.fail(page, command.line, message, command)
         is_bench = parsed.command in ("run", "trainer")
         start = time.monotonic()
         result = execute.run(
-            command.text, ROOT if in_checkout else folder,
-            execute.environment(None if in_checkout else self.program, self.limits(command, parsed)), WAYS[way],
+            command.text,
+            ROOT if in_checkout else folder,
+            execute.environment(
+                None if in_checkout else self.program, self.limits(command, parsed)
+            ),
+            WAYS[way],
             columns=160 if command.expected else 80,  # pages show the bar as a wide terminal has it
             stop_after=execute.BENCH_SECONDS if is_bench else None,
-            interrupt_when=self.interrupt(command))
+            interrupt_when=self.interrupt(command),
+        )
         self.counts["ran"] += 1
         self.slowest.append((time.monotonic() - start, f"{page.name}:{command.line}, {way}"))
         if result.exit_code not in command.exit_codes and not (is_bench and result.was_stopped):
             allowed = " or ".join(map(str, command.exit_codes))
-            self.fail(page, command.line, f"exit code {result.exit_code}, expected {allowed}", command, way, result)
+            self.fail(
+                page,
+                command.line,
+                f"exit code {result.exit_code}, expected {allowed}",
+                command,
+                way,
+                result,
+            )
         elif command.expected:
             self.counts["compared"] += 1
             count = compare.appeared(command.expected, result.lines)
@@ -134,8 +159,13 @@ class Check:
         downloads = parsed.options.get("--data") == "mnist"
         is_name = command.text == "needletail"
         return (
-            is_name or has_placeholder or downloads or not parsed.is_whole or bool(parsed.problems)
-            or self.catalog.lacks_kernels(parsed.options))
+            is_name
+            or has_placeholder
+            or downloads
+            or not parsed.is_whole
+            or bool(parsed.problems)
+            or self.catalog.lacks_kernels(parsed.options)
+        )
 
     def run_demo(self):
         """`make demo`, which must say what it learned."""
@@ -148,7 +178,14 @@ class Check:
         if result.exit_code != 0:
             self.fail(page, demo.line, "make demo failed", demo, "into a pipe", result)
         elif not any(line.startswith("test_accuracy 0.8") for line in result.lines):
-            self.fail(page, demo.line, "make demo did not reach an accuracy of 0.8", demo, "into a pipe", result)
+            self.fail(
+                page,
+                demo.line,
+                "make demo did not reach an accuracy of 0.8",
+                demo,
+                "into a pipe",
+                result,
+            )
         self.seconds["make demo"] = time.monotonic() - start
 
     # What is only looked at.
@@ -183,7 +220,10 @@ def anchors_of(paths):
 
 
 def self_test(program, catalog):
-    """The pages in selftest/ must fail as their comments say, `<!-- fails: TEXT -->` for each failure; a page without one passes."""
+    """The pages in selftest/ must fail as their comments say, `<!-- fails: TEXT -->` for each.
+
+    A page without such a comment must pass.
+    """
     folder = ROOT / "Tests/pages/selftest"
     paths = sorted(folder.glob("*.md"))
     for path in paths:
@@ -191,12 +231,24 @@ def self_test(program, catalog):
         with contextlib.redirect_stdout(io.StringIO()):
             check.look(page, anchors_of(paths))
             check.run(page)
-        expected = [line[len("<!-- fails: "):-len(" -->")] for line in page.text.split("\n") if line.startswith("<!-- fails: ")]
+        expected = [
+            line[len("<!-- fails: ") : -len(" -->")]
+            for line in page.text.split("\n")
+            if line.startswith("<!-- fails: ")
+        ]
         found = [text for _, text in check.failures]
         unseen = [text for text in expected if not any(text in failure for failure in found)]
         unexpected = [failure for failure in found if not any(text in failure for text in expected)]
         if unseen or unexpected:
-            sys.exit("\n".join([f"pages: the self-test {page.name} failed", *(f"  not found: {text}" for text in unseen), *unexpected]))
+            sys.exit(
+                "\n".join(
+                    [
+                        f"pages: the self-test {page.name} failed",
+                        *(f"  not found: {text}" for text in unseen),
+                        *unexpected,
+                    ]
+                )
+            )
     print(f"pages: {len(paths)} self-tests failed and passed as they should")
 
 
@@ -215,7 +267,10 @@ def main(program, *names):
     if not names:
         check.run_demo()
     seconds = time.monotonic() - start
-    print("pages: slowest: " + "; ".join(f"{where} {took:.0f} s" for took, where in sorted(check.slowest)[:-6:-1]))
+    print(
+        "pages: slowest: "
+        + "; ".join(f"{where} {took:.0f} s" for took, where in sorted(check.slowest)[:-6:-1])
+    )
     if check.failures:
         print("\npages: what failed:\n" + "\n".join(text for _, text in check.failures))
     summary = ", ".join(f"{count} {name}" for name, count in check.counts.items())
@@ -225,5 +280,7 @@ def main(program, *names):
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or not shutil.which(sys.argv[1]):
-        sys.exit("usage: check.py PROGRAM [PAGE…]: PROGRAM is the built needletail, make pages builds it")
+        sys.exit(
+            "usage: check.py PROGRAM [PAGE…]: PROGRAM is the built needletail, make pages builds it"
+        )
     sys.exit(main(*sys.argv[1:]))

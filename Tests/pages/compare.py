@@ -1,12 +1,14 @@
 """Compares the output that a page shows with what was printed.
 
-The lines of the page must be printed, in their order; others may stand between them. A line in brackets, such as
-`[the weights summary]`, stands for any. Words and integers must be equal. What is measured is not compared.
+The lines of the page must be printed, in their order; others may stand between them. A line in
+brackets, such as `[the weights summary]`, stands for any. Words and integers must be equal. What is
+measured is not compared.
 """
 
 import re
 
-# Rates, times, when a signal arrived, and the bar, which is as wide as the terminal: no function of the input.
+# No function of the input: rates, times, when a signal arrived, and the bar, which is as wide as
+# the terminal.
 MEASURED = [
     (re.compile(r"\[\d+:\d+ < \d+:\d+, [\d.]+ it/s\]"), "[measured]"),
     (re.compile(r"\|█[█ ]*\|"), "[bar]"),
@@ -15,10 +17,10 @@ MEASURED = [
 ]
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]?\d+)?")
 
-# Numbers with a decimal point are losses, accuracies and probabilities. On one machine they are the page's to the last digit;
-# another instruction set rounds otherwise, and from the first different bit on training is that of another seed. README's table
-# of the six modes has accuracies of one mode 0.8701 to 0.8743 over seeds, a half range of 0.002, and PyTorch's deviation of 0.006:
-# allowed are three deviations.
+# Numbers with a decimal point are losses, accuracies and probabilities. CPUs with the same kernels
+# print the page's to the last digit; another instruction set rounds otherwise, and from the first
+# different bit on training is that of another seed. PyTorch's accuracy deviates by 0.006 over seeds
+# (README, "The six modes"): allowed are three deviations.
 TOLERANCE = 3 * 0.006
 
 

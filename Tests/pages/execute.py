@@ -11,10 +11,11 @@ import subprocess
 import termios
 import time
 
-# Every option has an environment variable (docs/trainer.md), and these alone cut runs short: not flags, which would make it
-# another command than that of the page.
+# Every option has an environment variable (docs/trainer.md), and these alone cut runs short: a flag
+# would make it another command than that of the page. Ten epochs have more steps than the pages'
+# longest warm-up, 200.
 LIMITS = {
-    "NEEDLETAIL_LIMIT_TRAIN_BATCHES": "25",  # ten epochs have more steps than the pages' longest warm-up, 200
+    "NEEDLETAIL_LIMIT_TRAIN_BATCHES": "25",
     "NEEDLETAIL_LIMIT_VAL_BATCHES": "1",
     "NEEDLETAIL_LIMIT_TEST_BATCHES": "1",
     "NEEDLETAIL_COUNT": "50",
@@ -37,8 +38,8 @@ class Result:
 def environment(program, limits):
     """The caller's, without settings of the command but `limits`, with the program on the PATH.
 
-    `program` is None for what builds it: with another PATH SwiftPM builds everything anew, so it gets the one that .ci/pages had
-    (a python3 that is pyenv's changes it).
+    `program` is None for what builds it: with another PATH SwiftPM builds everything anew, so it
+    gets the one that .ci/pages had (a python3 that is pyenv's changes it).
     """
     own = {name: value for name, value in os.environ.items() if not name.startswith("NEEDLETAIL_")}
     if program:
@@ -52,7 +53,8 @@ def environment(program, limits):
 def run(text, folder, variables, on_terminal, columns=80, stop_after=None, interrupt_when=None):
     """The exit code (128 + number where a signal ended it) and the lines that were printed.
 
-    `interrupt_when(lines)` says when ^C is sent: the character on a terminal, else the signal to the process group.
+    `interrupt_when(lines)` says when ^C is sent: the character on a terminal, else the signal to
+    the process group.
     """
     reader, writer = os.openpty() if on_terminal else os.pipe()
     if on_terminal:
@@ -64,8 +66,14 @@ def run(text, folder, variables, on_terminal, columns=80, stop_after=None, inter
             fcntl.ioctl(writer, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
-        ["bash", "-c", text], cwd=folder, env=variables, stdin=writer if on_terminal else subprocess.DEVNULL,
-        stdout=writer, stderr=writer, preexec_fn=take_terminal)
+        ["bash", "-c", text],
+        cwd=folder,
+        env=variables,
+        stdin=writer if on_terminal else subprocess.DEVNULL,
+        stdout=writer,
+        stderr=writer,
+        preexec_fn=take_terminal,
+    )
     os.close(writer)
     start, printed, was_stopped, has_hung = time.monotonic(), b"", False, False
     while True:

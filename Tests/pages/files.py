@@ -11,14 +11,22 @@ import zlib
 def png(path, _):
     """A grey picture of 28 x 28: a bright box on black."""
     rows = b"".join(
-        b"\0" + bytes(255 if 6 <= x < 22 and 4 <= y < 24 else 0 for x in range(28)) for y in range(28))
+        b"\0" + bytes(255 if 6 <= x < 22 and 4 <= y < 24 else 0 for x in range(28))
+        for y in range(28)
+    )
 
     def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def text(path, root):
@@ -57,8 +65,15 @@ def prepare(command_text, folder, root):
 
 
 def prepare_measurements(names, folder, program):
-    """Two short measurements for `bench compare`; those of the page itself were stopped in the middle."""
-    variables = {**os.environ, "NEEDLETAIL_ROUNDS": "2", "NEEDLETAIL_MIN_TIME": "0.001", "NEEDLETAIL_SHAPES": "64x64x64"}
+    """Two short measurements for `bench compare`; the page's own were stopped in the middle."""
+    variables = {
+        **os.environ,
+        "NEEDLETAIL_ROUNDS": "2",
+        "NEEDLETAIL_MIN_TIME": "0.001",
+        "NEEDLETAIL_SHAPES": "64x64x64",
+    }
     for name in names:
         with open(pathlib.Path(folder, name), "wb") as file:
-            subprocess.run([program, "bench", "gemm", "--json"], env=variables, stdout=file, check=True)
+            subprocess.run(
+                [program, "bench", "gemm", "--json"], env=variables, stdout=file, check=True
+            )

@@ -1,4 +1,4 @@
-"""Reads a Markdown page: its commands with the output it shows, its code spans, Swift blocks and links."""
+"""Reads a Markdown page: its commands with the output it shows, its code spans and links."""
 
 import dataclasses
 import pathlib
@@ -40,11 +40,10 @@ class Page:
         self.text = self.path.read_text(encoding="utf-8")
         self.errors = []  # (line, message) of what cannot be understood
         self.blocks, self.prose = self._split()
-        self.swift = [block for block in self.blocks if block.language == "swift"]
         self.commands, self.spans = self._commands()
 
     def _split(self):
-        """The blocks, and the rest as (line, text) paragraphs; rows of a table are one paragraph each."""
+        """The blocks, and the rest as (line, text) paragraphs; a row of a table is one."""
         blocks, prose, paragraph, block, fence = [], [], [], None, None
 
         def end():
@@ -64,7 +63,11 @@ class Page:
                 else:
                     fence.lines.append(text)
             elif text.startswith("    ") and not paragraph:
-                if not block or block.language != "indented" or number != block.line + len(block.lines):
+                if (
+                    not block
+                    or block.language != "indented"
+                    or number != block.line + len(block.lines)
+                ):
                     block = Block(number, "indented", [], prose[-1][1] if prose else "")
                     blocks.append(block)
                 block.lines.append(text[4:])
@@ -80,7 +83,7 @@ class Page:
         return blocks, prose
 
     def _commands(self):
-        """Commands of blocks and of code spans in their order on the page, and the other spans as (line, text, before)."""
+        """The commands in their order on the page, and other code spans as (line, text, before)."""
         commands, spans = [], []
         for block in self.blocks:
             if block.language in ("", "sh", "indented"):
@@ -103,11 +106,13 @@ class Page:
         if commands:
             for number, text in enumerate(block.lines, block.line):
                 if text.strip() and not any(command.line == number for command in commands):
-                    self.errors.append((number, f"found '{text}' in a block of commands, expected a command"))
+                    self.errors.append(
+                        (number, f"found '{text}' in a block of commands, expected a command")
+                    )
         return commands
 
     def _session(self, block):
-        """Lines behind `$ ` are commands, those below them their output, ^C the moment of an interrupt."""
+        """Lines behind `$ ` are commands, those below their output, ^C the moment of a SIGINT."""
         commands = []
         for number, text in enumerate(block.lines, block.line):
             if text.startswith("$ "):
@@ -118,7 +123,7 @@ class Page:
                 commands[-1].interrupt_after = len(commands[-1].expected)
             elif text.strip():
                 commands[-1].expected.append((number, text))
-        # "exit code N" in front of the block is that of the command that is interrupted, else of the last one.
+        # "exit code N" in front of the block is the interrupted command's, else the last one's.
         failing = next((c for c in commands if c.interrupt_after is not None), commands[-1])
         failing.exit_codes = exit_codes(block.before)
         return commands
@@ -136,7 +141,9 @@ class Page:
     def links(self):
         """The targets of links and pictures, with their lines."""
         for line, text in self.prose:
-            for match in re.finditer(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", lambda m: " " * len(m[0]), text)):
+            for match in re.finditer(
+                r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", lambda m: " " * len(m[0]), text)
+            ):
                 yield line + text.count("\n", 0, match.start()), match[1]
 
     def anchors(self):
@@ -148,7 +155,7 @@ class Page:
 
 
 def exit_codes(text):
-    """The exit codes that a text allows: "exit code 70", or "exit code 1 if …" where it may also succeed."""
+    """The exit codes that a text allows: "exit code 70"; "exit code 1 if …" allows 0 too."""
     match = re.search(r"exit code (\d+)( if)?", text.replace("\n", " "))
     if not match:
         return (0,)

@@ -1,4 +1,4 @@
-"""Checks the lines of pages that name make targets, scripts, products, and links: that what they name is there."""
+"""Checks that the make targets, scripts, products and links that pages name are there."""
 
 import re
 import shlex
@@ -31,25 +31,34 @@ def of_python(words, root):
     source = script.read_text(encoding="utf-8")
     return [
         f"{words[0]} has no option {name}"
-        for name in (word.partition("=")[0] for word in words[1:]) if name.startswith("--") and f'"{name}"' not in source
+        for name in (word.partition("=")[0] for word in words[1:])
+        if name.startswith("--") and f'"{name}"' not in source
     ]
 
 
 def of_swift(words, root):
-    """`swift run … PRODUCT …` names an executable; `swift package benchmark` is a plug-in of Benchmarks' dependency."""
+    """`swift run … PRODUCT …` names an executable, `swift package benchmark` a plug-in."""
     if words[:1] == ["package"]:
         manifest = (root / "Benchmarks/Package.swift").read_text(encoding="utf-8")
-        return [] if words[1:2] == ["benchmark"] and '"BenchmarkPlugin"' in manifest else [f"no plug-in {words[1:]}"]
+        return (
+            []
+            if words[1:2] == ["benchmark"] and '"BenchmarkPlugin"' in manifest
+            else [f"no plug-in {words[1:]}"]
+        )
     if words[:1] != ["run"]:
         return []
     manifest = (root / "Package.swift").read_text(encoding="utf-8")
     executables = re.findall(r'\.executable(?:Target)?\(\s*name: "(\w+)"', manifest)
     words = [word for word in words[1:] if not word.startswith("-") and word != "release"]
-    return [] if words and words[0] in executables + ["NAME"] else [f"Package.swift has no executable {words[:1]}"]
+    return (
+        []
+        if words and words[0] in executables + ["NAME"]
+        else [f"Package.swift has no executable {words[:1]}"]
+    )
 
 
 def link_problem(target, page, pages, root):
-    """What is wrong with the target of a link on a page; `pages` has the anchors of every page by path."""
+    """What is wrong with a link's target; `pages` has the anchors of every page by path."""
     if re.match(r"[a-z]+:", target):
         return None
     name, _, anchor = target.partition("#")
