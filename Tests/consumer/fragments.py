@@ -78,7 +78,7 @@ def main():
     (CONSUMER / "Sources/Pages/Prelude.swift").write_text(
         (FRAMES / "Prelude.swift").read_text(encoding="utf-8")
     )
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+    pages = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
     found = [(path, block) for path in pages for block in blocks_of_page(path)]
     found += [
         (path, block)
