@@ -44,6 +44,8 @@ def environment(program, limits):
     own = {name: value for name, value in os.environ.items() if not name.startswith("NEEDLETAIL_")}
     if program:
         own["PATH"] = str(program.parent) + os.pathsep + own["PATH"]
+        # A crash shows its message, and does not ask on the terminal what to do.
+        own["SWIFT_BACKTRACE"] = "enable=no"
     else:
         own["PATH"] = os.environ.get("PAGES_PATH", own["PATH"])
     own["TERM"] = "xterm"
