@@ -62,16 +62,18 @@ struct BenchTrainerCommand: ParsableCommand {
         for precision in precision {
             // One model for all of them: where in memory its weights lie makes a difference of some percent.
             let model = try TrainingRun.model(for: images), ways = TrainingWay.allCases
+            let failure = FirstFailure()
             let runs = ways.map { way in
                 TrainingRun(
-                    way, model, images, batchSize: batchSize, epochs: epochs, precision: precision, folder: folder)
+                    way, model, images, batchSize: batchSize, epochs: epochs, precision: precision, folder: folder,
+                    failure: failure)
             }
             var contest = Contest(minimumSeconds: 0)
             contest.rounds = rounds
             let result = contest.run(
                 runs.map { run in Contestant(run.way.rawValue, run: run.fit, sample: run.sample) },
                 reference: { 0 })
-            if let failure = runs.compactMap(\.failure).first { throw failure }
+            if let error = failure.error { throw error }
             try checkEqual(runs)
             for (index, way) in ways.enumerated() {
                 let processor = zip(runs[index].processorSeconds, runs[0].processorSeconds).map { $0 / $1 }
@@ -115,6 +117,11 @@ enum TrainingWay: String, CaseIterable {
     case all = "all on"
 }
 
+/// What has gone wrong in any of the ways, a signal for instance: none of them goes on then.
+final class FirstFailure {
+    var error: (any Error)?
+}
+
 /// One way to train, called again and again: each call is a fit that begins with the same weights.
 final class TrainingRun {
     let way: TrainingWay
@@ -124,7 +131,7 @@ final class TrainingRun {
     private var lossSum = 0.0
     /// Processor seconds of each call, of all threads.
     private(set) var processorSeconds: [Double] = []
-    private(set) var failure: (any Error)?
+    private let failure: FirstFailure
     private let images: ImageDataset
     private let batchSize: Int, epochs: Int
     private let precision: Precision
@@ -133,10 +140,10 @@ final class TrainingRun {
 
     init(
         _ way: TrainingWay, _ model: ImageClassifier, _ images: ImageDataset, batchSize: Int, epochs: Int,
-        precision: Precision, folder: String
+        precision: Precision, folder: String, failure: FirstFailure
     ) {
         (self.way, self.model, self.images, self.batchSize, self.epochs) = (way, model, images, batchSize, epochs)
-        (self.precision, self.folder) = (precision, folder)
+        (self.precision, self.folder, self.failure) = (precision, folder, failure)
         initial = Dictionary(
             uniqueKeysWithValues: model.stateDictionary().map { name, tensor in
                 (name, Tensor(bytes: tensor.bytes, shape: tensor.shape, dtype: tensor.dtype))
@@ -158,7 +165,7 @@ final class TrainingRun {
     }
 
     func fit() {
-        guard failure == nil else { return }
+        guard failure.error == nil else { return }
         do {
             try model.load(stateDictionary: initial)
             let loader = DataLoader(images, batchSize: batchSize, shuffle: true, seed: 42)
@@ -169,7 +176,7 @@ final class TrainingRun {
             case .barebones: try trainer { $0.barebones = true }.fit(model, train: loader)
             case .all: try allOn().fit(model, train: loader)
             }
-        } catch { failure = error }
+        } catch { failure.error = error }
     }
 
     /// What someone who has no trainer writes, and no more.

@@ -1,4 +1,4 @@
-// Running a module without leaving a trace: sanity checks, replays, trial steps, comparisons, example inputs.
+// Running a module without leaving a trace: replays, trial steps, comparisons, example inputs.
 import NeedletailNN
 import NeedletailTensor
 
@@ -22,17 +22,15 @@ struct OwnState: Equatable {
 }
 
 extension TrainingModule {
-    /// Runs `body`, which may run the module, and puts back `parts` of its state and what module and data module save in
-    /// checkpoints. Nothing is logged meanwhile, and no report looks on.
+    /// Runs `body`, which may run the module, and puts back its state and what module and data module save in checkpoints.
+    /// Nothing is logged meanwhile, and no report looks on.
     ///
     /// Whoever updates parameters in `body` copies them first (``ModuleState/copyParameters()``), and whoever runs
     /// backward gives them new gradients (``ModuleState/renewGradients()``). Other stored properties of the module stay as
     /// `body` leaves them.
-    func measured<Result>(
-        _ parts: ModuleState.Parts = .all, _ body: (ModuleState) throws -> Result
-    ) throws -> Result {
+    func measured<Result>(_ body: (ModuleState) throws -> Result) throws -> Result {
         let state = ModuleState(self)
-        let before = state.snapshot(parts)
+        let before = state.snapshot()
         let data = trainer?.data
         let own = try OwnState(self, data)
         let log = metrics

@@ -1,5 +1,6 @@
 // The validations of a fit: the one before training, and those between and after the batches of an epoch.
 import NeedletailData
+import NeedletailNN
 
 extension Trainer {
     /// A few batches of each loader before training, so that errors are found early; what they log is forgotten.
@@ -12,8 +13,10 @@ extension Trainer {
             evaluationMetrics.restore([])
         }
         try each({ try $0.onSanityCheckStart(self, module) }, { try module.onSanityCheckStart() })
-        try module.measured([.buffers, .generators]) { _ in
-            _ = try evaluate(.validate, module, validation, limit: count < 0 ? .all : .count(count))
+        do {
+            let before = ModuleState(module).snapshot([.buffers, .generators])
+            defer { before.restore() }
+            try evaluate(.validate, module, validation, limit: count < 0 ? .all : .count(count))
         }
         try each({ try $0.onSanityCheckEnd(self, module) }, { try module.onSanityCheckEnd() })
     }

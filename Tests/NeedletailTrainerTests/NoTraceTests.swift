@@ -85,7 +85,8 @@ import Testing
                     guard measures else { return }
                     $0.callbacks += [
                         ShadowPrecision(every: 1), ModelSummary(console: silent),
-                        NumericsReport(every: 2, console: silent), AutopsyOfEach(),
+                        NumericsReport(every: 2, console: silent), ParameterHistograms(), AutopsyOfEach(),
+                        LearningRateFinder(LearningRateRange(steps: 4), appliesSuggestion: false),
                     ]
                 }
                 let data = Samples(layerCase, 10)
@@ -180,6 +181,16 @@ import Testing
             try leavesNoTrace("validate", generatorsGoOn: true) { _ = try trainer.validate(module, loader) }
             try leavesNoTrace("predict", generatorsGoOn: true) { _ = try trainer.predict(module, loader) }
         }
+        var ticks = 0.0
+        let automatic = Trainer(maxEpochs: 1, precision: .auto) {
+            $0.autoPrecision = (
+                {
+                    ticks += 1e-3
+                    return ticks
+                }, silent
+            )
+        }
+        try leavesNoTrace("auto") { _ = try automatic.choosePrecision(module, loader, nil) }
         let batch = try Samples(layerCase, 3).batch([0, 1, 2], dtype: .float32)
         try leavesNoTrace("autopsy") { _ = try trainer.autopsy(module, batch) }
         try leavesNoTrace("search") {

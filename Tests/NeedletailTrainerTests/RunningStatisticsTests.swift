@@ -248,6 +248,60 @@ private class Normed: TrainingModule {
         }
     }
 
+    /// A signal during the pass ends the run at the next step, with a checkpoint that goes on to the uninterrupted run's bits.
+    @Test func aSignalLeavesThePassForLater() throws {
+        /// Sends itself a signal in the second batch that it is run on for its statistics.
+        final class Interrupted: Normed {
+            var batchesToSignal: Int?
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                let isPass = trainer?.isSanityChecking == false && isPassing
+                if isPass, let left = batchesToSignal {
+                    batchesToSignal = left == 0 ? nil : left - 1
+                    if left == 0 { send(SIGTERM) }
+                }
+                return try super.trainingStep(batch, index)
+            }
+            var isPassing = false
+            override func onTrainEpochEnd() { isPassing = true }
+            override func onTrainEpochStart() { isPassing = false }
+        }
+        let directory = try TemporaryDirectory()
+        func fit(_ name: String, signals: Bool = false, resume: ResumePoint? = nil) throws -> Interrupted {
+            let module = Interrupted()
+            module.batchesToSignal = signals ? 1 : nil
+            let trainer = quietTrainer(maxEpochs: 4) {
+                $0.handlesSignals = true
+                $0.callbacks = [WeightAveraging(.equal, from: 1), ModelCheckpoint(directory: directory(name))]
+            }
+            do { try trainer.fit(module, train: loader(), resume: resume) } catch let error as RunInterrupted {
+                #expect(signals && error.signal == SIGTERM && error.checkpoint == directory(name + "/last"))
+                #expect(module.batchesToSignal == nil && trainer.state.epoch == 2)
+                let state = try text(directory(name + "/last/state.json"))
+                #expect(state.contains("\"pending\""), "the statistics are still to be computed")
+            }
+            return module
+        }
+        let whole = try fit("whole")
+        _ = try fit("stopped", signals: true)
+        let resumed = try fit("stopped", resume: .last)
+        #expect(resumed.bits == whole.bits && resumed.statistics == whole.statistics)
+        for file in try FileManager.default.contentsOfDirectory(atPath: directory("whole/last")) {
+            #expect(bytes(directory("stopped/last/" + file)) == bytes(directory("whole/last/" + file)), "\(file)")
+        }
+    }
+
+    /// Without: averaged weights with the statistics of those that train.
+    @Test(arguments: [WeightAveraging.Kind.equal, .exponential(decay: 0.5)])
+    func statisticsCanBeLeftAlone(_ kind: WeightAveraging.Kind) throws {
+        let averaged = Normed(), plain = Normed()
+        let averaging = WeightAveraging(kind, statistics: .ofTraining)
+        try quietTrainer(maxEpochs: 2) { $0.callbacks = [averaging] }
+            .fit(averaged, train: loader(), validation: loader(8))
+        try quietTrainer(maxEpochs: 2).fit(plain, train: loader(), validation: loader(8))
+        #expect(averaged.statistics == plain.statistics && averaged.bits != plain.bits)
+        #expect(averaging.averagedWeights.count == 8)
+    }
+
     /// Training goes on with its own statistics: those of a run without averaging.
     @Test func averagingLeavesTrainingAlone() throws {
         let directory = try TemporaryDirectory()

@@ -81,6 +81,47 @@ private final class Pair: TrainingModule {
         #expect(module.parameters().allSatisfy { $0.requiresGradient })
     }
 
+    /// Both optimizers' steps run the same norm. The one that skips is undone, the other's batch statistics stay, and each
+    /// one's loss has the mean of the steps that it has applied.
+    @Test(arguments: [0, 1]) func theOneThatSkipsIsUndoneAlone(_ failing: Int) throws {
+        final class Shared: TrainingModule {
+            let norm = BatchNorm1d(6)
+            let layers: [Linear]
+            let failing: Int
+            var atStart: [[[UInt8]]] = []
+            init(failing: Int) {
+                var generator = SeededGenerator(seed: 4)
+                layers = [Linear(6, 3, using: &generator), Linear(6, 3, using: &generator)]
+                self.failing = failing
+            }
+            var statistics: [[UInt8]] { namedBuffers().map(\.buffer.value.bytes) }
+            override func trainingStep(_ batch: Batch, _ index: Int, optimizer: Int) throws -> Tensor {
+                atStart.append(statistics)
+                let poison = index == 2 && optimizer == failing ? Float.infinity : 1
+                let logits = layers[optimizer](norm.forward(batch.inputs * poison))
+                let loss = try crossEntropy(logits, batch.targets)
+                log("loss_\(optimizer)", loss, onStep: false, onEpoch: true)
+                return loss
+            }
+            override func configureOptimizers() -> [Optimizer] {
+                layers.map { Adam($0.parameters(), learningRate: 1e-2) }
+            }
+        }
+        let module = Shared(failing: failing)
+        var after: [[[UInt8]]] = []
+        let trainer = quietTrainer(maxEpochs: 1) {
+            $0.callbacks = [AfterBatch { _, _, _, _ in after.append(module.statistics) }]
+        }
+        try trainer.fit(module, train: DataLoader(Points(64), batchSize: 16))
+        // Two steps a batch; the third batch's are the fifth and the sixth.
+        let next = failing == 0 ? module.atStart[5] : after[2]
+        #expect(next == module.atStart[4 + failing])
+        #expect(failing == 0 ? after[2] != module.atStart[5] : module.atStart[5] != module.atStart[4])
+        #expect(module.norm.batchesTracked.value.scalars(as: Int64.self) == [7])
+        #expect(module.norm.runningVariance.value.scalars(as: Double.self).allSatisfy(\.isFinite))
+        for name in ["loss_0", "loss_1"] { #expect(trainer.metrics[name]?.isFinite == true, "\(name)") }
+    }
+
     /// One of two diverging ends training though the other goes well.
     @Test func oneThatNeverRecoversEndsTraining() throws {
         final class Half: TrainingModule {

@@ -3,7 +3,7 @@ import Needletail
 import Testing
 
 /// Sends the process a signal, which this thread takes: the test runner's threads have some of them blocked.
-private func send(_ signal: Int32) {
+func send(_ signal: Int32) {
     var set = sigset_t(), before = sigset_t()
     sigemptyset(&set)
     sigaddset(&set, signal)

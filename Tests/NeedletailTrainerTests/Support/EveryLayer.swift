@@ -144,7 +144,7 @@ final class LayerModel: TrainingModule {
     }
 
     override func validationStep(_ batch: Batch, _ index: Int) throws {
-        _ = own.next()
+        if trainer?.isSanityChecking == false { _ = own.next() }
         log("val_loss", output(batch.inputs).cast(to: .float32).mean())
     }
 
