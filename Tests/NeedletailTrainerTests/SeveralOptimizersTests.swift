@@ -97,7 +97,7 @@ private final class Pair: TrainingModule {
             var statistics: [[UInt8]] { namedBuffers().map(\.buffer.value.bytes) }
             override func trainingStep(_ batch: Batch, _ index: Int, optimizer: Int) throws -> Tensor {
                 atStart.append(statistics)
-                let poison = index == 2 && optimizer == failing ? Float.infinity : 1
+                let poison = index == 2 && optimizer == failing ? Double.infinity : 1
                 let logits = layers[optimizer](norm.forward(batch.inputs * poison))
                 let loss = try crossEntropy(logits, batch.targets)
                 log("loss_\(optimizer)", loss, onStep: false, onEpoch: true)
@@ -118,7 +118,7 @@ private final class Pair: TrainingModule {
         #expect(next == module.atStart[4 + failing])
         #expect(failing == 0 ? after[2] != module.atStart[5] : module.atStart[5] != module.atStart[4])
         #expect(module.norm.batchesTracked.value.scalars(as: Int64.self) == [7])
-        #expect(module.norm.runningVariance.value.scalars(as: Double.self).allSatisfy(\.isFinite))
+        #expect(module.norm.runningVariance.value.scalars(as: Double.self).allSatisfy { $0.isFinite })
         for name in ["loss_0", "loss_1"] { #expect(trainer.metrics[name]?.isFinite == true, "\(name)") }
     }
 
