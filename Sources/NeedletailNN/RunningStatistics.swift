@@ -3,14 +3,40 @@ import Synchronization
 
 /// A module that keeps statistics of the batches that it sees in training, such as ``BatchNorm``.
 ///
-/// A layer of your own that does so takes part in ``Module/recomputingStatistics(_:)`` by conforming.
+/// A layer of your own that moves a ``Buffer`` by its batches conforms and does so where ``usesBatchStatistics`` says so: then
+/// freezing it keeps its statistics, and averaged weights get their own.
+///
+///     final class Centering: Module, Layer, RunningStatisticsHolder {
+///         let offset = Parameter(.zeros([1]))
+///         let mean = Buffer(.zeros([1])), batches = Buffer(.zeros([1]))
+///         var momentum: Double? = 0.1
+///         func resetStatistics() { for buffer in [mean, batches] { try! buffer.assign(.zeros([1])) } }
+///         func forward(_ x: Tensor) -> Tensor {
+///             guard usesBatchStatistics else { return x - mean.value + offset.value }
+///             let batch = x.detached().mean().reshape([1])
+///             try! batches.assign(batches.value + 1)
+///             let share = momentum ?? 1 / batches.value.item()
+///             try! mean.assign(mean.value * (1 - share) + batch * share)
+///             return x - batch + offset.value
+///         }
+///     }
 public protocol RunningStatisticsHolder: Module {
     /// The share of a batch in the statistics; nil for the mean over all batches since the last reset.
     var momentum: Double? { get set }
-    /// Whether the layer uses, and moves by, the statistics of its batch: in training mode, unless it is frozen.
+    /// Whether the layer uses, and moves by, the statistics of its batch: in training mode, unless it has parameters and all
+    /// of them are frozen.
     var usesBatchStatistics: Bool { get }
     /// Puts the statistics back to those of a new layer.
     func resetStatistics()
+}
+
+extension RunningStatisticsHolder {
+    /// In training mode, unless the layer has parameters and all of them are frozen.
+    public var usesBatchStatistics: Bool {
+        guard isTraining else { return false }
+        let parameters = parameters()
+        return parameters.isEmpty || !parameters.allSatisfy(\.isFrozen)
+    }
 }
 
 extension Module {

@@ -18,6 +18,8 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case misplacedSchedule(Int)
     /// `lossWeight(of:)` returned a negative or non-finite number.
     case badLossWeight(Double, batch: Int)
+    /// What `trainingStep` returned for an optimizer is not a loss that can be trained on.
+    case badLoss(optimizer: Int, why: String)
     /// A layer such as batch norm was to take the statistics of one value a channel.
     case singleValue(layer: String, shape: [Int], batch: Int)
     /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
@@ -45,11 +47,14 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
             "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
         case .singleValue(let layer, let shape, let batch):
             "batch \(batch) gives layer '\(layer)' the input \(shape), one value a channel, of which there is no variance; "
-                + "expected two or more: give the training loader dropLast: true (its last batch has one sample) or "
-                + "another batch size, or freeze the layer"
+                + "expected two or more: use another batch size, leave out an epoch's last batch of one sample by the "
+                + "training loader's dropLast: true, or freeze the layer"
+        case .badLoss(let optimizer, let why):
+            "the training step's loss for optimizer \(optimizer) \(why)"
         case .noStepBoundary:
             "a checkpoint can be saved during fit, at the end of a step only: "
-                + "in onTrainBatchEnd where result.closesWindow, or at the end of an epoch"
+                + "in onTrainBatchEnd where result.closesWindow, or at the end of an epoch; and after an error unless one of "
+                + "several optimizers has updated its parameters already"
         case .monitorNotLogged(let name, let logged):
             "the monitored metric '\(name)' was not logged; logged are \(logged.joined(separator: ", "))"
         }

@@ -76,6 +76,7 @@ final class TrainingStep {
                 ownState = keepsOwnState ? try OwnState(module, module.trainer?.data) : nil
                 let observer = watcher(of: slot, batch, index)
                 let loss = try watched(by: observer) { try forward(batch, index, slot, seed: seed) }
+                if let why = problem(of: loss, slot) { throw TrainerError.badLoss(optimizer: slot.index, why: why) }
                 observer?.finishForward(loss: loss)
                 result.loss = loss.item()
                 if slot.window.isEmpty {
@@ -106,6 +107,15 @@ final class TrainingStep {
         guard let single else { return loss }
         let layer = module.namedModules().first { ObjectIdentifier($0.module) == single.layer }
         throw TrainerError.singleValue(layer: layer?.name ?? "", shape: single.shape, batch: index)
+    }
+
+    /// What is wrong with a loss; nil where it can be trained on.
+    private func problem(of loss: Tensor, _ slot: OptimizerSlot) -> String? {
+        if loss.count != 1 { return "has shape \(loss.shape), expected one element: take its mean" }
+        if loss.requiresGradient { return nil }
+        return slot.parameters.allSatisfy(\.isFrozen)
+            ? "cannot be trained on: all parameters of the optimizer are frozen; unfreeze some, or leave the optimizer out"
+            : "depends on no parameter of the optimizer: was it computed of detached tensors, or without gradients?"
     }
 
     /// Finite check -> unscale -> hook -> clip -> update or skip, for one optimizer at the end of its window.

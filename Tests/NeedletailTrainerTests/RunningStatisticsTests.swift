@@ -290,6 +290,120 @@ private class Normed: TrainingModule {
         }
     }
 
+    /// Batches that training skips are not in the statistics of an average, nor does it come to nothing where all are such.
+    @Test(arguments: [Precision.float32, .mixedFloat16]) func thePassLeavesOutWhatTrainingSkips(
+        _ precision: Precision
+    ) throws {
+        for infinite in [4..<5, 0..<20] {
+            let module = Normed()
+            let trainer = quietTrainer(maxEpochs: 2, precision: precision) {
+                $0.nonFinite = .skip(maxConsecutive: 1000)
+                if precision == .mixedFloat16 { $0.lossScale = .fixed(1) }
+                $0.callbacks = [WeightAveraging(.equal)]
+            }
+            let data = Points(20, infiniteRows: infinite)
+            try trainer.fit(module, train: DataLoader(data, batchSize: 4), validation: loader(8))
+            let values = module.namedBuffers().flatMap { $0.buffer.value.scalars(as: Double.self) }
+            #expect(values.allSatisfy { $0.isFinite })
+            #expect(trainer.metrics["val_loss"]?.isFinite == true)
+            let batches: Int64 = infinite.count == 1 ? 4 : 0
+            #expect(module.first.batchesTracked.value.scalars(as: Int64.self) == [batches])
+            #expect(trainer.notices.isEmpty == (infinite.count == 1))
+        }
+    }
+
+    /// A buffer whose values do not change keeps them in an exponential average, a mask's infinities too.
+    @Test func aConstantBufferStays() throws {
+        final class Masked: Normed {
+            let mask = Buffer(Tensor([0, -.infinity, 0.1] as [Float], shape: [3]))
+            override func logits(_ x: Tensor) -> Tensor {
+                super.logits(x) + Tensor.where(mask.value .> -1, mask.value, Tensor(0))
+            }
+        }
+        let module = Masked()
+        let before = module.mask.value.bytes
+        try quietTrainer(maxEpochs: 2) { $0.callbacks = [WeightAveraging(.exponential(decay: 0.9))] }
+            .fit(module, train: loader(), validation: loader(8))
+        #expect(module.mask.value.bytes == before)
+    }
+
+    /// The validation at an epoch's end is of the weights that its checkpoints hold.
+    @Test func validationsAndCheckpointsOfAnEqualAverageAgree() throws {
+        let directory = try TemporaryDirectory()
+        let module = Normed()
+        let trainer = quietTrainer(maxEpochs: 3) {
+            $0.callbacks = [
+                WeightAveraging(.equal, from: 1), ModelCheckpoint(directory: directory.path, monitor: "val_loss"),
+            ]
+        }
+        try trainer.fit(module, train: loader(), validation: loader(8))
+        let logged = try #require(trainer.metrics["val_loss"])
+        for name in ["last", "best"] {
+            let loaded = Normed()
+            try loaded.load(from: directory(name))
+            let metrics = try quietTrainer(maxEpochs: 1).validate(loaded, loader(8))
+            let expected = name == "last" ? logged : try Checkpoint(directory(name)).metrics["val_loss"]
+            #expect(metrics["val_loss"] == expected, "\(name)")
+        }
+    }
+
+    /// A norm of a user's own that conforms is frozen, and averaged, as batch norm is.
+    @Test func aNormOfOnesOwnConforms() throws {
+        final class Centering: Module, Layer, RunningStatisticsHolder {
+            let offset = Parameter(.zeros([1]))
+            let mean = Buffer(.zeros([1])), batches = Buffer(.zeros([1]))
+            var momentum: Double? = 0.1
+            func resetStatistics() { for buffer in [mean, batches] { try! buffer.assign(.zeros([1])) } }
+            func forward(_ x: Tensor) -> Tensor {
+                guard usesBatchStatistics else { return x - mean.value + offset.value }
+                let batch = x.detached().mean().reshape([1])
+                try! batches.assign(batches.value + 1)
+                let share = momentum ?? 1 / batches.value.item()
+                try! mean.assign(mean.value * (1 - share) + batch * share)
+                return x - batch + offset.value
+            }
+        }
+        final class Own: Normed {
+            let centering = Centering()
+            override func logits(_ x: Tensor) -> Tensor { super.logits(centering(x)) }
+        }
+        let module = Own()
+        module.centering.freeze()
+        let before = module.centering.mean.value.bytes
+        try quietTrainer(maxEpochs: 1).fit(module, train: loader())
+        #expect(module.centering.mean.value.bytes == before && !module.centering.usesBatchStatistics)
+        module.unfreeze()
+        try quietTrainer(maxEpochs: 1) { $0.callbacks = [WeightAveraging(.equal)] }.fit(module, train: loader())
+        let (mean, _) = try statistics(loader()) { $0 }
+        expectNear(module.centering.mean, [mean.reduce(0, +) / 6])
+    }
+
+    /// What cannot be trained on is an error that says why, not a trap.
+    @Test func aLossThatCannotBeTrainedOnIsAnError() throws {
+        final class Odd: Normed {
+            var make: (Tensor) -> Tensor = { $0 }
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                make(logits(batch.inputs).cast(to: .float32))
+            }
+        }
+        for (make, word) in [
+            ({ $0 }, "has shape [4, 3]"), ({ $0.mean().detached() }, "depends on no parameter"),
+        ] as [((Tensor) -> Tensor, String)] {
+            let module = Odd()
+            module.make = make
+            let error = #expect(throws: TrainerError.self) {
+                try quietTrainer(maxEpochs: 1).fit(module, train: loader())
+            }
+            #expect("\(try #require(error))".contains(word))
+        }
+        let frozen = Normed()
+        frozen.freeze()
+        let error = #expect(throws: TrainerError.self) { try quietTrainer(maxEpochs: 1).fit(frozen, train: loader()) }
+        #expect("\(try #require(error))".contains("are frozen"))
+        let one = try Points(1).batch([0], dtype: .float32)
+        #expect(throws: TrainerError.self) { try quietTrainer(maxEpochs: 1).autopsy(Normed(), one) }
+    }
+
     /// Without: averaged weights with the statistics of those that train.
     @Test(arguments: [WeightAveraging.Kind.equal, .exponential(decay: 0.5)])
     func statisticsCanBeLeftAlone(_ kind: WeightAveraging.Kind) throws {

@@ -8,8 +8,8 @@ import NeedletailTensor
 ///     try classifier.load(from: "pretrained/last", except: ["head.*"])
 ///     Trainer(maxEpochs: 10) { $0.callbacks = [BackboneFineTuning("backbone.*", unfreezeAtEpoch: 5)] }
 ///
-/// While it is frozen no gradient is formed for it, and neither its values nor its optimizer's state nor its running
-/// statistics move. From the
+/// While it is frozen no gradient is formed for it, and neither its values nor its optimizer's state nor the running
+/// statistics of its batch norms (each `RunningStatisticsHolder`) move. From the
 /// beginning its parameters are a group of their own, whose rate a schedule moves like the others'.
 public final class BackboneFineTuning: Callback {
     /// The rate with which the backbone begins.

@@ -12,10 +12,15 @@ public import NeedletailTensor
 /// resumed run has the bits of the uninterrupted one, and ``TrainingModule/load(from:except:strict:)`` takes the average where
 /// there is one.
 ///
+/// An average begins as the weights that enter it first, without a correction of their share. An epoch's weights enter an
+/// equal average after the epoch's last step, so that the validation at its end, the checkpoint and the metric that decides
+/// which is best are of the same weights.
+///
 /// Running statistics of batch norm must fit the averaged weights. An exponential average averages floating-point buffers
 /// as it does weights, and takes others as they are. An equal one runs the module over the training batches once, without
-/// updates, and gives its batch norms the mean statistics, as PyTorch's `update_bn` does: before each validation, before a
-/// checkpoint is written and at the end, where weights have entered the average since. That costs a forward pass over the
+/// updates, and gives its batch norms (each ``RunningStatisticsHolder``) the mean statistics, as PyTorch's `update_bn` does:
+/// before each validation, before a checkpoint is written and at the end, where weights have entered the average since.
+/// Batches whose loss or statistics are not finite are left out, as training skips them. That costs a forward pass over the
 /// training data for each epoch that is averaged. It is left for later where a signal or an error is ending the run.
 /// ``Statistics/ofTraining`` does neither.
 ///
@@ -26,7 +31,7 @@ public final class WeightAveraging: Callback {
     public enum Kind: Sendable, Equatable {
         /// average · decay + weights · (1 - decay), after each applied step (or every so many).
         case exponential(decay: Double = 0.999, everyNSteps: Int = 1)
-        /// The mean of the weights at the ends of epochs.
+        /// The mean of the weights after the last step of each epoch.
         case equal
     }
 
@@ -152,20 +157,22 @@ public final class WeightAveraging: Callback {
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) {
-        guard case .exponential(let decay, let every) = kind, result.isApplied, hasBegun(trainer),
-            trainer.state.globalStep % every == 0
-        else { return }
-        add(module, share: 1 - decay)
-    }
-
-    public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) {
-        if kind == .equal, hasBegun(trainer) { add(module, share: 1 / Double(count + 1)) }
+        guard hasBegun(trainer) else { return }
+        switch kind {
+        case .exponential(let decay, let every):
+            guard result.isApplied, trainer.state.globalStep % every == 0 else { return }
+            add(module, share: 1 - decay)
+        case .equal:
+            guard index + 1 == trainer.trainingBatchCount else { return }
+            add(module, share: 1 / Double(count + 1))
+        }
     }
 
     /// average += share · (weights - average); the first weights are the average.
     private func add(_ module: TrainingModule, share: Double) {
+        let parameters = module.namedParameters(), parameterCount = parameters.count
         let current =
-            module.namedParameters().map { ($0.name, $0.parameter.master, true) }
+            parameters.map { ($0.name, $0.parameter.master, true) }
             + buffers(of: module).map { ($0.name, $0.buffer.value, kind != .equal) }
         averages = withoutGradients {
             current.enumerated().map { index, entry in
@@ -176,7 +183,10 @@ public final class WeightAveraging: Callback {
                 guard count > 0 else {
                     return (name, Tensor(bytes: wide.bytes, shape: wide.shape, dtype: wide.dtype))
                 }
-                return (name, averages[index].tensor + (wide - averages[index].tensor) * share)
+                let average = averages[index].tensor
+                let moved = average + (wide - average) * share
+                guard index >= parameterCount else { return (name, moved) }
+                return (name, Tensor.where(average .== wide, average, moved))  // a mask's infinities stay
             }
         }
         count += 1
@@ -226,16 +236,27 @@ public final class WeightAveraging: Callback {
             try assignAverages(module)
             return try module.recomputingStatistics {
                 let batches = loader.batches(epoch: 0, from: 0, upTo: trainer.trainingBatchCount)
-                var index = 0
+                var index = 0, leftOut = 0
                 while let loaded = try batches.next() {
                     if isEnding() { return nil }
                     let batch = try trainer.transferred(loaded, index, module, .fit)
                     if module.lossWeight(of: batch) > 0 {
-                        try withoutGradients {
-                            for slot in step.slots { _ = try step.forward(batch, index, slot, seed: 1) }
+                        let before = state.snapshot(.buffers)
+                        let losses = try withoutGradients {
+                            try step.slots.map { try step.forward(batch, index, $0, seed: 1).item() }
+                        }
+                        if !losses.allSatisfy({ $0.isFinite }) || !statisticsAreFinite(module) {
+                            before.restore()
+                            leftOut += 1
                         }
                     }
                     index += 1
+                }
+                if leftOut == index {
+                    trainer.notice(
+                        "WeightAveraging: no batch has finite statistics with the averaged weights, which keep those of "
+                            + "the weights that train")
+                    return [:]
                 }
                 return statisticsByName(module)
             }
@@ -243,6 +264,12 @@ public final class WeightAveraging: Callback {
         guard let statistics else { return }
         averages = averages.map { ($0.name, statistics[$0.name] ?? $0.tensor) }
         pending = nil
+    }
+
+    private func statisticsAreFinite(_ module: TrainingModule) -> Bool {
+        statisticsByName(module).values.allSatisfy {
+            !$0.dtype.isFloatingPoint || finiteCheck($0).firstNonFinite == nil
+        }
     }
 
     /// The buffers of the layers that take batch statistics.

@@ -59,25 +59,31 @@ extension TrainingStep {
     /// Runs `batches` again as the optimizer's step did, until a non-finite value is met.
     ///
     /// Parameters, buffers, generators, loss scale and counters are those of the step. No hook is called and nothing is
-    /// logged; everything is put back afterwards. A step that throws ends the replay.
-    func replay(_ batches: [ReplayableBatch], of slot: OptimizerSlot) throws -> Autopsy {
+    /// logged; everything is put back afterwards. A step that throws ends the replay, or it throws with `rethrowing`.
+    func replay(
+        _ batches: [ReplayableBatch], of slot: OptimizerSlot, rethrowing: Bool = false
+    ) throws -> Autopsy {
         let observer = AutopsyObserver(module)
         let parameter = try module.measured { state in
             state.renewGradients()
             for batch in batches where observer.finding == nil {
                 batch.before.restore()
                 observer.begin(batch.batch.inputs, index: batch.index)
-                guard let loss = try? watched(by: observer, { try self.loss(of: batch, slot) }) else { break }
+                let loss: Tensor
+                do {
+                    loss = try watched(by: observer) {
+                        try forward(batch.batch, batch.index, slot, seed: batch.seed)
+                    }
+                } catch {
+                    if rethrowing { throw error }
+                    break
+                }
                 observer.finishForward(loss: loss)
                 if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
             }
             return slot.parameters.first { $0.gradient.map { finiteCheck($0).firstNonFinite != nil } ?? false }
         }
         return autopsy(from: observer, parameter: parameter?.name)
-    }
-
-    private func loss(of batch: ReplayableBatch, _ slot: OptimizerSlot) throws -> Tensor {
-        try expectingSeed(batch.seed) { try module.trainingStep(batch.batch, batch.index, optimizer: slot.index) }
     }
 
     /// What an observer found in the running batch, as an autopsy.

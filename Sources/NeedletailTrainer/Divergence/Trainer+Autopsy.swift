@@ -24,7 +24,7 @@ extension Trainer {
         if batch.inputs.dtype.isFloatingPoint { batch.inputs = batch.inputs.cast(to: try chosenPolicy().compute) }
         slot.toggle()
         defer { slot.untoggle() }
-        let autopsy = try step.replay([step.replayable(batch, index, share: 1)], of: slot)
+        let autopsy = try step.replay([step.replayable(batch, index, share: 1)], of: slot, rethrowing: true)
         return autopsy.finding == nil && autopsy.parameter == nil ? nil : autopsy
     }
 
