@@ -93,19 +93,19 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table")
-    parser.add_argument("log")
+    parser.add_argument("table", help="the table that is rewritten")
+    parser.add_argument("log", help="what ReproducibleBitsTests printed")
     parser.add_argument(
         "--drop", action="store_true", help="remove runs that the log should have and lacks"
     )
     options = parser.parse_args()
-    with open(options.table) as file:
-        table = file.read()
-    with open(options.log, errors="replace") as file:
-        log = file.read()
     try:
+        with open(options.table) as file:
+            table = file.read()
+        with open(options.log, errors="replace") as file:
+            log = file.read()
         text = rewritten(table, log, options.drop)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"rewrite_bits: {error}; {options.table} stays as it is")
     partial = options.table + ".partial"
     with open(partial, "w") as file:

@@ -176,6 +176,8 @@ final class TrainingRun {
             case .barebones: try trainer { $0.barebones = true }.fit(model, train: loader)
             case .all: try allOn().fit(model, train: loader)
             }
+        } catch let error as RunInterrupted {  // what was saved goes with the folder
+            failure.error = RunInterrupted(signal: error.signal, checkpoint: nil, globalStep: error.globalStep)
         } catch { failure.error = error }
     }
 

@@ -22,20 +22,27 @@ FRAMES = pathlib.Path(__file__).parent / "frames"
 def blocks_of_page(path):
     """The blocks with `swift` of a page as (line, text)."""
     text = path.read_text(encoding="utf-8")
-    for match in re.finditer(r"^```swift\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        yield text.count("\n", 0, match.start()) + 2, match[1]
+    fence = r"^ *(`{3,}|~{3,}) *swift\b[^\n]*\n(.*?)^ *\1 *$"
+    for match in re.finditer(fence, text, re.MULTILINE | re.DOTALL | re.IGNORECASE):
+        yield text.count("\n", 0, match.start()) + 2, match[2]
 
 
 def blocks_of_source(path):
     """The code in doc comments as (line, text): indented blocks, and those with `swift`."""
-    lines, start, language = [], None, None
+    lines, start, language, blank = [], None, None, 0
     for number, text in enumerate([*path.read_text(encoding="utf-8").split("\n"), ""], 1):
         comment = re.match(r"\s*///(.*)", text)
         content = comment[1] if comment else ""
         fence = re.match(r"\s*```(\w*)", content)
+        if language is None and lines and comment and not content.strip():
+            blank += 1  # within the block, if it goes on
+            continue
         if language is None and not content.startswith("     ") and lines:
             yield start, "\n".join(lines) + "\n"
             lines = []
+        if lines:
+            lines += [""] * blank
+        blank = 0
         if fence and language is None:
             language, start = fence[1], number + 1
             if language not in ("swift", "text"):

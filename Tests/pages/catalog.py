@@ -34,6 +34,14 @@ class Catalog:
             {"long": "--"}.get(name["kind"], "-") + name["name"] for name in option.get("names", [])
         ]
 
+    def variables(self):
+        """The environment variables of all options."""
+        return {
+            "NEEDLETAIL_" + name[2:].upper().replace("-", "_")
+            for name in self.everywhere
+            if name.startswith("--")
+        }
+
     def parse(self, text):
         """The options by name, positional words and problems of a command that stands on a page."""
         words = self.words(text)
@@ -125,7 +133,7 @@ class Catalog:
     @staticmethod
     def words(text):
         """The words of a command up to a pipe or a comment."""
-        lexer = shlex.shlex(text, posix=True, punctuation_chars="")
+        lexer = shlex.shlex(text.replace("\\\n", " "), posix=True, punctuation_chars="")
         lexer.whitespace_split, lexer.commenters = True, "#"
         words = []
         for word in lexer:

@@ -6,16 +6,18 @@ Usage: check.py PROGRAM [PAGE…]     (PROGRAM is the built needletail; make pag
 A page has a folder of its own, with the files of files.py, and its commands run there in their
 order: once on a pseudo-terminal, and once more, in a fresh folder, into a pipe. A command is
 
-- in a block without a language or with `sh`, and in an indented block, each line; where a line
-  begins with `$ `, those lines, and what stands below one is its output, which is compared
-  (compare.py says how). A shown ^C is sent.
+- in a block without a language or with that of a shell, and in an indented block, each line (or
+  lines, where a backslash continues one); where a line begins with `$ `, those lines, and what
+  stands below one is its output, which is compared (compare.py says how). A shown ^C is sent.
+  Each has a shell of its own, with pipefail.
 - a code span in prose, a table or a picture that begins with `needletail`, or with a sub-command
   and has options. What is not whole (`…`, words in capitals, a|b, arguments left out) or cannot
   run here (kernels of another CPU, a download) is parsed: its options must exist.
 
 A command must exit with 0, or with what the page says. "exit code 70" in the paragraph before a
 block of sessions is that of the interrupted command, else of the last; "# exit code 70" behind a
-command is its own; "exit code 1 if …" allows 0 too.
+command, and "exit code 70" behind one in prose, is its own; "exit code 1 if …" allows 0 too.
+Where a command seems to stand anywhere else (another kind of block, a quotation), that is an error.
 
 Only the environment cuts runs short (execute.py); a command whose output is compared runs in
 full. `bench` is stopped after 5 s. `swift run … needletail` runs in the checkout, into a pipe
@@ -26,7 +28,9 @@ options, links and anchors.
 import contextlib
 import io
 import pathlib
+import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +43,8 @@ from catalog import PLACEHOLDER, Catalog
 from page import Page
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+HIDING = re.compile(r"\|\|\s*(?:true|:)|;\s*(?:true|:)\s*$|[^&]&\s*$")
+VARIABLE = re.compile(r"\bNEEDLETAIL_[A-Z_]*[A-Z]\b")
 WAYS = {"on a terminal": True, "into a pipe": False}
 
 
@@ -47,6 +53,7 @@ class Check:
 
     def __init__(self, program, catalog):
         self.program, self.catalog = program, catalog
+        self.variables = catalog.variables() | project.variables(ROOT)
         self.failures = []
         self.counts = dict.fromkeys(("ran", "compared", "parsed", "lines checked", "links"), 0)
         self.seconds, self.slowest = {}, []
@@ -65,7 +72,7 @@ class Check:
                 f"\n    | {line}" for line in result.lines[-12:]
             )
         self.failures.append((page, text))
-        print(text, flush=True)
+        print(text.partition("\n")[0], flush=True)
 
     # What runs.
 
@@ -82,7 +89,12 @@ class Check:
         self.seconds[page.name] = time.monotonic() - start
 
     def run_command(self, page, command, way, folder):
-        parsed = self.catalog.parse(command.text)
+        try:
+            parsed = self.catalog.parse(command.text)
+        except ValueError as error:  # an open quotation, a backslash at the end
+            return self.fail(page, command.line, f"cannot be read: {error}", command)
+        if HIDING.search(command.text):
+            return self.fail(page, command.line, "this hides the exit code", command)
         if self.is_only_parsed(command, parsed):
             if WAYS[way]:
                 self.counts["parsed"] += 1
@@ -121,8 +133,13 @@ class Check:
         )
         self.counts["ran"] += 1
         self.slowest.append((time.monotonic() - start, f"{page.name}:{command.line}, {way}"))
-        if result.exit_code not in command.exit_codes and not (is_bench and result.was_stopped):
+        codes = command.exit_codes
+        if re.search(r"\| *head\b", command.text):
+            codes += (128 + signal.SIGPIPE,)  # head has read enough
+        if result.exit_code not in codes and not (is_bench and result.was_stopped):
             allowed = " or ".join(map(str, command.exit_codes))
+            if command.interrupt_after is not None and result.exit_code == 0:
+                allowed += ": did it end before ^C?"
             self.fail(
                 page,
                 command.line,
@@ -206,6 +223,10 @@ class Check:
                 self.counts["parsed"] += 1
                 for problem in self.catalog.option_problems(span):
                     self.fail(page, line, f"`{span}`: {problem}")
+        for line, text in enumerate(page.text.split("\n"), 1):
+            for name in VARIABLE.findall(text):
+                if name not in self.variables:
+                    self.fail(page, line, f"nothing reads {name}")
         for line, target in page.links():
             self.counts["links"] += 1
             problem = project.link_problem(target, page, anchors, ROOT)

@@ -63,12 +63,15 @@ def run(text, folder, variables, on_terminal, columns=80, stop_after=None, inter
         fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
 
     def take_terminal():
+        # What runs in the background of a script ignores these, and so would its children.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         if on_terminal:
             fcntl.ioctl(writer, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
-        ["bash", "-c", text],
+        ["bash", "-o", "pipefail", "-c", text],
         cwd=folder,
         env=variables,
         stdin=writer if on_terminal else subprocess.DEVNULL,

@@ -8,6 +8,10 @@ ASSIGNMENT = r"(?:[A-Z_][A-Z0-9_]*=\S*\s+)*"
 NEEDLETAIL = re.compile(ASSIGNMENT + r"(?:needletail\b|swift run\b.*\bneedletail\b)")
 OTHER = re.compile(r"(?:make|python3|swift)\s")
 SUBCOMMANDS = "train-gpt train evaluate predict inspect bench doctor verify generate".split()
+# A line on which a command seems to stand, wherever it stands.
+SEEMING = re.compile(r"(?:^|[\s`>$])needletail\s+(?:" + "|".join(SUBCOMMANDS) + r"|--\w)")
+FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*([\w+-]*)")
+COMMAND_LANGUAGES = ("", "sh", "bash", "shell", "console", "indented")
 SHORTHAND = re.compile(r"(?:" + "|".join(SUBCOMMANDS) + r")\s(?:.*\s)?--[a-z]")
 
 
@@ -52,17 +56,19 @@ class Page:
                 paragraph.clear()
 
         for number, text in enumerate(self.text.split("\n"), 1):
-            opening = re.fullmatch(r"\s*```(\S*)\s*", text)
+            opening = FENCE.match(text)
             if fence is None and opening:
                 end()
-                fence = block = Block(number + 1, opening[1], [], prose[-1][1] if prose else "")
+                language = opening[3].lower()
+                fence = block = Block(number + 1, language, [], prose[-1][1] if prose else "")
                 blocks.append(block)
+                indent, closing = len(opening[1]), opening[2]
             elif fence is not None:
-                if opening:
+                if opening and opening[2].startswith(closing) and not opening[3]:
                     fence = None
                 else:
-                    fence.lines.append(text)
-            elif text.startswith("    ") and not paragraph:
+                    fence.lines.append(text.removeprefix(" " * indent))
+            elif text.startswith(("    ", "\t")) and not paragraph:
                 if (
                     not block
                     or block.language != "indented"
@@ -70,7 +76,7 @@ class Page:
                 ):
                     block = Block(number, "indented", [], prose[-1][1] if prose else "")
                     blocks.append(block)
-                block.lines.append(text[4:])
+                block.lines.append(text.removeprefix("\t").removeprefix("    "))
             elif not text.strip():
                 end()
             else:
@@ -86,25 +92,45 @@ class Page:
         """The commands in their order on the page, and other code spans as (line, text, before)."""
         commands, spans = [], []
         for block in self.blocks:
-            if block.language in ("", "sh", "indented"):
+            if block.language in COMMAND_LANGUAGES:
                 found = self._of_block(block)
                 commands += found
                 if not found:
                     self._spans(block.line, "\n".join(block.lines), commands, spans)
         for line, text in self.prose:
             self._spans(line, text, commands, spans)
-        return sorted(commands, key=lambda command: command.line), spans
+        commands.sort(key=lambda command: command.line)
+        covered = {
+            command.line + extra
+            for command in commands
+            for extra in range(command.text.count("\n") + command.is_inline + 1)
+        }
+        for number, text in enumerate(self.text.split("\n"), 1):
+            if SEEMING.search(text) and not text.startswith("#") and number not in covered:
+                self.errors.append((number, f"a command that is not run here: {text.strip()}"))
+        return commands, spans
+
+    @staticmethod
+    def _joined(block):
+        """The lines of a block as (number, text), those that a backslash continues as one."""
+        lines = []
+        for number, text in enumerate(block.lines, block.line):
+            if lines and lines[-1][1].endswith("\\"):
+                lines[-1] = (lines[-1][0], lines[-1][1] + "\n" + text)
+            else:
+                lines.append((number, text))
+        return lines
 
     def _of_block(self, block):
         if any(text.startswith("$ ") for text in block.lines):
             return self._session(block)
         commands = [
             Command(number, text, exit_codes=exit_codes(text.partition("  #")[2]))
-            for number, text in enumerate(block.lines, block.line)
+            for number, text in self._joined(block)
             if NEEDLETAIL.match(text) or OTHER.match(text)
         ]
         if commands:
-            for number, text in enumerate(block.lines, block.line):
+            for number, text in self._joined(block):
                 if text.strip() and not any(command.line == number for command in commands):
                     self.errors.append(
                         (number, f"found '{text}' in a block of commands, expected a command")
@@ -114,8 +140,10 @@ class Page:
     def _session(self, block):
         """Lines behind `$ ` are commands, those below their output, ^C the moment of a SIGINT."""
         commands = []
-        for number, text in enumerate(block.lines, block.line):
-            if text.startswith("$ "):
+        for number, text in self._joined(block):
+            if re.match(r"\$ (?:cd|export|source|set)\b", text):
+                self.errors.append((number, f"found '{text}', but each command has its own shell"))
+            elif text.startswith("$ "):
                 commands.append(Command(number, text[2:]))
             elif not commands:
                 self.errors.append((number, f"found '{text}' before the first command"))
@@ -124,6 +152,8 @@ class Page:
             elif text.strip():
                 commands[-1].expected.append((number, text))
         # "exit code N" in front of the block is the interrupted command's, else the last one's.
+        if not commands:
+            return commands
         failing = next((c for c in commands if c.interrupt_after is not None), commands[-1])
         failing.exit_codes = exit_codes(block.before)
         return commands
@@ -134,7 +164,10 @@ class Page:
             span = re.sub(r"\s+", " ", match[1]).strip()
             if NEEDLETAIL.match(span) or SHORTHAND.match(span) or OTHER.match(span):
                 span = "needletail " + span if SHORTHAND.match(span) else span
-                commands.append(Command(number, span, is_inline=True))
+                behind = text[match.end() : match.end() + 60].partition("`")[0]
+                commands.append(
+                    Command(number, span, is_inline=True, exit_codes=exit_codes(behind))
+                )
             else:
                 spans.append((number, span, text[: match.start()]))
 

@@ -4,6 +4,17 @@ import re
 import shlex
 
 
+def variables(root):
+    """The environment variables that sources, tests and scripts speak of."""
+    places = ["Makefile", "Package.swift", ".ci/*", "Sources/**/*.swift", "Tests/**/*.swift"]
+    return {
+        name
+        for place in places
+        for path in root.glob(place)
+        for name in re.findall(r"\bNEEDLETAIL_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8"))
+    }
+
+
 def problems(text, root):
     """What is wrong with a `make`, `python3` or `swift` line."""
     words = shlex.split(text, comments=True)
