@@ -53,6 +53,7 @@ class Check:
 
     def __init__(self, program, catalog):
         self.program, self.catalog = program, catalog
+        self.script_options = project.script_options(ROOT) - set(catalog.everywhere)
         self.variables = catalog.variables() | project.variables(ROOT)
         self.failures = []
         self.counts = dict.fromkeys(("ran", "compared", "parsed", "lines checked", "links"), 0)
@@ -217,9 +218,8 @@ class Check:
                 self.counts["lines checked"] += 1
                 for problem in project.problems(command.text, ROOT):
                     self.fail(page, command.line, problem, command)
-        for line, span, before in page.spans:
-            # An option behind a script's link is the script's.
-            if span.startswith("--") and not before.rstrip().endswith(".py)"):
+        for line, span in page.spans:
+            if span.startswith("--") and span.split()[0] not in self.script_options:
                 self.counts["parsed"] += 1
                 for problem in self.catalog.option_problems(span):
                     self.fail(page, line, f"`{span}`: {problem}")

@@ -89,7 +89,7 @@ class Page:
         return blocks, prose
 
     def _commands(self):
-        """The commands in their order on the page, and other code spans as (line, text, before)."""
+        """The commands in their order on the page, and other code spans as (line, text)."""
         commands, spans = [], []
         for block in self.blocks:
             if block.language in COMMAND_LANGUAGES:
@@ -169,7 +169,7 @@ class Page:
                     Command(number, span, is_inline=True, exit_codes=exit_codes(behind))
                 )
             else:
-                spans.append((number, span, text[: match.start()]))
+                spans.append((number, span))
 
     def links(self):
         """The targets of links and pictures, with their lines."""

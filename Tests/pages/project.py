@@ -15,6 +15,17 @@ def variables(root):
     }
 
 
+def script_options(root):
+    """The options of the Python scripts."""
+    places = ["Benchmarks/**/*.py", "scripts/*.py", "Tests/**/*.py"]
+    return {
+        name
+        for place in places
+        for path in root.glob(place)
+        for name in re.findall(r'"(--[a-z][a-z-]*)"', path.read_text(encoding="utf-8"))
+    }
+
+
 def problems(text, root):
     """What is wrong with a `make`, `python3` or `swift` line."""
     words = shlex.split(text, comments=True)
