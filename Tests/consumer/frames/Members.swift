@@ -2,5 +2,7 @@
 import Needletail
 
 private final class Fragment: TrainingModule {
+    let classWeights: [Double] = []
+
     // fragment
 }
