@@ -50,9 +50,9 @@ extension Module {
     /// Each batch counts the same, as in PyTorch's `torch.optim.swa_utils.update_bn`. Layers that are in evaluation mode
     /// or frozen keep their statistics.
     ///
-    ///     let batches = DataLoader(train, batchSize: 64).batches(epoch: 0)
-    ///     try model.recomputingStatistics {
-    ///         try withoutGradients { while let batch = try batches.next() { _ = model.layers(batch.inputs) } }
+    ///     let batches = train.batches(epoch: 0)
+    ///     try classifier.recomputingStatistics {
+    ///         try withoutGradients { while let batch = try batches.next() { _ = try classifier.trainingStep(batch, 0) } }
     ///     }
     public func recomputingStatistics<Result>(_ body: () throws -> Result) rethrows -> Result {
         let holders = statisticsHolders
