@@ -74,7 +74,6 @@ package struct ModuleState {
 /// The state of a module at one moment.
 package struct ModuleSnapshot {
     private let state: ModuleState
-    private let parts: ModuleState.Parts
     private var parameters: [(state: Parameter.State, isFrozen: Bool)] = []
     private var buffers: [Tensor] = []
     private var generators: [SeededGenerator] = []
@@ -82,7 +81,6 @@ package struct ModuleSnapshot {
 
     fileprivate init(_ state: ModuleState, _ parts: ModuleState.Parts) {
         self.state = state
-        self.parts = parts
         if parts.contains(.parameters) { parameters = state.parameters.map { ($0.state, $0.isFrozen) } }
         if parts.contains(.buffers) { buffers = state.buffers.map(\.value) }
         if parts.contains(.generators) { generators = state.generatorHolders.map(\.generator) }
