@@ -9,7 +9,7 @@ let part = Context.environment["NEEDLETAIL_PART"]
 
 let optimization =
     switch part {
-    case nil: ["-O3"]
+    case nil, "tensor", "nn", "trainer": ["-O3"]
     // The address sanitizer's checks as calls: written out in the kernels they take minutes to compile.
     case "kernels": ["-O1", "-mllvm", "-asan-instrumentation-with-call-threshold=0"]
     // In C only, with its library from .ci/sanitize: the Swift driver refuses this sanitizer on Linux.
@@ -145,13 +145,28 @@ let package = Package(
     ]
 )
 
-// NEEDLETAIL_PART=kernels leaves the kernels and their tests alone, which is what .ci/sanitize builds (kernels-undefined: with
-// the checks for undefined behaviour); NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz links with libFuzzer (make fuzz).
+// NEEDLETAIL_PART=tensor, nn or trainer builds and tests that layer and those below it, without the package's dependencies:
+// for quick rounds of edit and test. NEEDLETAIL_PART=kernels keeps the kernels and their tests, which is what .ci/sanitize
+// builds (kernels-undefined: with the checks for undefined behaviour); NEEDLETAIL_PART=fuzz adds the fuzzer, which .ci/fuzz
+// links with libFuzzer (make fuzz).
 switch part {
 case "kernels", "kernels-undefined":
     package.products = []
     package.dependencies = []
     package.targets.removeAll { !["CSIMD", "CSIMDTests"].contains($0.name) }
+case "tensor", "nn", "trainer":
+    let layers = [
+        ["CSIMD", "COpenBLAS", "NeedletailTensor", "CSIMDTests", "NeedletailTensorTests"],
+        ["NeedletailNN", "NeedletailOptim", "NeedletailNNTests", "NeedletailOptimTests"],
+        [
+            "CZlib", "NeedletailData", "NeedletailTrainer", "Needletail", "NeedletailDataTests",
+            "NeedletailTrainerTests",
+        ],
+    ]
+    let kept = layers[...(part == "tensor" ? 0 : part == "nn" ? 1 : 2)].joined()
+    package.products = []
+    package.dependencies = []
+    package.targets.removeAll { !kept.contains($0.name) }
 case "fuzz":
     let instrumented = [
         "NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailSettings", "NeedletailTrainer", "UntrustedInputs",
