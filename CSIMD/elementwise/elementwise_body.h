@@ -27,6 +27,10 @@ V_INLINE v_f32 apply_unary(csimd_unary_op op, v_f32 x, v_f32 p, v_f32 q) {
         return v_silu(x);
     case CSIMD_CLAMP:
         return v_min(q, v_max(p, x));
+    case CSIMD_DIVIDE_BY:
+        return v_div(x, p);
+    case CSIMD_DIVIDE_INTO:
+        return v_div(p, x);
     case CSIMD_SCALE_SHIFT:
         return v_fma(x, p, q);
     case CSIMD_POWER:
@@ -124,6 +128,12 @@ static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *
         return;
     case CSIMD_CLAMP:
         unary_of(CSIMD_CLAMP, type, count, x, p32, q32, y, stream);
+        return;
+    case CSIMD_DIVIDE_BY:
+        unary_of(CSIMD_DIVIDE_BY, type, count, x, p32, q32, y, stream);
+        return;
+    case CSIMD_DIVIDE_INTO:
+        unary_of(CSIMD_DIVIDE_INTO, type, count, x, p32, q32, y, stream);
         return;
     case CSIMD_SCALE_SHIFT:
         unary_of(CSIMD_SCALE_SHIFT, type, count, x, p32, q32, y, stream);

@@ -49,6 +49,10 @@ INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
     }
     case CSIMD_POWER:
         return pow(x, p);
+    case CSIMD_DIVIDE_BY:
+        return x / p;
+    case CSIMD_DIVIDE_INTO:
+        return p / x;
     case CSIMD_SCALE_SHIFT:
         return fma(x, p, q);
     }

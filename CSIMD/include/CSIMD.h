@@ -351,9 +351,11 @@ typedef enum {
     CSIMD_RELU,
     CSIMD_GELU,  // exact (erf) form
     CSIMD_SILU,
-    CSIMD_CLAMP,       // min(max(x, p), q), NaN kept
-    CSIMD_POWER,       // x^p as pow()
-    CSIMD_SCALE_SHIFT  // x p + q, one fused multiply-add
+    CSIMD_CLAMP,        // min(max(x, p), q), NaN kept
+    CSIMD_POWER,        // x^p as pow()
+    CSIMD_DIVIDE_BY,    // x / p
+    CSIMD_DIVIDE_INTO,  // p / x
+    CSIMD_SCALE_SHIFT   // x p + q, one fused multiply-add
 } csimd_unary_op;
 
 // y[i] = op(x[i]; p, q). Threading: OpenMP for long arrays. exp, log, tanh, sigmoid: within 2 float32 ulps before the rounding;

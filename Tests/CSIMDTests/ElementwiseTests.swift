@@ -122,6 +122,8 @@ import Testing
             (CSIMD_ABS, 0, 0, { abs($0) }),
             (CSIMD_RELU, 0, 0, { $0 < 0 ? 0 : $0 }),
             (CSIMD_CLAMP, -1.5, 2, { $0.isNaN ? $0 : min(max($0, -1.5), 2) }),
+            (CSIMD_DIVIDE_BY, 1.7, 0, { $0 / 1.7 }),
+            (CSIMD_DIVIDE_INTO, 1.7, 0, { 1.7 / $0 }),
             (CSIMD_SCALE_SHIFT, 1.7, Double(shift), { shift.addingProduct($0, 1.7) }),
         ]
         forEachRow { row in

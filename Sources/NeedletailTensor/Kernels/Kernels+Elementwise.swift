@@ -3,7 +3,7 @@ internal import CSIMD
 
 /// One-operand operations that have a kernel.
 enum UnaryOperation {
-    case negate, abs, exp, log, sqrt, tanh, sigmoid, relu, gelu, silu, clamp, power, scaleShift
+    case negate, abs, exp, log, sqrt, tanh, sigmoid, relu, gelu, silu, clamp, power, divideBy, divideInto, scaleShift
 
     fileprivate var csimd: csimd_unary_op {
         switch self {
@@ -19,6 +19,8 @@ enum UnaryOperation {
         case .silu: CSIMD_SILU
         case .clamp: CSIMD_CLAMP
         case .power: CSIMD_POWER
+        case .divideBy: CSIMD_DIVIDE_BY
+        case .divideInto: CSIMD_DIVIDE_INTO
         case .scaleShift: CSIMD_SCALE_SHIFT
         }
     }
