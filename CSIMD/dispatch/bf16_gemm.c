@@ -4,7 +4,6 @@
 #include "kernel_table.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -13,8 +12,6 @@ enum { DEPTH = 256, TILES = 8, ROUNDS = 96 };  // 14 x 32 x 256: A's rows and B'
 static csimd_bf16_gemm default_choice;
 static csimd_bf16_reason default_reason;
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
-static atomic_int process_choice = -1;
-static _Thread_local int thread_choice = -1;
 
 static double seconds_now(void) {
     struct timespec now;
@@ -86,7 +83,7 @@ static const csimd_gemm_kernels *kernels_of(const csimd_row *row, csimd_bf16_gem
     if (choice == CSIMD_NATIVE) return csimd_native_bf16(row);
     if (row->gemm_amx == NULL) return NULL;
     if (row->has_gemm_amx(csimd_cpu_detect())) return row->gemm_amx;
-    return csimd_thread_emulates() && csimd_native_bf16(row) != NULL ? row->gemm_amx_emulated : NULL;
+    return csimd_options.emulates && csimd_native_bf16(row) != NULL ? row->gemm_amx_emulated : NULL;
 }
 
 static void choose_default(void) {
@@ -111,10 +108,8 @@ static csimd_bf16_gemm choose(csimd_bf16_reason *reason) {
     const csimd_row *row = csimd_kernels();
     if (csimd_native_bf16(row) == NULL) return CSIMD_WIDEN;
     *reason = CSIMD_BF16_BY_THREAD;
-    if (thread_choice >= 0 && kernels_of(row, (csimd_bf16_gemm)thread_choice) != NULL) return (csimd_bf16_gemm)thread_choice;
-    *reason = CSIMD_BF16_BY_PROCESS;
-    const int process = atomic_load_explicit(&process_choice, memory_order_relaxed);
-    if (process >= 0 && kernels_of(row, (csimd_bf16_gemm)process) != NULL) return (csimd_bf16_gemm)process;
+    const int own = csimd_options.bf16_gemm;
+    if (own >= 0 && kernels_of(row, (csimd_bf16_gemm)own) != NULL) return (csimd_bf16_gemm)own;
     pthread_once(&default_once, choose_default);
     *reason = default_reason;
     return default_choice;
@@ -139,14 +134,8 @@ static bool may_choose(int choice) {
     return choice <= CSIMD_AMX && row != NULL && kernels_of(row, (csimd_bf16_gemm)choice) != NULL;
 }
 
-csimd_status csimd_set_bf16_gemm(int choice) {
-    if (!may_choose(choice)) return CSIMD_INVALID_ARGUMENT;
-    atomic_store(&process_choice, choice < 0 ? -1 : choice);
-    return CSIMD_OK;
-}
-
 csimd_status csimd_set_thread_bf16_gemm(int choice) {
     if (!may_choose(choice)) return CSIMD_INVALID_ARGUMENT;
-    thread_choice = choice < 0 ? -1 : choice;
+    csimd_options.bf16_gemm = choice < 0 ? -1 : choice;
     return CSIMD_OK;
 }

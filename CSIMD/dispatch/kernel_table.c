@@ -95,8 +95,7 @@ enum { row_count = sizeof rows / sizeof rows[0] };
 
 static size_t default_row;
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
-static _Thread_local ptrdiff_t thread_row = -1;
-static _Thread_local bool thread_emulates;
+_Thread_local csimd_thread_options csimd_options = {.row = -1, .bf16_gemm = -1};
 
 static void choose_default_row(void) {
     const csimd_cpu *cpu = csimd_cpu_detect();
@@ -116,14 +115,14 @@ const char *csimd_row_name(size_t row) { return row < row_count ? rows[row].name
 bool csimd_row_supported(size_t row) { return row < row_count && rows[row].supported(csimd_cpu_detect()); }
 
 size_t csimd_active_row(void) {
-    if (thread_row >= 0) return (size_t)thread_row;
+    if (csimd_options.row >= 0) return (size_t)csimd_options.row;
     pthread_once(&default_once, choose_default_row);
     return default_row;
 }
 
 csimd_status csimd_set_thread_row(ptrdiff_t row) {
     if (row >= 0 && !csimd_row_supported((size_t)row)) return CSIMD_INVALID_ARGUMENT;
-    thread_row = row < 0 ? -1 : row;
+    csimd_options.row = row < 0 ? -1 : row;
     return CSIMD_OK;
 }
 
@@ -135,9 +134,11 @@ const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row) {
     return row->gemm_bf16 != NULL && row->has_gemm_bf16(csimd_cpu_detect()) ? row->gemm_bf16 : NULL;
 }
 
-void csimd_set_thread_emulation(bool emulates) { thread_emulates = emulates; }
+void csimd_set_thread_emulation(bool emulates) { csimd_options.emulates = emulates; }
 
-bool csimd_thread_emulates(void) { return thread_emulates; }
+csimd_thread_options csimd_get_thread_options(void) { return csimd_options; }
+
+void csimd_set_thread_options(csimd_thread_options options) { csimd_options = options; }
 
 // Tested: the whole test suite has passed on a CPU that has the instruction.
 typedef struct {

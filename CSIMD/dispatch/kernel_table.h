@@ -57,6 +57,7 @@ const csimd_gemm_kernels *csimd_native_bf16(const csimd_row *row);
 const csimd_gemm_kernels *csimd_chosen_bf16(const csimd_row *row);
 const csimd_gemm_kernels *csimd_chosen_f16(const csimd_row *row);
 
-bool csimd_thread_emulates(void);
+// What the calling thread has chosen.
+extern _Thread_local csimd_thread_options csimd_options;
 
 #endif

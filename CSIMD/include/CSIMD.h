@@ -55,14 +55,13 @@ size_t csimd_family_row(size_t family);
 
 // How products of two bf16 matrices are computed: widened to float32, as all other mixes are, by the CPU's own bf16 dot
 // product (CSIMD_NATIVE), or by its matrix tiles (CSIMD_AMX); results differ in their last bits. What decides, the first that
-// has a say: csimd_set_thread_bf16_gemm, csimd_set_bf16_gemm (the whole process), the environment variable CSIMD_BF16_GEMM
-// (widen, native or amx), a measurement of about 2 ms at the first such product (docs/decisions/0003), which knows widen and
-// native only. None is chosen where the CPU or the active row has no such kernel.
+// has a say: csimd_set_thread_bf16_gemm, the environment variable CSIMD_BF16_GEMM (widen, native or amx), a measurement of
+// about 2 ms at the first such product (docs/decisions/0003), which knows widen and native only. None is chosen where the CPU
+// or the active row has no such kernel.
 typedef enum { CSIMD_WIDEN = 0, CSIMD_NATIVE = 1, CSIMD_AMX = 2 } csimd_bf16_gemm;
 csimd_bf16_gemm csimd_active_bf16_gemm(void);
 
-// -1 goes back to the default. Refuses what needs instructions that the CPU does not have.
-csimd_status csimd_set_bf16_gemm(int choice);
+// For calls from the calling thread; -1 goes back to the default. Refuses what needs instructions that the CPU does not have.
 csimd_status csimd_set_thread_bf16_gemm(int choice);
 
 // Whether a row has a native kernel that this machine can run.
@@ -74,8 +73,7 @@ typedef enum {
     CSIMD_BF16_BY_ABSENCE = 0,  // there is one kernel only
     CSIMD_BF16_BY_MEASUREMENT = 1,
     CSIMD_BF16_BY_ENVIRONMENT = 2,
-    CSIMD_BF16_BY_PROCESS = 3,
-    CSIMD_BF16_BY_THREAD = 4
+    CSIMD_BF16_BY_THREAD = 3
 } csimd_bf16_reason;
 csimd_bf16_reason csimd_bf16_gemm_reason(void);
 
@@ -91,9 +89,9 @@ bool csimd_measure_bf16_gemm(double *widening, double *native);
 enum { CSIMD_CHUNK = 32 };
 size_t csimd_f16_chunk(void);
 
-// For the whole process: 0 or CSIMD_CHUNK. Refuses others, and CSIMD_CHUNK where the calling thread's row has no kernel for it
-// that this CPU can run.
-csimd_status csimd_set_f16_chunk(size_t products);
+// For calls from the calling thread: 0 or CSIMD_CHUNK. Refuses others, and CSIMD_CHUNK where the thread's row has no kernel for
+// it that this CPU can run.
+csimd_status csimd_set_thread_f16_chunk(size_t products);
 bool csimd_row_has_f16_chunks(size_t row);
 
 // Kernels that need instructions beyond their row's: what they are for, what they need, whether this CPU has it, and whether
@@ -107,6 +105,16 @@ csimd_special_kernel csimd_special_kernel_at(size_t index);
 
 // For tests: lets the calling thread choose kernels whose instructions the CPU lacks; these are emulated, very slowly.
 void csimd_set_thread_emulation(bool emulates);
+
+// All that the functions above set for the calling thread, to be put back or carried to another thread.
+typedef struct {
+    ptrdiff_t row;        // -1: the default
+    int bf16_gemm;        // -1: the default
+    size_t f16_products;  // in a float16 chunk; 0: float32 sums
+    bool emulates;
+} csimd_thread_options;
+csimd_thread_options csimd_get_thread_options(void);
+void csimd_set_thread_options(csimd_thread_options options);
 
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);

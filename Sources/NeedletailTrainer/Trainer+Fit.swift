@@ -27,8 +27,6 @@ extension Trainer {
 
     /// Trains on a data module's loaders.
     public func fit(_ module: TrainingModule, _ data: DataModule, resume: ResumePoint? = nil) throws {
-        let bfloat16Choice = KernelInfo.chosenBFloat16MatMul
-        defer { setBFloat16MatMul(bfloat16Choice) }  // a checkpoint may have put its own in place
         try run(.fit, module, data) {
             var train = try data.trainLoader()
             if configuration.overfitBatches != nil { train = train.inOrder() }

@@ -158,9 +158,9 @@ public final class Trainer {
     /// After an error callbacks and module hear of it while the run still stands, so that a checkpoint can be saved.
     func run<R>(_ stage: Stage, _ module: TrainingModule, _ data: DataModule, _ body: () throws -> R) throws -> R {
         try givenConfiguration.validate(forFit: stage == .fit)
-        let accumulation = matMulAccumulation
-        if let wanted = configuration.matmulAccumulation { try setMatMulAccumulation(wanted) }
-        defer { if matMulAccumulation != accumulation { try? setMatMulAccumulation(accumulation) } }
+        let products = ProductOptions.current
+        defer { products.choose() }  // the run or its checkpoint may have put their own in place
+        if let wanted = configuration.matmulAccumulation { try chooseMatMulAccumulation(wanted) }
         (self.stage, self.module, self.data) = (stage, module, data)
         isFailing = false
         module.trainer = self

@@ -23,8 +23,8 @@ public struct TrainerConfiguration {
     public var precision: PrecisionChoice
     /// Types for parameters by pattern, such as `["head.*": .float32]`; the first match decides.
     public var precisionOverrides: PrecisionOverrides = [:]
-    /// How products of float16 matrices are summed. Where nil: as the process has it, in float32 unless
-    /// ``setMatMulAccumulation(_:)`` said otherwise. A run throws where the kernels in use cannot do what is asked for.
+    /// How products of float16 matrices are summed. Where nil: as around the run, in float32 unless
+    /// it stands in ``withMatMulAccumulation(_:_:)``. A run throws where the kernels in use cannot do what is asked for.
     public var matmulAccumulation: MatMulAccumulation?
     /// How many batches share one update.
     public var accumulateGradBatches = 1

@@ -9,8 +9,8 @@ import Testing
         csimd_set_thread_emulation(true)
         defer { csimd_set_thread_emulation(false) }
         forEachRow { row in
-            guard csimd_set_f16_chunk(Int(CSIMD_CHUNK)) == CSIMD_OK else { return }
-            defer { csimd_set_f16_chunk(0) }
+            guard csimd_set_thread_f16_chunk(Int(CSIMD_CHUNK)) == CSIMD_OK else { return }
+            defer { csimd_set_thread_f16_chunk(0) }
             body(row)
         }
     }
@@ -194,17 +194,19 @@ import Testing
     @Test func isRefusedWhereThereIsNoKernelForIt() {
         defer {
             csimd_set_thread_row(-1)
-            csimd_set_f16_chunk(0)
+            csimd_set_thread_f16_chunk(0)
         }
         #expect(csimd_f16_chunk() == 0)
         forEachRow { row in
             let has = csimd_row_has_f16_chunks(csimd_active_row())
             #expect(row != "ref" || has)
             #expect(row != "avx2" || !has)
-            #expect(csimd_set_f16_chunk(Int(CSIMD_CHUNK)) == (has ? CSIMD_OK : CSIMD_INVALID_ARGUMENT))
+            #expect(csimd_set_thread_f16_chunk(Int(CSIMD_CHUNK)) == (has ? CSIMD_OK : CSIMD_INVALID_ARGUMENT))
             #expect(csimd_f16_chunk() == (has ? Int(CSIMD_CHUNK) : 0))
-            for products in [1, 16, 31, 33, 64] { #expect(csimd_set_f16_chunk(products) == CSIMD_INVALID_ARGUMENT) }
-            #expect(csimd_set_f16_chunk(0) == CSIMD_OK)
+            for products in [1, 16, 31, 33, 64] {
+                #expect(csimd_set_thread_f16_chunk(products) == CSIMD_INVALID_ARGUMENT)
+            }
+            #expect(csimd_set_thread_f16_chunk(0) == CSIMD_OK)
         }
     }
 }

@@ -300,13 +300,13 @@ import Testing
         }
     }
 
-    @Test func aThreadAndTheProcessChooseTheKernel() {
+    @Test func aThreadChoosesTheKernel() {
         let widen = Int32(CSIMD_WIDEN.rawValue), native = Int32(CSIMD_NATIVE.rawValue)
         let standard = (csimd_active_bf16_gemm(), csimd_bf16_gemm_reason())
         let hasNative = csimd_row_has_native_bf16(csimd_active_row())
-        #expect(csimd_set_bf16_gemm(native) == (hasNative ? CSIMD_OK : CSIMD_INVALID_ARGUMENT))
+        #expect(csimd_set_thread_bf16_gemm(native) == (hasNative ? CSIMD_OK : CSIMD_INVALID_ARGUMENT))
         #expect((csimd_active_bf16_gemm() == CSIMD_NATIVE) == hasNative)
-        #expect(csimd_bf16_gemm_reason() == (hasNative ? CSIMD_BF16_BY_PROCESS : CSIMD_BF16_BY_ABSENCE))
+        #expect(csimd_bf16_gemm_reason() == (hasNative ? CSIMD_BF16_BY_THREAD : CSIMD_BF16_BY_ABSENCE))
         #expect(csimd_set_thread_bf16_gemm(widen) == CSIMD_OK)
         #expect(csimd_active_bf16_gemm() == CSIMD_WIDEN)
         #expect(csimd_bf16_gemm_reason() == (hasNative ? CSIMD_BF16_BY_THREAD : CSIMD_BF16_BY_ABSENCE))
@@ -322,7 +322,6 @@ import Testing
             .contains { String(cString: $0.name) == "bf16 amx" && $0.supported }
         #expect((csimd_set_thread_bf16_gemm(Int32(CSIMD_AMX.rawValue)) == CSIMD_OK) == amx)
         csimd_set_thread_bf16_gemm(-1)
-        csimd_set_bf16_gemm(-1)
         #expect((csimd_active_bf16_gemm(), csimd_bf16_gemm_reason()) == standard)
     }
 

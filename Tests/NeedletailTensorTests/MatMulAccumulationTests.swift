@@ -15,21 +15,21 @@ import Testing
         let b = Tensor([Float16](repeating: 4096, count: 3) + [Float16](repeating: 1, count: 30), shape: [11, 3])
         try onReferenceRow {
             #expect(a.matmul(b)[0][0].item() == 4104)  // 4,106 to nearest even in float16
-            try setMatMulAccumulation(.chunked(32))
-            defer { #expect(throws: Never.self) { try setMatMulAccumulation(.float32) } }
-            #expect(matMulAccumulation == .chunked(32))
-            #expect(a.matmul(b)[0][0].item() == 4096)
+            try withMatMulAccumulation(.chunked(32)) {
+                #expect(matMulAccumulation == .chunked(32))
+                #expect(a.matmul(b)[0][0].item() == 4096)
+            }
         }
         #expect(matMulAccumulation == .float32)
     }
 
     @Test func whatCannotBeHadThrows() throws {
         for products in [0, 1, 16, 64] {
-            #expect(throws: MatMulAccumulationError.self) { try setMatMulAccumulation(.chunked(products)) }
+            #expect(throws: MatMulAccumulationError.self) { try withMatMulAccumulation(.chunked(products)) {} }
         }
         guard KernelInfo.setThreadRow("avx2") else { return }
         defer { #expect(KernelInfo.setThreadRow(nil)) }
-        let error = #expect(throws: MatMulAccumulationError.self) { try setMatMulAccumulation(.chunked(32)) }
+        let error = #expect(throws: MatMulAccumulationError.self) { try withMatMulAccumulation(.chunked(32)) {} }
         for part in ["chunked:32", "AVX512_FP16", "avx2", "float32", "CSIMD_ISA=ref"] {
             #expect(error?.message.contains(part) == true, "\(error?.message ?? "") should say \(part)")
         }

@@ -21,11 +21,11 @@ import Testing
             defer { #expect(KernelInfo.setThreadRow(nil)) }
             if row.name == "ref" {
                 #expect(try fit(.chunked(32)) == .chunked(32))
-                try setMatMulAccumulation(.chunked(32))
-                #expect(try fit(nil) == .chunked(32))
-                #expect(try fit(.float32) == .float32)
-                #expect(matMulAccumulation == .chunked(32))
-                try setMatMulAccumulation(.float32)
+                try withMatMulAccumulation(.chunked(32)) { () throws in
+                    #expect(try fit(nil) == .chunked(32))
+                    #expect(try fit(.float32) == .float32)
+                    #expect(matMulAccumulation == .chunked(32))
+                }
             } else if row.name == "avx2" {
                 #expect(throws: MatMulAccumulationError.self) { try fit(.chunked(32)) }
             }

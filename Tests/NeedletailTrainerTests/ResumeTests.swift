@@ -101,11 +101,12 @@ private func differences(_ a: String, _ b: String) -> [String] {
                 SmallClassifier(features: 300, width: 256),
                 train: DataLoader(Points(300, features: 300), batchSize: 100, shuffle: true), resume: resume)
         }
-        for kind in [BFloat16MatMul.widen, .native] where setBFloat16MatMul(kind) {
+        for kind in [BFloat16MatMul.widen, .native] where ProductOptions.restoring({ chooseBFloat16MatMul(kind) }) {
             let whole = "whole \(kind)"
-            try run(whole, steps: 4)
-            try run("part \(kind)", steps: 2)
-            setBFloat16MatMul(nil)
+            try withBFloat16MatMul(kind) {
+                try run(whole, steps: 4)
+                try run("part \(kind)", steps: 2)
+            }
             #expect(try Checkpoint(directory("part \(kind)/last")).bfloat16MatMul == kind)
             try run("part \(kind)", steps: 4, resume: .path(directory("part \(kind)/last")))
             #expect(differences(directory("part \(kind)/last"), directory("\(whole)/last")) == [], "\(kind)")

@@ -11,8 +11,8 @@ public enum BFloat16MatMul: String, Sendable {
     case amx
 }
 
-/// What calls from this thread use: what ``setBFloat16MatMul(_:)`` or the environment (`CSIMD_BF16_GEMM=widen`, `native` or `amx`)
-/// says, else what a measurement of about 2 ms at first use found.
+/// What products on this thread use: what ``withBFloat16MatMul(_:_:)`` or the environment (`CSIMD_BF16_GEMM=widen`, `native` or
+/// `amx`) says, else what a measurement of about 2 ms at first use found.
 public var bfloat16MatMul: BFloat16MatMul {
     switch csimd_active_bf16_gemm() {
     case CSIMD_NATIVE: .native
@@ -21,25 +21,43 @@ public var bfloat16MatMul: BFloat16MatMul {
     }
 }
 
-/// Chooses for the whole process; nil goes back to the default. False, and no change, where the CPU has no such instruction.
+/// Runs `body` with products of bfloat16 matrices computed so, those of its backward too, whenever that runs.
+///
+/// Throws ``BFloat16MatMulError``, and does not run `body`, where the CPU has no such instruction. What else `body` throws passes
+/// through.
+public func withBFloat16MatMul<R>(_ kind: BFloat16MatMul, _ body: () throws -> R) throws -> R {
+    try ProductOptions.restoring {
+        guard chooseBFloat16MatMul(kind) else {
+            throw BFloat16MatMulError(
+                message:
+                    "bfloat16 products \(kind): this CPU has \(KernelInfo.cpuFeatures); use widen, which every CPU has")
+        }
+        return try body()
+    }
+}
+
+/// A way of multiplying bfloat16 matrices that the CPU does not have.
+public struct BFloat16MatMulError: Error, CustomStringConvertible {
+    /// What was found, what was expected, what to do.
+    public let message: String
+    /// ``message``.
+    public var description: String { message }
+}
+
+/// Chooses for the calling thread, until the scope that it stands in ends. False, and no change, where the CPU has no such
+/// instruction.
 @discardableResult
-public func setBFloat16MatMul(_ kind: BFloat16MatMul?) -> Bool {
+package func chooseBFloat16MatMul(_ kind: BFloat16MatMul) -> Bool {
     let choice: Int32 =
         switch kind {
-        case nil: -1
         case .widen: Int32(CSIMD_WIDEN.rawValue)
         case .native: Int32(CSIMD_NATIVE.rawValue)
         case .amx: Int32(CSIMD_AMX.rawValue)
         }
-    return csimd_set_bf16_gemm(choice) == CSIMD_OK
+    return csimd_set_thread_bf16_gemm(choice) == CSIMD_OK
 }
 
 extension KernelInfo {
-    /// What the process has chosen, if it has.
-    package static var chosenBFloat16MatMul: BFloat16MatMul? {
-        csimd_bf16_gemm_reason() == CSIMD_BF16_BY_PROCESS ? bfloat16MatMul : nil
-    }
-
     /// Whether the environment decides.
     package static var environmentChoosesBFloat16MatMul: Bool {
         csimd_bf16_gemm_reason() == CSIMD_BF16_BY_ENVIRONMENT

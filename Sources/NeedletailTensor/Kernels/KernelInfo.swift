@@ -64,7 +64,7 @@ package enum KernelInfo {
         case CSIMD_BF16_BY_MEASUREMENT:
             "measured: native is taken from \(CSIMD_BF16_MARGIN) times the widening kernel's rate"
         case CSIMD_BF16_BY_ENVIRONMENT: "CSIMD_BF16_GEMM in the environment asks for it"
-        case CSIMD_BF16_BY_PROCESS, CSIMD_BF16_BY_THREAD: "the program, or the checkpoint resumed, asks for it"
+        case CSIMD_BF16_BY_THREAD: "the program, or the checkpoint resumed, asks for it"
         default: "this row or this CPU has no bf16 multiplication of its own"
         }
     }

@@ -3,7 +3,7 @@ internal import CSIMD
 
 /// How the products of two float16 matrices are summed.
 ///
-///     try setMatMulAccumulation(.chunked(32))    // or Trainer's configuration.matmulAccumulation
+///     let y = try withMatMulAccumulation(.chunked(32)) { a.matmul(b) }  // for a run: configuration.matmulAccumulation
 public enum MatMulAccumulation: Equatable, Sendable, CustomStringConvertible {
     /// In float32.
     case float32
@@ -50,11 +50,21 @@ public var matMulAccumulation: MatMulAccumulation {
     return products == 0 ? .float32 : .chunked(products)
 }
 
-/// Chooses for the whole process. Throws ``MatMulAccumulationError``, and changes nothing, where the kernels in use have no such
-/// sums: nothing else is put in their place.
-public func setMatMulAccumulation(_ kind: MatMulAccumulation) throws {
+/// Runs `body` with products summed so, those of its backward too, whenever that runs.
+///
+/// Throws ``MatMulAccumulationError``, and does not run `body`, where the kernels in use have no such sums: nothing else is put in
+/// their place. What else `body` throws passes through.
+public func withMatMulAccumulation<R>(_ kind: MatMulAccumulation, _ body: () throws -> R) throws -> R {
+    try ProductOptions.restoring {
+        try chooseMatMulAccumulation(kind)
+        return try body()
+    }
+}
+
+/// Chooses for the calling thread, until the scope that it stands in ends. Throws as ``withMatMulAccumulation(_:_:)`` does.
+package func chooseMatMulAccumulation(_ kind: MatMulAccumulation) throws {
     switch kind {
-    case .float32: expectSuccess(csimd_set_f16_chunk(0), "setMatMulAccumulation")
+    case .float32: expectSuccess(csimd_set_thread_f16_chunk(0), "chooseMatMulAccumulation")
     case .chunked(let products):
         guard products == CSIMD_CHUNK else {
             throw MatMulAccumulationError(
@@ -62,7 +72,7 @@ public func setMatMulAccumulation(_ kind: MatMulAccumulation) throws {
                     "matmul accumulation \(kind): there are chunks of \(CSIMD_CHUNK) products only; use chunked:\(CSIMD_CHUNK)"
             )
         }
-        guard csimd_set_f16_chunk(products) == CSIMD_OK else {
+        guard csimd_set_thread_f16_chunk(products) == CSIMD_OK else {
             throw MatMulAccumulationError(
                 message:
                     "matmul accumulation \(kind): needs a CPU with AVX512_FP16, this one has \(KernelInfo.cpuFeatures), and "

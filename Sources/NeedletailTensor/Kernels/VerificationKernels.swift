@@ -94,16 +94,11 @@ package enum VerificationKernels {
     /// The row must be able to run here, and to multiply so (``has(_:row:)``).
     package static func onRow<R>(_ row: String, _ way: ProductWay = .usual, _ body: () throws -> R) rethrows -> R {
         let choice: Int32 = [.native: 1, .amx: 2][way] ?? 0
+        let outer = ProductOptions.current
+        defer { outer.choose() }
         csimd_set_thread_emulation(way == .amx || way == .chunked)
-        let chunk = csimd_f16_chunk()
-        defer {
-            csimd_set_thread_emulation(false)
-            csimd_set_f16_chunk(chunk)
-            _ = KernelInfo.setThreadRow(nil)
-            csimd_set_thread_bf16_gemm(-1)
-        }
         guard KernelInfo.setThreadRow(row), csimd_set_thread_bf16_gemm(choice) == CSIMD_OK || choice == 0,
-            csimd_set_f16_chunk(way == .chunked ? Int(CSIMD_CHUNK) : 0) == CSIMD_OK
+            csimd_set_thread_f16_chunk(way == .chunked ? Int(CSIMD_CHUNK) : 0) == CSIMD_OK
         else { fatalError("onRow: \(row) \(way.rawValue) cannot run on this machine") }
         return try body()
     }

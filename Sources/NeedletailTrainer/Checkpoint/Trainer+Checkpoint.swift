@@ -177,10 +177,10 @@ extension Trainer {
         restoreMatMulAccumulation(checkpoint)
     }
 
-    /// Goes on with the kernel that multiplied bfloat16 matrices so far, whatever would be measured now; fit puts the choice back.
+    /// Goes on with the kernel that multiplied bfloat16 matrices so far, whatever would be measured now; the run's end puts the choice back.
     private func restoreBFloat16MatMul(_ checkpoint: Checkpoint) {
         let saved = checkpoint.bfloat16MatMul
-        if !KernelInfo.environmentChoosesBFloat16MatMul, let saved { setBFloat16MatMul(saved) }
+        if !KernelInfo.environmentChoosesBFloat16MatMul, let saved { chooseBFloat16MatMul(saved) }
         if bfloat16MatMul == saved { return }
         let why =
             KernelInfo.environmentChoosesBFloat16MatMul
@@ -197,7 +197,7 @@ extension Trainer {
         var why = "this run asks for \(matMulAccumulation)"
         if configuration.matmulAccumulation == nil {
             why = "this version does not know them"
-            if let saved { do { return try setMatMulAccumulation(saved) } catch { why = "\(error)" } }
+            if let saved { do { return try chooseMatMulAccumulation(saved) } catch { why = "\(error)" } }
         }
         notice(
             "checkpoint \(checkpoint.path) was computed with \(saved?.description ?? "unknown") sums of float16 products, but "

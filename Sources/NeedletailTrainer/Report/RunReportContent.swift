@@ -62,7 +62,7 @@ struct RunReportContent {
         [
             ("processor", KernelInfo.cpuModel), ("features", KernelInfo.cpuFeatures),
             ("kernels", KernelInfo.activeRow),
-            ("bf16 products", KernelInfo.chosenBFloat16MatMul?.rawValue ?? "none yet"),
+            ("bf16 products", bfloat16MatMul.rawValue),
             ("threads", "\(threadCount)"), ("system", ProcessInfo.processInfo.operatingSystemVersionString),
             ("memory", "\(ModelSummary.grouped(Int(ProcessInfo.processInfo.physicalMemory >> 20))) MiB"),
         ]

@@ -7,7 +7,7 @@ private func fragment(
     classifier: Classifier, module: TrainingModule, model: Module, trainer: Trainer,
     train: DataLoader, validation: DataLoader, test: DataLoader,
     clean: DataLoader, noisy: DataLoader,
-    optimizer: Optimizer, loss: Tensor, check: GradientCheck, scaler: inout LossScaler,
+    optimizer: Optimizer, a: Tensor, b: Tensor, loss: Tensor, check: GradientCheck, scaler: inout LossScaler,
     generator: inout SeededGenerator, g: inout SeededGenerator, path: String
 ) throws {
     // fragment
