@@ -4,7 +4,7 @@ public import NeedletailTensor
 extension Module {
     /// The stored values of all parameters under their dotted names, in the order of `namedParameters()`, then of all buffers.
     ///
-    /// The tensors are views: a later optimizer step changes what they show. Write or copy them before it.
+    /// The tensors stay as they are when the module changes. Nothing is copied before it does.
     public func stateDictionary() -> [(name: String, tensor: Tensor)] {
         namedParameters().map { ($0.name, $0.parameter.master) } + namedBuffers().map { ($0.name, $0.buffer.value) }
     }

@@ -72,13 +72,13 @@ public final class Adagrad: Optimizer {
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: Adagrad.self, as: Options.self)
         if step == 1, options.initialAccumulatorValue != 0 {
-            let type = moment(Self.squareSum, of: parameter).dtype
+            let type = momentToUpdate(Self.squareSum, of: parameter).dtype
             setMoment(
                 Self.squareSum, of: parameter,
                 to: .full(parameter.shape, options.initialAccumulatorValue, dtype: type))
         }
         return adagradUpdate(
-            parameter, squareSum: moment(Self.squareSum, of: parameter), learningRate: options.learningRate,
+            parameter, squareSum: momentToUpdate(Self.squareSum, of: parameter), learningRate: options.learningRate,
             learningRateDecay: options.learningRateDecay, epsilon: options.epsilon, weightDecay: options.weightDecay,
             maximize: options.maximize, step: step, pass: pass)
     }

@@ -80,9 +80,9 @@ public class Adam: Optimizer {
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: Adam.self, as: AdamOptions.self)
         return adamUpdate(
-            parameter, firstMoment: moment(Self.firstMoment, of: parameter),
-            secondMoment: moment(Self.secondMoment, of: parameter),
-            maxSecondMoment: options.amsgrad ? moment(Self.maximumSecondMoment, of: parameter) : nil,
+            parameter, firstMoment: momentToUpdate(Self.firstMoment, of: parameter),
+            secondMoment: momentToUpdate(Self.secondMoment, of: parameter),
+            maxSecondMoment: options.amsgrad ? momentToUpdate(Self.maximumSecondMoment, of: parameter) : nil,
             learningRate: options.learningRate, beta1: options.beta1, beta2: options.beta2, epsilon: options.epsilon,
             weightDecay: options.weightDecay, decoupled: isDecoupled, maximize: options.maximize, step: step,
             pass: pass)

@@ -71,7 +71,7 @@ public final class Lion: Optimizer {
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: Lion.self, as: Options.self)
         return lionUpdate(
-            parameter, mean: moment(Self.mean, of: parameter), learningRate: options.learningRate,
+            parameter, mean: momentToUpdate(Self.mean, of: parameter), learningRate: options.learningRate,
             beta1: options.beta1, beta2: options.beta2, weightDecay: options.weightDecay, maximize: options.maximize,
             pass: pass)
     }

@@ -87,7 +87,7 @@ open class Optimizer {
         for group in groups {
             for parameter in group.parameters {
                 index += 1
-                guard parameter.gradient != nil else { continue }
+                guard parameter.hasGradient else { continue }
                 let step = states[ObjectIdentifier(parameter), default: State()].step + 1
                 states[ObjectIdentifier(parameter), default: State()].step = step
                 pass.rounding = rounding(of: parameter, at: index - 1, step: step)
@@ -105,7 +105,7 @@ open class Optimizer {
         case .nearest: return .nearest
         case .stochastic(let seed):
             return .stochastic(key: randomKey(seed: seed, name: Self.name(of: parameter, at: index), step: step))
-        case .kahan: return .kahan(compensation: moment(Self.compensation, of: parameter))
+        case .kahan: return .kahan(compensation: momentToUpdate(Self.compensation, of: parameter))
         }
     }
 
@@ -116,7 +116,7 @@ open class Optimizer {
 
     /// One parameter's update: built-in kinds override this with one fused kernel call. Returns the number of lost updates.
     func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
-        guard var gradient = parameter.gradient else { return 0 }
+        guard var gradient = parameter.gradient?.detached() else { return 0 }
         let transform = pass.transform
         if transform.gradientScale != 1 { gradient = gradient * transform.gradientScale }
         if transform.clipCoefficient != 1 { gradient = gradient * transform.clipCoefficient }
@@ -144,8 +144,18 @@ open class Optimizer {
     /// The type of a parameter's state: that of its gradient.
     private static func stateType(of parameter: Parameter) -> DType { parameter.storageType.accumulationType }
 
-    /// A state tensor of `parameter`, of its shape; zeros before it is first set.
+    /// A state tensor of `parameter`, of its shape; zeros before it is first set. What has been read stays as it is.
     public final func moment(_ name: String, of parameter: Parameter) -> Tensor {
+        storedMoment(name, of: parameter).handedOut()
+    }
+
+    /// A state tensor of `parameter` for a kernel that writes to it.
+    final func momentToUpdate(_ name: String, of parameter: Parameter) -> Tensor {
+        states[ObjectIdentifier(parameter)]?.moments[name]?.makeUnshared()
+        return storedMoment(name, of: parameter)
+    }
+
+    private func storedMoment(_ name: String, of parameter: Parameter) -> Tensor {
         let type = Self.stateType(of: parameter)
         let key = ObjectIdentifier(parameter)
         if let tensor = states[key]?.moments[name] {
@@ -165,7 +175,7 @@ open class Optimizer {
         require(
             tensor.shape == parameter.shape,
             "moment '\(name)' of '\(parameter.name)': found shape \(tensor.shape), expected \(parameter.shape)")
-        states[ObjectIdentifier(parameter), default: State()].moments[name] = tensor
+        states[ObjectIdentifier(parameter), default: State()].moments[name] = tensor.detached().contiguous().handedOut()
     }
 
     /// How often `parameter` has been updated.
@@ -189,7 +199,7 @@ extension Optimizer {
     /// All state by name: "<parameter>.<moment>", and "<parameter>.step", an int64 scalar. Never updated parameters
     /// have none.
     ///
-    /// The tensors are views: a later step changes what they show. Names are `Parameter.name`, which the outermost
+    /// The tensors stay as they are when a later step changes the state. Names are `Parameter.name`, which the outermost
     /// module's `namedParameters()` sets; unnamed parameters are named by their position.
     public func stateTensors() -> [(name: String, tensor: Tensor)] {
         var tensors: [(name: String, tensor: Tensor)] = []

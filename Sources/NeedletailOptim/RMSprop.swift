@@ -77,9 +77,9 @@ public final class RMSprop: Optimizer {
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: RMSprop.self, as: Options.self)
         return rmspropUpdate(
-            parameter, squareMean: moment(Self.squareMean, of: parameter),
-            gradientMean: options.centered ? moment(Self.gradientMean, of: parameter) : nil,
-            momentumBuffer: options.momentum == 0 ? nil : moment(Self.momentumBuffer, of: parameter),
+            parameter, squareMean: momentToUpdate(Self.squareMean, of: parameter),
+            gradientMean: options.centered ? momentToUpdate(Self.gradientMean, of: parameter) : nil,
+            momentumBuffer: options.momentum == 0 ? nil : momentToUpdate(Self.momentumBuffer, of: parameter),
             learningRate: options.learningRate, alpha: options.alpha, epsilon: options.epsilon,
             momentum: options.momentum, weightDecay: options.weightDecay, maximize: options.maximize, pass: pass)
     }

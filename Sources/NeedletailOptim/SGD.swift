@@ -71,7 +71,7 @@ public final class SGD: Optimizer {
     override func update(_ parameter: Parameter, in group: ParameterGroup, step: Int, pass: UpdatePass) -> Int {
         let options = group.options(of: SGD.self, as: Options.self)
         return sgdUpdate(
-            parameter, momentumBuffer: options.momentum == 0 ? nil : moment(Self.momentumBuffer, of: parameter),
+            parameter, momentumBuffer: options.momentum == 0 ? nil : momentToUpdate(Self.momentumBuffer, of: parameter),
             learningRate: options.learningRate, momentum: options.momentum, dampening: options.dampening,
             nesterov: options.nesterov, weightDecay: options.weightDecay, maximize: options.maximize,
             firstStep: step == 1, pass: pass)

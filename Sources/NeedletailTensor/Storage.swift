@@ -13,11 +13,17 @@ import Synchronization
 /// One block of memory, given back to the pool when the last tensor that uses it goes.
 ///
 /// `@unchecked Sendable`: the block's address and size never change. Its bytes are written by the operation that creates it,
-/// before any other thread can hold a reference, and afterwards only through a `Parameter`, which is not `Sendable`.
+/// before any other thread can hold a reference, and afterwards only by the owner of a ``Tensor`` that it keeps to write to
+/// (a `Parameter`, an optimizer's state, a cache), which first sees to it that no tensor which was handed out shares them
+/// (``Tensor/makeUnshared(keepingValues:)``).
 final class Storage: @unchecked Sendable {
     let pointer: UnsafeMutableRawPointer
     let byteCount: Int
     private let sizeClass: Int
+    /// Whether a tensor was handed out that shares the block with an owner who writes to it.
+    let isHandedOut = Atomic<Bool>(false)
+    /// Whose values these are, where they are a parameter's. Set before another thread can hold a reference.
+    var version: ParameterVersion?
 
     init(byteCount: Int) {
         self.byteCount = byteCount

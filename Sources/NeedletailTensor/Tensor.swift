@@ -1,7 +1,10 @@
+import Synchronization
+
 /// An n-dimensional array of one element type, with reverse-mode automatic differentiation.
 ///
-/// A tensor is a value: its elements never change once it has been made. Views (`transposed`, `slice`, `broadcast(to:)`, …)
-/// share memory and copy nothing. Layout is row-major with strides in elements.
+/// A tensor is a value: its elements never change once it has been made, also where it was read from a parameter or an optimizer
+/// that has changed since (they write to memory of their own then). Views (`transposed`, `slice`, `broadcast(to:)`, …) share
+/// memory and copy nothing. Layout is row-major with strides in elements.
 ///
 /// Shape errors are programmer errors and trap with a message that holds both shapes.
 ///
@@ -11,9 +14,9 @@
 /// print(y.scalars(as: Float.self))  // [6.0, 12.0, 12.0, 26.0]
 /// ```
 public struct Tensor: Sendable {
-    let storage: Storage
-    let offset: Int
-    let strides: [Int]
+    private(set) var storage: Storage
+    private(set) var offset: Int
+    private(set) var strides: [Int]
     /// Sizes of the axes; `[]` for a scalar.
     public let shape: [Int]
     /// The element type.
@@ -54,7 +57,7 @@ public struct Tensor: Sendable {
     public var isContiguous: Bool { Shapes.isContiguous(shape, strides) }
 
     /// Whether backward passes through this tensor.
-    public var requiresGradient: Bool { node != nil }
+    public var requiresGradient: Bool { node.map { !$0.isConstant } ?? false }
 
     /// The same values, cut off from the recorded graph.
     public func detached() -> Tensor {
@@ -64,18 +67,46 @@ public struct Tensor: Sendable {
     }
 }
 
+// Copy on write, for the owners that write to a tensor which they keep.
+extension Tensor {
+    /// Marks a tensor as one that others hold too, so that its owner copies it before it writes.
+    package func handedOut() -> Tensor {
+        if !storage.isHandedOut.load(ordering: .relaxed) { storage.isHandedOut.store(true, ordering: .relaxed) }
+        return self
+    }
+
+    /// Gives this contiguous tensor memory of its own where others may see it, so that its owner may write to it.
+    ///
+    /// Only tensors that were ``handedOut()`` count: views that the recorded graph keeps are guarded by ``ParameterVersion``.
+    package mutating func makeUnshared(keepingValues: Bool = true) {
+        guard storage.isHandedOut.load(ordering: .relaxed) else { return }
+        if isKnownUniquelyReferenced(&storage) {
+            storage.isHandedOut.store(false, ordering: .relaxed)
+            return
+        }
+        let version = storage.version
+        self = keepingValues ? copied() : Tensor(uninitialized: shape, dtype)
+        storage.version = version
+    }
+}
+
 extension Tensor: CustomStringConvertible {
     /// Type, shape and, for small tensors, the values.
     public var description: String {
         let limit = 64
-        let values = flattenedView().prefixScalars(limit).map { dtype.isFloatingPoint ? "\($0)" : "\(Int64($0))" }
+        let shown = detached().contiguous().reshape([count]).slice(axis: 0, 0..<min(limit, count))
+        let values = shown.dtype.accept(ElementTexts(x: shown))
         let list = values.joined(separator: ", ") + (count > limit ? ", …" : "")
         return "Tensor(\(dtype), shape: \(shape), [\(list)])"
     }
+}
 
-    private func flattenedView() -> Tensor { detached().contiguous().reshape([count]) }
-
-    private func prefixScalars(_ limit: Int) -> [Double] {
-        slice(axis: 0, 0..<min(limit, count)).scalars(as: Double.self)
+/// The elements as text: numbers as Swift prints them, bools as 0 and 1.
+private struct ElementTexts: ScalarVisitor {
+    let x: Tensor
+    func visit<T: TensorScalar>(_ type: T.Type) -> [String] {
+        x.scalars(as: T.self).map { value in
+            T.dtype.isFloatingPoint ? "\(value.float64Value)" : "\(value.int64Value)"
+        }
     }
 }

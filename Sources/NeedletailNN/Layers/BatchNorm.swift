@@ -74,11 +74,12 @@ open class BatchNorm: Module, RunningStatisticsHolder {
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         guard usesBatchStatistics else {
             return batchNormalization(
-                x, mean: runningMean.value, variance: runningVariance.value, weight: weight.value, bias: bias.value,
+                x, mean: runningMean.value, variance: runningVariance.value, weight: weight.borrowedValue,
+                bias: bias.borrowedValue,
                 epsilon: epsilon, activation: activation)
         }
         let (y, statistics) = batchNormalization(
-            x, weight: weight.value, bias: bias.value, epsilon: epsilon, activation: activation)
+            x, weight: weight.borrowedValue, bias: bias.borrowedValue, epsilon: epsilon, activation: activation)
         guard statistics.count > 1 else {
             require(
                 SingleValueLayers.note(self, x.shape),

@@ -39,7 +39,8 @@ public final class Conv1d: Module, FusingLayer {
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         conv1d(
-            x, weight: weight.value, bias: bias?.value, stride: stride, padding: padding, dilation: dilation,
+            x, weight: weight.borrowedValue, bias: bias?.borrowedValue, stride: stride, padding: padding,
+            dilation: dilation,
             groups: groups, activation: activation)
     }
 }

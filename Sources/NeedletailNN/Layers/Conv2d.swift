@@ -74,7 +74,8 @@ public final class Conv2d: Module, FusingLayer {
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         conv2d(
-            x, weight: weight.value, bias: bias?.value, stride: options.stride, padding: options.padding,
+            x, weight: weight.borrowedValue, bias: bias?.borrowedValue, stride: options.stride,
+            padding: options.padding,
             dilation: options.dilation, groups: options.groups, activation: activation)
     }
 }

@@ -44,7 +44,8 @@ public final class ConvTranspose2d: Module, FusingLayer {
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         convTranspose2d(
-            x, weight: weight.value, bias: bias?.value, stride: options.stride, padding: options.padding,
+            x, weight: weight.borrowedValue, bias: bias?.borrowedValue, stride: options.stride,
+            padding: options.padding,
             outputPadding: outputPadding, dilation: options.dilation, groups: options.groups, activation: activation)
     }
 }

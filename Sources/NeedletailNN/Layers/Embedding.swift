@@ -17,5 +17,5 @@ public final class Embedding: Module, Layer {
     }
 
     /// y for `x`, by the formula above.
-    public func forward(_ x: Tensor) -> Tensor { embedding(weight.value, x) }
+    public func forward(_ x: Tensor) -> Tensor { embedding(weight.borrowedValue, x) }
 }

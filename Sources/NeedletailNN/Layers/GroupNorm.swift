@@ -36,6 +36,7 @@ public final class GroupNorm: Module, FusingLayer {
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         groupNormalization(
-            x, groups: groups, weight: weight.value, bias: bias.value, epsilon: epsilon, activation: activation)
+            x, groups: groups, weight: weight.borrowedValue, bias: bias.borrowedValue, epsilon: epsilon,
+            activation: activation)
     }
 }

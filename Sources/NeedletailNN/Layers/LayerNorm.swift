@@ -28,6 +28,6 @@ public final class LayerNorm: Module, Layer {
 
     /// y for `x`, by the formula above.
     public func forward(_ x: Tensor) -> Tensor {
-        layerNorm(x, weight: weight.value, bias: bias?.value, epsilon: epsilon)
+        layerNorm(x, weight: weight.borrowedValue, bias: bias?.borrowedValue, epsilon: epsilon)
     }
 }

@@ -44,13 +44,13 @@ public final class Linear: Module, FusingLayer {
     /// The layer with another activation than its own: `Sequential` fuses the next layer's this way.
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
         if let adapter {
-            let sum = linear(x, weight: weight.value, bias: bias?.value) + adapter.forward(x)
+            let sum = linear(x, weight: weight.borrowedValue, bias: bias?.borrowedValue) + adapter.forward(x)
             switch activation {
             case .identity: return sum
             case .relu: return sum.relu()
             case .gelu: return sum.gelu()
             }
         }
-        return linear(x, weight: weight.value, bias: bias?.value, activation: activation)
+        return linear(x, weight: weight.borrowedValue, bias: bias?.borrowedValue, activation: activation)
     }
 }

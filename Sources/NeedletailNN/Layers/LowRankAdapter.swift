@@ -27,7 +27,9 @@ public final class LowRankAdapter: Module {
     public override func members() -> [ModuleMember] { [.parameter("lora_A", down), .parameter("lora_B", up)] }
 
     /// What is added for `x`.
-    func forward(_ x: Tensor) -> Tensor { linear(linear(x, weight: down.value), weight: up.value) * scale }
+    func forward(_ x: Tensor) -> Tensor {
+        linear(linear(x, weight: down.borrowedValue), weight: up.borrowedValue) * scale
+    }
 
     /// scale B A, in float32 (float64 for float64).
     var product: Tensor {

@@ -24,5 +24,5 @@ public final class RMSNorm: Module, Layer {
     }
 
     /// y for `x`, by the formula above.
-    public func forward(_ x: Tensor) -> Tensor { rmsNorm(x, weight: weight.value, epsilon: epsilon) }
+    public func forward(_ x: Tensor) -> Tensor { rmsNorm(x, weight: weight.borrowedValue, epsilon: epsilon) }
 }

@@ -54,8 +54,9 @@ public final class FeedForward: Module, Layer {
         let hasAdapters = inner.adapter != nil || output.adapter != nil
         if isRecordingGradients && !isApproximate && !hasAdapters {
             let y = geluFeedForward(
-                x, innerWeight: inner.weight.value, innerBias: inner.bias?.value, outputWeight: output.weight.value,
-                outputBias: output.bias?.value, showing: inner.outputObserver)
+                x, innerWeight: inner.weight.borrowedValue, innerBias: inner.bias?.borrowedValue,
+                outputWeight: output.weight.borrowedValue,
+                outputBias: output.bias?.borrowedValue, showing: inner.outputObserver)
             return output.observed(y)
         }
         let hidden = inner(x)

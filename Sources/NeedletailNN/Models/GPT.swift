@@ -63,7 +63,7 @@ public final class GPT: Module, Layer {
             first + rows <= configuration.context,
             "GPT: \(first + rows) rows, expected at most the context, \(configuration.context)")
         var y = tokens(x)
-        if let positions { y = y + positions.weight.value.slice(axis: 0, first..<first + rows) }
+        if let positions { y = y + positions.weight.borrowedValue.slice(axis: 0, first..<first + rows) }
         y = dropout(y)
         for (index, block) in blocks.enumerated() {
             if recomputesActivations && caches == nil {
@@ -77,14 +77,14 @@ public final class GPT: Module, Layer {
     }
 
     /// The logits [batch, rows, vocabulary] of rows that `forward` gave.
-    public func logits(_ rows: Tensor) -> Tensor { linear(rows, weight: tokens.weight.value) }
+    public func logits(_ rows: Tensor) -> Tensor { linear(rows, weight: tokens.weight.borrowedValue) }
 
     /// The mean cross-entropy of the tokens that follow: targets as tokens, [batch, rows]; -100 is left out.
     ///
     /// The logits of all rows never exist together.
     /// - Throws: `TargetError` for a target outside the vocabulary.
     public func loss(_ x: Tensor, targets: Tensor) throws -> Tensor {
-        try linearCrossEntropy(self(x), weight: tokens.weight.value, targets)
+        try linearCrossEntropy(self(x), weight: tokens.weight.borrowedValue, targets)
     }
 
     /// The parameters that weight decay is for, matrices and tables, and the others, norms and biases.

@@ -43,19 +43,29 @@ extension Tensor {
     /// Nothing is recorded where no input has a gradient or recording is off.
     @inline(__always)
     func recorded(
-        _ operation: StaticString, _ inputs: Tensor..., backward: @escaping (Tensor) -> [Tensor?]
+        _ operation: StaticString, _ inputs: Tensor..., using used: [Tensor]? = nil,
+        backward: @escaping (Tensor) -> [Tensor?]
     ) -> Tensor {
-        recorded(operation, inputs, backward: backward)
+        recorded(operation, inputs, using: used, backward: backward)
     }
 
-    /// As above; `isView`: the elements are those of the input.
+    /// As above; `isView`: the elements are those of the input. `used`: whose elements `backward` computes with;
+    /// where nil those of all inputs.
     func recorded(
-        _ operation: StaticString, _ inputs: [Tensor], isView: Bool = false, backward: @escaping (Tensor) -> [Tensor?]
+        _ operation: StaticString, _ inputs: [Tensor], isView: Bool = false, using used: [Tensor]? = nil,
+        backward: @escaping (Tensor) -> [Tensor?]
     ) -> Tensor {
         let mode = GradientMode.current
         var result = detached()
         if mode.isRecording, inputs.contains(where: { $0.node != nil }) {
-            result.node = OperationNode(operation, inputs: inputs.map(\.node), backward: backward)
+            if let node = inputs.first(where: { $0.node != nil })?.node, node.isConstant,
+                !inputs.contains(where: \.requiresGradient)
+            {
+                result.node = node
+            } else {
+                let used = UsedParameters(of: isView ? [] : used ?? inputs)
+                result.node = OperationNode(operation, inputs: inputs.map(\.node), using: used, backward: backward)
+            }
         }
         if let observer = mode.observer {
             withoutObserver {
@@ -68,6 +78,9 @@ extension Tensor {
 
 /// The gradients of a scalar, times `seed`, with respect to tensors made by ``Tensor/trackingGradient()``, in their types;
 /// zeros where the scalar does not depend on one. Gradients of parameters on the way are accumulated as by `backward`.
+///
+/// The results are cut off from the graph, as there are no second derivatives: a loss that depends on one is an error in backward.
+/// `detached()` of one is a constant.
 public func gradients(of loss: Tensor, withRespectTo inputs: [Tensor], seed: Double = 1) -> [Tensor] {
     let leaves = inputs.map { input -> LeafNode in
         guard let leaf = input.node as? LeafNode else {
@@ -78,8 +91,10 @@ public func gradients(of loss: Tensor, withRespectTo inputs: [Tensor], seed: Dou
     }
     loss.backward(seed: seed)
     return zip(inputs, leaves).map { input, leaf in
-        guard let gradient = leaf.gradient else { return Tensor.zeros(input.shape, dtype: input.dtype) }
-        leaf.reset()
-        return gradient.cast(to: input.dtype).copied()
+        defer { leaf.reset() }
+        var gradient =
+            leaf.gradient.map { $0.cast(to: input.dtype).copied() } ?? Tensor.zeros(input.shape, dtype: input.dtype)
+        gradient.node = ConstantNode()
+        return gradient
     }
 }

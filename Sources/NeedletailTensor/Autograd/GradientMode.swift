@@ -7,6 +7,8 @@ struct GradientMode: Sendable {
     var observer: (any GraphObserver)?
     /// The seed that backward is expected to begin with; nil where nobody knows. Losses form their gradients for it.
     var expectedSeed: Double?
+    /// Told of every parameter that is read; nil but for closures that backward runs again.
+    var parameterReads: ParameterReads?
 
     @TaskLocal static var current = GradientMode()
 

@@ -15,6 +15,8 @@ class GradientNode: @unchecked Sendable {
     final var pending: Tensor?
     /// Told the whole gradient before it is passed on; see ``Tensor/observeGradient(_:)``.
     final var gradientObserver: ((Tensor) -> Void)?
+    /// Whether no gradient passes: ``ConstantNode`` alone.
+    var isConstant: Bool { false }
 
     private static let counter = Atomic<UInt64>(0)
 
@@ -60,6 +62,10 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     let operation: StaticString
     /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
     private let backward: (Tensor) -> [Tensor?]
+    /// The parameters whose values backward needs.
+    private let used: UsedParameters
+    /// How products were computed when the operation was recorded: its gradients' products are computed so too.
+    private let products = ProductOptions.current
     /// Set where the operation is an activation: the epilogue that multiplies by its derivative. A matrix product that
     /// consumes the result may do that in its own last pass and send the gradient straight to this node's input.
     let activationGradient: Epilogue?
@@ -67,10 +73,12 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     let channelsLastGradient: Epilogue?
 
     init(
-        _ operation: StaticString, inputs: [GradientNode?], activationGradient: Epilogue? = nil,
-        channelsLastGradient: Epilogue? = nil, backward: @escaping (Tensor) -> [Tensor?]
+        _ operation: StaticString, inputs: [GradientNode?], using used: UsedParameters = UsedParameters(),
+        activationGradient: Epilogue? = nil, channelsLastGradient: Epilogue? = nil,
+        backward: @escaping (Tensor) -> [Tensor?]
     ) {
         self.operation = operation
+        self.used = used
         self.backward = backward
         self.activationGradient = activationGradient
         self.channelsLastGradient = channelsLastGradient
@@ -78,7 +86,8 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     }
 
     override func propagate(_ gradient: Tensor) -> [GradientNode] {
-        let gradients = backward(gradient)
+        used.check(operation)
+        let gradients = products.scope { backward(gradient) }
         assert(gradients.count == inputs.count)
         var receivers: [GradientNode] = []
         for (input, gradient) in zip(inputs, gradients) {
@@ -94,16 +103,37 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     }
 }
 
+/// Stands in the graph for a gradient, which has no derivative here: backward must not reach it.
+final class ConstantNode: GradientNode, @unchecked Sendable {
+    override var isConstant: Bool { true }
+
+    init() { super.init(inputs: []) }
+
+    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+        require(
+            false,
+            "backward: the loss depends on a gradient (of gradients(of:withRespectTo:) or Parameter.gradient), and second "
+                + "derivatives are not supported: a penalty on it would add nothing. Take detached() of it to use it as a constant"
+        )
+        return []
+    }
+}
+
 /// The end of the graph: accumulates a gradient in the accumulation type.
 final class LeafNode: GradientNode, @unchecked Sendable {
     private let shape: [Int]
     let dtype: DType
     private var buffer: Tensor?
     private(set) var hasGradient = false
+    /// The parameter whose gradient it is, if it is one's.
+    private let parameter: ParameterName?
+    /// Whether the parameter has another gradient now, so that this one would never be seen.
+    var isReplaced = false
 
-    init(shape: [Int], dtype: DType) {
+    init(shape: [Int], dtype: DType, of parameter: ParameterName? = nil) {
         self.shape = shape
         self.dtype = dtype
+        self.parameter = parameter
         super.init(inputs: [])
     }
 
@@ -123,6 +153,8 @@ final class LeafNode: GradientNode, @unchecked Sendable {
 
     /// The memory of the gradient, which now counts as there: the caller must write all of it, and add where `accumulate`.
     func target() -> (buffer: Tensor, accumulate: Bool) {
+        checkIsCurrent()
+        buffer?.makeUnshared(keepingValues: hasGradient)
         let target = buffer ?? Tensor(uninitialized: shape, dtype)
         buffer = target
         defer { hasGradient = true }
@@ -132,18 +164,28 @@ final class LeafNode: GradientNode, @unchecked Sendable {
     /// The gradient's memory, where there is some and no gradient in it: the leaf forgets it.
     func lend() -> Tensor? {
         guard !hasGradient else { return nil }
+        buffer?.makeUnshared(keepingValues: false)
         defer { buffer = nil }
         return buffer
     }
 
     /// Makes `gradient`, of the leaf's type and in memory of its own, the gradient or adds it to the one that is there.
     func take(_ gradient: Tensor) {
-        if hasGradient, let buffer {
+        if hasGradient {
+            let buffer = target().buffer
             Kernels.binary(.add, buffer, gradient, into: buffer)
         } else {
+            checkIsCurrent()
             buffer = gradient
             hasGradient = true
         }
+    }
+
+    private func checkIsCurrent() {
+        require(
+            !isReplaced,
+            "backward: the types of \(parameter?.description ?? "a parameter") were changed (by setTypes) after forward: compute the "
+                + "loss again")
     }
 
     override func propagate(_ gradient: Tensor) -> [GradientNode] {

@@ -114,8 +114,9 @@ private func update(
     _ optimizer: StaticString, _ parameter: Parameter, _ learningRate: Double, _ weightDecay: Double, _ maximize: Bool,
     _ pass: UpdatePass, _ kernel: (UnsafePointer<csimd_optimizer_args>) -> csimd_status
 ) -> Int {
-    guard let gradient = parameter.gradient else { return 0 }
-    let stored = parameter.master
+    guard let gradient = parameter.accumulatedGradient else { return 0 }
+    parameter.beginChange(keepingValues: true)
+    let stored = parameter.stored
     let shadow = parameter.shadow
     let shadowType = shadow?.dtype ?? .float32
     var rounding = CSIMD_ROUND_NEAREST

@@ -91,7 +91,7 @@ public final class KeyValueCache {
     public func removeAll() { count = 0 }
 
     /// Appends rows of keys and values, [batch, rows, width] each, and returns all so far: views of the cache, which stay as they
-    /// are until ``removeAll()``.
+    /// are.
     public func append(keys newKeys: Tensor, values newValues: Tensor) -> (keys: Tensor, values: Tensor) {
         require(
             newKeys.rank == 3 && newKeys.shape == newValues.shape && newKeys.dtype == newValues.dtype,
@@ -99,12 +99,18 @@ public final class KeyValueCache {
         let rows = newKeys.shape[1]
         require(count + rows <= capacity, "KeyValueCache: \(count + rows) rows, expected at most \(capacity)")
         let shape = [newKeys.shape[0], capacity, newKeys.shape[2]]
+        if count == 0 {
+            keys?.makeUnshared(keepingValues: false)
+            values?.makeUnshared(keepingValues: false)
+        }
         let allKeys = room(keys, shape, newKeys.dtype), allValues = room(values, shape, newKeys.dtype)
         (keys, values) = (allKeys, allValues)
         Kernels.copyRows(evenRows(newKeys.detached()), into: allKeys, at: count)
         Kernels.copyRows(evenRows(newValues.detached()), into: allValues, at: count)
         count += rows
-        return (allKeys.slice(axis: 1, 0..<count), allValues.slice(axis: 1, 0..<count))
+        return (
+            allKeys.handedOut().slice(axis: 1, 0..<count), allValues.handedOut().slice(axis: 1, 0..<count)
+        )
     }
 
     private func room(_ memory: Tensor?, _ shape: [Int], _ dtype: DType) -> Tensor {

@@ -126,7 +126,8 @@ private struct Normalization: Sendable {
         let nodes = [x.node, weight?.node, bias?.node]
         if GradientMode.isRecording, nodes.contains(where: { $0 != nil }) {
             let types = [x.dtype, weight?.dtype, bias?.dtype]
-            result.node = OperationNode(name, inputs: nodes) { dz in
+            let used = UsedParameters(of: [x] + (weight.map { [$0] } ?? []))
+            result.node = OperationNode(name, inputs: nodes, using: used) { dz in
                 gradients(plain, dz.channelsLast(), factor, nodes, types)
             }
         }

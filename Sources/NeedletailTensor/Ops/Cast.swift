@@ -12,6 +12,6 @@ extension Tensor {
         Kernels.convert(source, to: result)
         guard dtype.isFloatingPoint && type.isFloatingPoint else { return result }
         let original = dtype
-        return result.recorded("cast", self) { [$0.cast(to: original)] }
+        return result.recorded("cast", self, using: []) { [$0.cast(to: original)] }
     }
 }

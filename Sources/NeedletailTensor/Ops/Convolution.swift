@@ -200,7 +200,9 @@ private func convolved(
         inputDerivative == nil ? x.node : inputOperation?.inputs[0], weight.node, bias?.node
     )
     let biasType = bias?.dtype ?? weight.dtype
-    result.node = OperationNode(operation, inputs: [inputNode, weightNode, biasNode]) { dz in
+    let used = UsedParameters(
+        of: (inputNode == nil ? [] : [plainWeight]) + (weightNode == nil ? [] : [plainInput]))
+    result.node = OperationNode(operation, inputs: [inputNode, weightNode, biasNode], using: used) { dz in
         let dz = dz.channelsLast()
         var dx: Tensor?
         if inputNode != nil {

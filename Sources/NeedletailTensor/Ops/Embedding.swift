@@ -16,7 +16,7 @@ public func embedding(_ table: Tensor, _ indices: Tensor) -> Tensor {
     let y = Kernels.embedding(table.detached().contiguous(), positions)
     let (node, shape, type) = (table.node, table.shape, table.dtype)
     let rows = positions.count
-    return y.reshape(indices.shape + [shape[1]]).recorded("embedding", [table]) { dy in
+    return y.reshape(indices.shape + [shape[1]]).recorded("embedding", [table], using: []) { dy in
         guard let target = GradientTarget(node, shape: shape, type.accumulationType) else { return [nil] }
         Kernels.embeddingGradient(
             dy.contiguous().reshape([rows, shape[1]]), positions, accumulate: target.accumulate, into: target.buffer)

@@ -23,7 +23,7 @@ extension Tensor {
         let y = Tensor.product(a.detached(), b.detached(), dtype: DType.promoted(a.dtype, b.dtype))
         let (plainA, plainB) = (a.detached(), b.detached())
         let needed = (a.node != nil, b.node != nil)
-        return y.recorded("matmul", a, b) { dy in
+        return y.recorded("matmul", a, b, using: (needed.0 ? [b] : []) + (needed.1 ? [a] : [])) { dy in
             [
                 needed.0
                     ? Tensor.product(dy, plainB.transposed(), dtype: plainA.dtype).summed(to: plainA.shape) : nil,
@@ -122,7 +122,9 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
         inputDerivative == nil ? x.node : inputOperation?.inputs[0], weight.node, bias?.node
     )
     let biasType = bias?.dtype ?? weight.dtype
-    let node = OperationNode("linear", inputs: [inputNode, weightNode, biasNode]) { dz in
+    let used = UsedParameters(
+        of: (inputNode == nil ? [] : [plainWeight]) + (weightNode == nil ? [] : [plainInput]))
+    let node = OperationNode("linear", inputs: [inputNode, weightNode, biasNode], using: used) { dz in
         let dz = dz.reshape([rows, outputs])
         var dx: Tensor?
         if inputNode != nil {

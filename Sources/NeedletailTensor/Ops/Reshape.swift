@@ -11,7 +11,10 @@ extension Tensor {
         return copied(keepingGradient: true)
     }
 
-    /// A copy in memory of its own, not recorded.
+    /// The same values, in row-major order, in memory of their own. Gradients: dy.
+    public func copy() -> Tensor { copied(keepingGradient: true) }
+
+    /// As ``copy()``, not recorded.
     package func copied() -> Tensor { copied(keepingGradient: false) }
 
     private func copied(keepingGradient: Bool) -> Tensor {

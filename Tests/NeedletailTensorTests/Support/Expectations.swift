@@ -44,3 +44,11 @@ func exactValues(_ shape: [Int], seed: UInt64 = 1, dtype: DType = .float64) -> T
     let values = (0..<shape.reduce(1, *)).map { _ in Double(Int.random(in: -32..<32, using: &generator)) / 8 }
     return Tensor(values, shape: shape).cast(to: dtype)
 }
+
+/// That a process which was to stop wrote `message` to its standard error.
+func expectMessage(
+    _ result: ExitTest.Result?, _ message: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(text.contains(message), "found: \(text.suffix(400))", sourceLocation: sourceLocation)
+}
