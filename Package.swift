@@ -103,7 +103,9 @@ let package = Package(
             name: "ExampleLoRA", dependencies: ["Needletail"], path: "Sources/Examples/LoRA", swiftSettings: strict),
 
         .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
-        .testTarget(name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], resources: [.copy("Fixtures")],
+            swiftSettings: strict),
         .testTarget(
             name: "NeedletailNNTests", dependencies: ["NeedletailTensor", "NeedletailNN"],
             resources: [.copy("Fixtures")], swiftSettings: strict),

@@ -6,7 +6,13 @@ extension Tensor {
         Kernels.scalars(of: detached().cast(to: T.dtype).contiguous())
     }
 
-    /// The one element of a tensor that has one, in float64.
+    /// The one element of a tensor that has one, converted to `T` as ``scalars(as:)`` converts: exact in the tensor's own type.
+    public func item<T: TensorScalar>(as type: T.Type) -> T {
+        require(count == 1, "item(): the tensor has shape \(shape), one element was expected")
+        return scalars(as: type)[0]
+    }
+
+    /// The one element of a tensor that has one, in float64: integers beyond 2^53 are rounded, see ``item(as:)``.
     public func item() -> Double {
         require(count == 1, "item(): the tensor has shape \(shape), one element was expected")
         return Kernels.element(self)

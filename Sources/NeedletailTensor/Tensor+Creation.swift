@@ -2,13 +2,18 @@
 
 extension Tensor {
     /// A tensor of the given values in row-major order; without a shape, a vector.
-    public init<T: TensorScalar>(_ values: [T], shape: [Int]? = nil) {
-        let shape = shape ?? [values.count]
+    public init<T: TensorScalar>(_ values: [T], shape: [Int]? = nil) { self.init(elements: values, shape: shape) }
+
+    /// A float32 tensor of the given values: what literals of integers give, as in `Tensor([1, 2, 3])`.
+    public init(_ values: [Float], shape: [Int]? = nil) { self.init(elements: values, shape: shape) }
+
+    private init<T: TensorScalar>(elements: [T], shape: [Int]?) {
+        let shape = shape ?? [elements.count]
         require(
-            Shapes.count(shape) == values.count,
-            "Tensor: \(values.count) values do not fill shape \(shape), which holds \(Shapes.count(shape))")
+            Shapes.count(shape) == elements.count,
+            "Tensor: \(elements.count) values do not fill shape \(shape), which holds \(Shapes.count(shape))")
         self.init(uninitialized: shape, T.dtype)
-        values.withUnsafeBytes { Kernels.copyBytes(from: $0, to: self) }
+        elements.withUnsafeBytes { Kernels.copyBytes(from: $0, to: self) }
     }
 
     /// A scalar.

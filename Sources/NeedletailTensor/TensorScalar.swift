@@ -112,23 +112,4 @@ extension DType {
         case .bool: visitor.visit(Bool.self)
         }
     }
-
-    /// The type in which two operands of different types meet, as in PyTorch: floating-point beats integer, wider beats
-    /// narrower, and float16 with bfloat16 gives float32.
-    static func promoted(_ a: DType, _ b: DType) -> DType {
-        if a == b { return a }
-        if a.is16Bit && b.is16Bit { return .float32 }
-        func rank(_ type: DType) -> Int {
-            switch type {
-            case .bool: 0
-            case .uint8: 1
-            case .int32: 2
-            case .int64: 3
-            case .bfloat16, .float16: 4
-            case .float32: 5
-            case .float64: 6
-            }
-        }
-        return rank(a) > rank(b) ? a : b
-    }
 }

@@ -66,6 +66,8 @@ extension Tensor {
     public func clamp(min lower: Double = -.infinity, max upper: Double = .infinity) -> Tensor {
         require(lower <= upper, "clamp: the bounds \(lower) and \(upper) are in the wrong order")
         let x = detached()
+        // As the kernel takes them.
+        let (lower, upper) = dtype == .float64 ? (lower, upper) : (Double(Float(lower)), Double(Float(upper)))
         return Kernels.unary(.clamp, x, lower, upper).recorded("clamp", self) { dy in
             let inside = (x .>= lower).cast(to: dy.dtype) * (x .<= upper).cast(to: dy.dtype)
             return [Tensor.where(inside .!= 0, dy, Tensor(0, dtype: dy.dtype))]
@@ -93,11 +95,11 @@ extension Tensor {
         case .identity: break
         case .relu:
             result.node = OperationNode(
-                name, inputs: [source], activationGradient: .reluGradient(saved)
+                name, inputs: [source], using: UsedParameters(of: [saved]), activationGradient: .reluGradient(saved)
             ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
         case .gelu:
             result.node = OperationNode(
-                name, inputs: [source], activationGradient: .geluGradient(saved)
+                name, inputs: [source], using: UsedParameters(of: [saved]), activationGradient: .geluGradient(saved)
             ) { dy in [Kernels.binary(.geluGradient, saved, dy.contiguous())] }
         }
         return result.observed(name, input)

@@ -1,26 +1,31 @@
-// Arithmetic with broadcasting. Operands of different types meet in the wider one, as DType.promoted says.
+// Arithmetic of two tensors, with broadcasting. Operands of different types meet as Promotion.swift says.
 
 extension Tensor {
     /// a + b, elementwise. Gradients: dy, dy.
     public static func + (a: Tensor, b: Tensor) -> Tensor {
-        binary(.add, "add", a, b) { _, _, dy in (dy, dy) }
+        binary(.add, "add", a, b, using: []) { _, _, dy in (dy, dy) }
     }
 
-    /// a - b, elementwise. Gradients: dy, -dy.
+    /// a - b, elementwise; bool tensors have no difference. Gradients: dy, -dy.
     public static func - (a: Tensor, b: Tensor) -> Tensor {
-        binary(.subtract, "subtract", a, b) { _, _, dy in (dy, -dy) }
+        requireDifference(a, b)
+        return binary(.subtract, "subtract", a, b, using: []) { _, _, dy in (dy, -dy) }
     }
 
     /// a · b, elementwise. Gradients: dy b, dy a.
     public static func * (a: Tensor, b: Tensor) -> Tensor {
-        binary(.multiply, "multiply", a, b) { a, b, dy in (dy * b, dy * a) }
+        binary(.multiply, "multiply", a, b, using: (a.node == nil ? [] : [b]) + (b.node == nil ? [] : [a])) {
+            a, b, dy in (dy * b, dy * a)
+        }
     }
 
-    /// a / b, elementwise; integers truncate. Gradients: dy / b, -dy a / b².
+    /// a / b, elementwise; the quotient of integers is float32. Gradients: dy / b, -dy a / b².
     public static func / (a: Tensor, b: Tensor) -> Tensor {
-        binary(.divide, "divide", a, b) { a, b, dy in
-            let da = dy / b
-            return (da, -(da * a / b))
+        let type = commonType(a, b).ofQuotient
+        return binary(.divide, "divide", a.cast(to: type), b.cast(to: type)) { a, b, dy in
+            let wide = dy.dtype.accumulationType
+            let da = dy.cast(to: wide) / b.cast(to: wide)
+            return (da.cast(to: dy.dtype), (-(da * (a.cast(to: wide) / b.cast(to: wide)))).cast(to: dy.dtype))
         }
     }
 
@@ -40,43 +45,26 @@ extension Tensor {
         return (da, dy - da)
     }
 
-    /// -x. Gradients: -dy.
+    /// -x; the negative of a bool is an error. Gradients: -dy.
     public static prefix func - (x: Tensor) -> Tensor {
+        requireDifference(x)
         guard x.dtype.isFloatingPoint else { return Tensor(0, dtype: x.dtype) - x }
-        return Kernels.unary(.negate, x).recorded("negate", x) { [-$0] }
+        return Kernels.unary(.negate, x).recorded("negate", x, using: []) { [-$0] }
     }
 
-    /// x + s in the type of x.
-    public static func + (x: Tensor, s: Double) -> Tensor { x.scaledShifted("add", 1, s) }
-    /// s + x in the type of x.
-    public static func + (s: Double, x: Tensor) -> Tensor { x.scaledShifted("add", 1, s) }
-    /// x - s in the type of x.
-    public static func - (x: Tensor, s: Double) -> Tensor { x.scaledShifted("subtract", 1, -s) }
-    /// s - x in the type of x.
-    public static func - (s: Double, x: Tensor) -> Tensor { x.scaledShifted("subtract", -1, s) }
-    /// x · s in the type of x.
-    public static func * (x: Tensor, s: Double) -> Tensor { x.scaledShifted("multiply", s, 0) }
-    /// s · x in the type of x.
-    public static func * (s: Double, x: Tensor) -> Tensor { x.scaledShifted("multiply", s, 0) }
-    /// x / s in the type of x: a true division, not a product with 1/s.
-    public static func / (x: Tensor, s: Double) -> Tensor { x / Tensor(s, dtype: x.dtype) }
-    /// s / x in the type of x.
-    public static func / (s: Double, x: Tensor) -> Tensor { Tensor(s, dtype: x.dtype) / x }
-
-    /// p x + q, with one fused multiply-add and one rounding for floating-point types. Gradients: p dy.
-    private func scaledShifted(_ name: StaticString, _ p: Double, _ q: Double) -> Tensor {
-        guard dtype.isFloatingPoint else {
-            let product = Tensor.binary(.multiply, name, self, Tensor(p, dtype: dtype))
-            return Tensor.binary(.add, name, product, Tensor(q, dtype: dtype))
+    /// Stops where an operand of `-` is bool.
+    static func requireDifference(_ operands: Tensor...) {
+        for x in operands {
+            require(
+                x.dtype != .bool, "subtract: an operand is bool, which has no difference: cast it, or compare with .!=")
         }
-        return Kernels.unary(.scaleShift, self, p, q).recorded(name, self) { [$0 * p] }
     }
 
-    private static func binary(
-        _ operation: BinaryOperation, _ name: StaticString, _ a: Tensor, _ b: Tensor,
+    static func binary(
+        _ operation: BinaryOperation, _ name: StaticString, _ a: Tensor, _ b: Tensor, using used: [Tensor]? = nil,
         gradient: @escaping (_ a: Tensor, _ b: Tensor, _ dy: Tensor) -> (Tensor, Tensor) = { _, _, dy in (dy, dy) }
     ) -> Tensor {
-        let type = DType.promoted(a.dtype, b.dtype)
+        let type = commonType(a, b)
         let a = a.cast(to: type), b = b.cast(to: type)
         guard type.isFloatingPoint else {
             let (left, right) = broadcastTogether(a, b, "\(operation)")
@@ -85,7 +73,7 @@ extension Tensor {
         let y = Kernels.binary(operation, a, b)
         if a.node == nil && b.node == nil { return y.observed(name, a, b) }
         let (plainA, plainB) = (a.detached(), b.detached())
-        return y.recorded(name, a, b) { dy in
+        return y.recorded(name, a, b, using: used) { dy in
             let (da, db) = gradient(plainA, plainB, dy)
             return [da.summed(to: plainA.shape), db.summed(to: plainB.shape)]
         }

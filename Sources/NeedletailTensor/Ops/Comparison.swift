@@ -20,21 +20,9 @@ extension Tensor {
     public static func .> (a: Tensor, b: Tensor) -> Tensor { compare(.greater, a, b) }
     /// Elementwise a ≥ b.
     public static func .>= (a: Tensor, b: Tensor) -> Tensor { compare(.greaterOrEqual, a, b) }
-    /// Elementwise x = s.
-    public static func .== (x: Tensor, s: Double) -> Tensor { compare(.equal, x, Tensor(s, dtype: x.dtype)) }
-    /// Elementwise x ≠ s.
-    public static func .!= (x: Tensor, s: Double) -> Tensor { compare(.notEqual, x, Tensor(s, dtype: x.dtype)) }
-    /// Elementwise x < s.
-    public static func .< (x: Tensor, s: Double) -> Tensor { compare(.less, x, Tensor(s, dtype: x.dtype)) }
-    /// Elementwise x ≤ s.
-    public static func .<= (x: Tensor, s: Double) -> Tensor { compare(.lessOrEqual, x, Tensor(s, dtype: x.dtype)) }
-    /// Elementwise x > s.
-    public static func .> (x: Tensor, s: Double) -> Tensor { compare(.greater, x, Tensor(s, dtype: x.dtype)) }
-    /// Elementwise x ≥ s.
-    public static func .>= (x: Tensor, s: Double) -> Tensor { compare(.greaterOrEqual, x, Tensor(s, dtype: x.dtype)) }
 
     private static func compare(_ comparison: Comparison, _ a: Tensor, _ b: Tensor) -> Tensor {
-        let type = DType.promoted(a.dtype, b.dtype)
+        let type = commonType(a, b)
         let (left, right) = broadcastTogether(
             a.detached().cast(to: type), b.detached().cast(to: type), "comparison")
         return Kernels.compare(comparison, left.contiguous(), right.contiguous())
@@ -45,7 +33,7 @@ extension Tensor {
     /// Gradients: dy where chosen, 0 elsewhere.
     public static func `where`(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
         require(condition.dtype == .bool, "where: the condition is \(condition.dtype), bool was expected")
-        let type = DType.promoted(a.dtype, b.dtype)
+        let type = commonType(a, b)
         var (left, right) = broadcastTogether(a.cast(to: type), b.cast(to: type), "where")
         let choose: Tensor
         (choose, left) = broadcastTogether(condition, left, "where")
@@ -53,9 +41,37 @@ extension Tensor {
         let mask = choose.contiguous()
         let y = Kernels.select(mask, left.contiguous(), right.contiguous())
         guard type.isFloatingPoint else { return y }
-        return y.recorded("where", left, right) { dy in
+        return y.recorded("where", left, right, using: []) { dy in
             let zero = Tensor(0, dtype: dy.dtype)
             return [Tensor.where(mask, dy, zero), Tensor.where(mask, zero, dy)]
         }
     }
+}
+
+// Beside a number: the elements are compared with the number itself, which is not rounded to their type first.
+extension Tensor {
+    /// Elementwise x = s, exactly: a float32 element is never equal to 0.1, which is no float32.
+    public static func .== (x: Tensor, s: Double) -> Tensor { Kernels.compare(.equal, x, s) }
+    /// Elementwise x ≠ s, exactly.
+    public static func .!= (x: Tensor, s: Double) -> Tensor { Kernels.compare(.notEqual, x, s) }
+    /// Elementwise x < s, exactly.
+    public static func .< (x: Tensor, s: Double) -> Tensor { Kernels.compare(.less, x, s) }
+    /// Elementwise x ≤ s, exactly.
+    public static func .<= (x: Tensor, s: Double) -> Tensor { Kernels.compare(.lessOrEqual, x, s) }
+    /// Elementwise x > s, exactly.
+    public static func .> (x: Tensor, s: Double) -> Tensor { Kernels.compare(.greater, x, s) }
+    /// Elementwise x ≥ s, exactly.
+    public static func .>= (x: Tensor, s: Double) -> Tensor { Kernels.compare(.greaterOrEqual, x, s) }
+    /// Elementwise x = s, exactly.
+    public static func .== (x: Tensor, s: Int) -> Tensor { Kernels.compare(.equal, x, s) }
+    /// Elementwise x ≠ s, exactly.
+    public static func .!= (x: Tensor, s: Int) -> Tensor { Kernels.compare(.notEqual, x, s) }
+    /// Elementwise x < s, exactly.
+    public static func .< (x: Tensor, s: Int) -> Tensor { Kernels.compare(.less, x, s) }
+    /// Elementwise x ≤ s, exactly.
+    public static func .<= (x: Tensor, s: Int) -> Tensor { Kernels.compare(.lessOrEqual, x, s) }
+    /// Elementwise x > s, exactly.
+    public static func .> (x: Tensor, s: Int) -> Tensor { Kernels.compare(.greater, x, s) }
+    /// Elementwise x ≥ s, exactly.
+    public static func .>= (x: Tensor, s: Int) -> Tensor { Kernels.compare(.greaterOrEqual, x, s) }
 }

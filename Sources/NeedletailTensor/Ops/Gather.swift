@@ -30,7 +30,7 @@ extension Tensor {
         }
         guard type.isFloatingPoint else { return result }
         let sizes = parts.map { $0.shape[axis] }
-        return result.recorded("concatenate", parts) { dy in
+        return result.recorded("concatenate", parts, using: []) { dy in
             var start = 0
             return sizes.map { size in
                 defer { start += size }
@@ -68,7 +68,7 @@ extension Tensor {
             detached().contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: result)
         let original = shape
         guard dtype.isFloatingPoint else { return result }
-        return result.recorded("gather", self) { dy in
+        return result.recorded("gather", self, using: []) { dy in
             let type = dy.dtype.accumulationType
             let sum = Tensor.zeros(original, dtype: type)
             Kernels.scatterAdd(
@@ -80,9 +80,13 @@ extension Tensor {
 
     /// 1 at the class that each element names, 0 elsewhere, along a new last axis.
     ///
-    /// Shapes: […] integers in 0..<classes → […, classes].
+    /// Shapes: […] integers in 0..<classes → […, classes]. Another integer traps.
     public func oneHot(classes: Int, dtype: DType = .float32) -> Tensor {
         require(!self.dtype.isFloatingPoint, "oneHot: found \(self.dtype), expected an integer type")
+        if let place = ((self .< 0) + (self .>= classes)).contiguous().scalars(as: Bool.self).firstIndex(of: true) {
+            let found = contiguous().reshape([count]).slice(axis: 0, place..<place + 1).item(as: Int64.self)
+            require(false, "oneHot: element \(place) is \(found), expected a class in 0..<\(classes)")
+        }
         return (expandedDimension(at: -1) .== Tensor.arange(classes)).cast(to: dtype)
     }
 }

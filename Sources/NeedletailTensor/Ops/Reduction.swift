@@ -8,18 +8,24 @@ extension Tensor {
         scaledSum(axes, keepDimensions, "sum") { _ in 1 }
     }
 
-    /// Arithmetic mean over axes (all where nil); NaN over nothing.
+    /// Arithmetic mean over axes (all where nil); NaN over nothing. Of integers and bools it is float32.
     ///
     /// Gradients: dy / n, repeated.
     public func mean(axes: [Int]? = nil, keepDimensions: Bool = false) -> Tensor {
-        require(dtype.isFloatingPoint, "mean: found \(dtype), expected a floating-point type; cast first")
+        guard dtype.isFloatingPoint else {
+            return cast(to: .float64).mean(axes: axes, keepDimensions: keepDimensions).cast(to: .float32)
+        }
         return scaledSum(axes, keepDimensions, "mean") { 1 / Double($0) }
     }
 
-    /// Σ (x - mean)² / (n - correction) over axes (all where nil).
+    /// Σ (x - mean)² / (n - correction) over axes (all where nil). Of integers and bools it is float32.
     ///
-    /// Precision: 16-bit tensors are computed in float32 and rounded at the end.
+    /// Precision: 16-bit tensors are computed in float32, integers in float64, and rounded at the end.
     public func variance(axes: [Int]? = nil, correction: Int = 1, keepDimensions: Bool = false) -> Tensor {
+        guard dtype.isFloatingPoint else {
+            return cast(to: .float64).variance(axes: axes, correction: correction, keepDimensions: keepDimensions)
+                .cast(to: .float32)
+        }
         let x = cast(to: dtype.accumulationType)
         let centered = x - x.mean(axes: axes, keepDimensions: true)
         let n = Shapes.axes(axes, of: shape, "variance").reduce(1) { $0 * shape[$1] }
@@ -51,10 +57,11 @@ extension Tensor {
 
     /// Position of the largest element along an axis, the first of equals; int64. The first NaN counts as largest.
     public func argmax(axis: Int = -1, keepDimensions: Bool = false) -> Tensor {
-        let plan = ReductionPlan(dtype.isFloatingPoint ? self : cast(to: .float64), [axis], "argmax")
+        let plan = ReductionPlan(self, [axis], "argmax")
         require(plan.count > 0, "argmax: shape \(shape) has no elements along axis \(axis)")
         let y = Tensor(uninitialized: plan.keptShape, .int64)
-        Kernels.argmax(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, to: y)
+        let argmax = dtype.isFloatingPoint ? Kernels.argmax : Kernels.integerArgmax
+        argmax(plan.x, plan.outer, plan.count, plan.inner, y)
         return keepDimensions ? y : y.reshape(plan.reducedShape)
     }
 
@@ -71,7 +78,7 @@ extension Tensor {
         let factor = scale(plan.count)
         Kernels.reduce(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, scale: factor, to: y)
         let original = shape
-        let result = y.recorded(operation, self) { dy in
+        let result = y.recorded(operation, self, using: []) { dy in
             [(factor == 1 ? dy : dy * factor).broadcast(to: original)]
         }
         return keepDimensions ? result : result.reshape(plan.reducedShape)
