@@ -5,7 +5,7 @@
 public final class Parameter {
     /// Sizes of the axes, fixed for life.
     public let shape: [Int]
-    /// The dotted name that the module tree gives it, as PyTorch would; empty until a module has.
+    /// The dotted name in the module tree, as PyTorch would have it; empty until a module's `nameParameters()` sets it.
     public var name = ""
     /// Whether backward accumulates a gradient here and optimizers update it.
     ///
