@@ -137,7 +137,7 @@ struct BenchRunCommand: ParsableCommand {
                 "needletail bench: roofs as measured in the same run; each point the median of \(rounds) "
                 + "repetitions; an elementary function counts as one operation",
             limits: run.limits, points: points, bfloat16Peak: run.bfloat16Peak)
-        do { try Data(picture.svg.utf8).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
+        do { try AtomicFile.write(Array(picture.svg.utf8), to: path) } catch {
             throw CommandError.output("\(path): the picture could not be written: is its folder there and writable?")
         }
     }

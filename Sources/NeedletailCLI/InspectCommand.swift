@@ -35,8 +35,8 @@ struct InspectCommand: ParsableCommand {
                 print("  schedule: \(schedule.schedule), by \(schedule.interval), count \(schedule.count)")
             }
         }
-        printTensors("parameters", checkpoint.model)
-        printTensors("optimizer state", checkpoint.optimizer)
+        printTensors("parameters", checkpoint.model, checkpoint.unreadModel)
+        printTensors("optimizer state", checkpoint.optimizer, checkpoint.unreadOptimizer)
     }
 
     private func printTable(_ title: String, _ rows: [(String, String)]) {
@@ -46,16 +46,18 @@ struct InspectCommand: ParsableCommand {
         for (name, value) in rows.sorted(by: { $0.0 < $1.0 }) { print("  \(name.padded(width))  \(value)") }
     }
 
-    private func printTensors(_ title: String, _ tensors: [String: Tensor]) {
-        let width = tensors.keys.map(\.count).max() ?? 0
+    /// Prints the tensors, and under their names those of types that cannot be read.
+    private func printTensors(_ title: String, _ tensors: [String: Tensor], _ unread: [SafeTensorsFile.Entry]) {
+        let read = tensors.map { ($0.key, $0.value.dtype.rawValue, $0.value.shape, $0.value.byteCount) }
+        let rows = read + unread.map { ($0.name, "\($0.type.rawValue) (not read)", $0.shape, $0.range.count) }
+        let width = rows.map(\.0.count).max() ?? 0
         print("\n\(title)")
-        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-            let shape = "\(tensor.shape)".padded(14)
-            print("  \(name.padded(width))  \(tensor.dtype.rawValue.padded(9))  \(shape)  \(tensor.byteCount) bytes")
+        for (name, type, shape, bytes) in rows.sorted(by: { $0.0 < $1.0 }) {
+            print("  \(name.padded(width))  \(type.padded(9))  \("\(shape)".padded(14))  \(bytes) bytes")
         }
-        let elements = tensors.values.reduce(0) { $0 + $1.count }
-        let bytes = tensors.values.reduce(0) { $0 + $1.byteCount }
-        print("  total: \(tensors.count) tensors, \(elements) elements, \(bytes) bytes")
+        let elements = rows.reduce(0) { $0 + $1.2.reduce(1, *) }
+        let bytes = rows.reduce(0) { $0 + $1.3 }
+        print("  total: \(rows.count) tensors, \(elements) elements, \(bytes) bytes")
     }
 }
 

@@ -81,6 +81,7 @@ final class LanguageModel: TrainingModule {
         if let problem = configuration.gpt.problem {
             throw CommandError.data("\(path): \(problem); use an older checkpoint")
         }
+        try checkpoint.checkTypes()
         let elements = checkpoint.model.values.reduce(0) { $0 + $1.count }
         guard configuration.gpt.parameterCount <= Double(elements),
             configuration.gpt.vocabulary == configuration.text.count

@@ -158,7 +158,7 @@ struct TrainCommand: ParsableCommand {
             // at least as wide as any mode that auto may take.
             let mode = if case .mode(let mode) = precision { mode } else { Precision.mixedBFloat16 }
             try PrecisionPolicy(mode, overrides: PrecisionOverrides(keep)).apply(to: model)
-            do { try model.load(stateDictionary: SafeTensorsFile.read(path).tensors) } catch {
+            do { try model.load(safeTensors: path) } catch {
                 throw CommandError.data("--init \(path): \(error)")
             }
         }

@@ -179,7 +179,7 @@ struct TrainGPTCommand: ParsableCommand {
         module.gpt.recomputesActivations = recompute
         try fit.keep(Self.kept, in: module)
         if let path = self.`init` {
-            do { try module.gpt.load(huggingFace: SafeTensorsFile.read(path).tensors) } catch {
+            do { try module.gpt.load(huggingFaceFile: path) } catch {
                 throw CommandError.data("--init \(path): \(error)")
             }
         }

@@ -14,6 +14,7 @@ struct TrainedClassifier {
             throw CommandError.data(
                 "\(path): not a checkpoint of this command: its hyper-parameters describe no classifier")
         }
+        try checkpoint.checkTypes()
         try Self.check(configuration, against: checkpoint.model, path)
         var generator = SeededGenerator(seed: 0)
         model = try ImageClassifier(configuration, using: &generator)

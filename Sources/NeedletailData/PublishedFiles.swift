@@ -1,5 +1,6 @@
 // The published files of a data set: their sizes and checksums, and how they come into a folder.
 import Foundation
+import NeedletailTensor
 
 /// A step of a download, for a progress display.
 public struct DownloadProgress: Sendable {
@@ -42,7 +43,7 @@ package struct PublishedFiles: Sendable {
     /// Downloads to `directory`, from `baseURL`, those files that are not there or are not the published ones.
     ///
     /// A file is written under a temporary name in the same folder, checked, and renamed; whatever fails, no other file
-    /// changes and nothing half-written is left. Throws `DataFileError`.
+    /// changes and nothing half-written is left, or by a killed process only until the next download. Throws `DataFileError`.
     package func prepare(
         directory: String, baseURL: String, progress: (@Sendable (DownloadProgress) -> Void)? = nil
     ) throws {
@@ -71,14 +72,23 @@ package struct PublishedFiles: Sendable {
             throw DataFileError(
                 .download, file: address, found: "no address of the web", expected: "one that starts with http(s)://")
         }
-        let temporary = try TemporaryFile(beside: "\(directory)/\(name)")
+        let path = "\(directory)/\(name)"
+        let temporary: TemporaryFile
+        do { temporary = try TemporaryFile(beside: path) } catch { throw Self.error(error, at: directory) }
         defer { temporary.remove() }
         // gzip adds less than 0.1% to data that it cannot compress; a server that sends more sends something else.
         try Download.fetch(url, into: temporary.descriptor, limit: file.size + file.size / 1000 + 4096) {
             progress?(DownloadProgress(file: name, received: $0, expected: $1))
         }
         try check(file, at: temporary.path, name: address)
-        try temporary.rename(to: "\(directory)/\(name)")
+        do { try temporary.rename(to: path) } catch { throw Self.error(error, at: path) }
+    }
+
+    private static func error(_ error: any Error, at path: String) -> any Error {
+        guard let failure = error as? TemporaryFile.Failure else { return error }
+        return DataFileError(
+            .unreadable, file: path, found: String(cString: strerror(failure.systemError)).lowercased(),
+            expected: "a place to write to")
     }
 
     /// Compares size and checksum of the content at `path`; `name` stands in the error.

@@ -9,7 +9,8 @@ public import NeedletailTensor
 /// a `Linear` gives the names `layer1.weight` and `layer1.bias`; an array `blocks` gives `blocks.0.…`, `blocks.1.…`.
 /// These are the names that the same model has in PyTorch.
 ///
-/// Nothing is cached: every call reflects anew (about a microsecond a property), so that a property may be replaced at
+/// Looking at a module (its parameters, names, modules and state dictionary) changes nothing, and neither does calling one in
+/// evaluation mode: several tasks may do so at once; docs/concurrency.md says what they may not. Nothing is cached: every call reflects anew (about a microsecond a property), so that a property may be replaced at
 /// any time. Training steps do not reflect; optimizers hold the parameters themselves.
 ///
 ///     final class Net: Module {
@@ -33,7 +34,8 @@ open class Module {
 
     /// Puts this module and all below it into training mode, or out of it.
     public func train(_ mode: Bool = true) {
-        for (_, module) in namedModules() { module.isTraining = mode }
+        // Only what changes: to evaluate a module that is in evaluation mode is to read it.
+        for (_, module) in namedModules() where module.isTraining != mode { module.isTraining = mode }
     }
 
     /// Puts this module and all below it into evaluation mode: the same as `train(false)`.
@@ -55,18 +57,8 @@ open class Module {
     /// All parameters with their dotted names, a module's own before its sub-modules', a shared one once (its first
     /// name).
     ///
-    /// The names are also written to `Parameter.name`, from which optimizers and errors take them; so the last call
-    /// should be the outermost module's. The trainer makes that call.
+    /// Reads only: ``nameParameters()`` writes the names to the parameters.
     public func namedParameters() -> [(name: String, parameter: Parameter)] {
-        let found = collectParameters()
-        for (name, parameter) in found { parameter.name = name }
-        return found
-    }
-
-    /// All parameters in the order of `namedParameters()`, each once. Leaves `Parameter.name` as it is.
-    public func parameters() -> [Parameter] { collectParameters().map(\.parameter) }
-
-    private func collectParameters() -> [(name: String, parameter: Parameter)] {
         var visited: Set<ObjectIdentifier> = []
         var names: Set<String> = []
         var found: [(name: String, parameter: Parameter)] = []
@@ -81,6 +73,16 @@ open class Module {
             }
         }
         return found
+    }
+
+    /// All parameters in the order of `namedParameters()`, each once.
+    public func parameters() -> [Parameter] { namedParameters().map(\.parameter) }
+
+    /// Writes the names of ``namedParameters()`` to `Parameter.name`, from which optimizers' states and errors take them.
+    ///
+    /// To be called of the outermost module, before an optimizer's state is saved or loaded. The trainer makes that call.
+    public func nameParameters() {
+        for (name, parameter) in namedParameters() { parameter.name = name }
     }
 
     /// Every name of every parameter: a parameter that is reachable on several ways appears under each.

@@ -95,7 +95,9 @@ package struct ModuleSnapshot {
         }
         for (buffer, value) in zip(state.buffers, buffers) { buffer.put(value) }
         for (holder, generator) in zip(state.generatorHolders, generators) { holder.generator = generator }
-        for (module, isTraining) in zip(state.modules, modes) { module.isTraining = isTraining }
+        for (module, isTraining) in zip(state.modules, modes) where module.isTraining != isTraining {
+            module.isTraining = isTraining
+        }
     }
 
     /// Puts back the buffers alone.

@@ -1,4 +1,5 @@
 // Running statistics of batches: who keeps them, how they are computed anew, and what has too few values for them.
+import NeedletailTensor
 import Synchronization
 
 /// A module that keeps statistics of the batches that it sees in training, such as ``BatchNorm``.
@@ -85,12 +86,21 @@ package final class SingleValueLayers: Sendable {
         return (result, layers.found.withLock { $0 })
     }
 
-    /// Notes `layer`; false where nobody collects.
-    static func note(_ layer: Module, _ shape: [Int]) -> Bool {
-        guard let current else { return false }
+    /// Notes `layer`, whose result is then not to be used; where nobody collects, stops with an error.
+    ///
+    /// - Parameters:
+    ///   - unit: what has a single value, such as "channel".
+    ///   - advice: what to do.
+    static func refuse(_ layer: Module, _ shape: [Int], unit: String, advice: String) {
+        guard let current else {
+            require(
+                false,
+                "\(type(of: layer)): input \(shape) has one value per \(unit), of which there is no variance; expected more "
+                    + "than one value per \(unit): \(advice)")
+            return
+        }
         current.found.withLock { found in
             if found == nil { found = Found(layer: ObjectIdentifier(layer), shape: shape) }
         }
-        return true
     }
 }

@@ -23,8 +23,35 @@ extension Module {
     public func load(
         stateDictionary: [String: Tensor], except patterns: [String] = [], strict: Bool = true
     ) throws -> (missing: [String], unexpected: [String]) {
+        try load(stateDictionary, unread: [:], except: patterns, strict: strict)
+    }
+
+    /// Assigns parameters and buffers from the safetensors file at `path`, as ``load(stateDictionary:except:strict:)`` does from
+    /// tensors.
+    ///
+    /// What matches one of the patterns is not read. Tensors of types that cannot be read (see ``SafeTensorsFile``) are skipped
+    /// where the module has none of their names, and are errors that name their types where it has one.
+    /// - Throws: `SafeTensorsError`, ``StateDictionaryError``; nothing has then changed.
+    @discardableResult
+    public func load(
+        safeTensors path: String, except patterns: [String] = [], strict: Bool = true
+    ) throws -> (missing: [String], unexpected: [String]) {
+        let content = try SafeTensorsFile.content(of: path) { name in
+            !patterns.contains { matches(name, pattern: $0) }
+        }
+        return try load(content.tensors, unread: content.unreadTypes, except: patterns, strict: strict)
+    }
+
+    /// Assigns from `stateDictionary`, which lacks the tensors of a file that could not be read: those of the names and types in
+    /// `unread`.
+    @discardableResult
+    package func load(
+        _ stateDictionary: [String: Tensor], unread: [String: SafeTensorsFile.ElementType], except patterns: [String],
+        strict: Bool
+    ) throws -> (missing: [String], unexpected: [String]) {
         func isLeftOut(_ name: String) -> Bool { patterns.contains { matches(name, pattern: $0) } }
         let stateDictionary = patterns.isEmpty ? stateDictionary : stateDictionary.filter { !isLeftOut($0.key) }
+        let unread = unread.filter { !isLeftOut($0.key) }
         let parameters = namedParameters().filter { !isLeftOut($0.name) }
         var names: [ObjectIdentifier: [String]] = [:]
         var known: Set<String> = []
@@ -36,14 +63,19 @@ extension Module {
         known.formUnion(buffers.map(\.name))
 
         var error = StateDictionaryError(
-            missing: [], unexpected: stateDictionary.keys.filter { !known.contains($0) }.sorted())
+            missing: [], unexpected: (Array(stateDictionary.keys) + unread.keys).filter { !known.contains($0) }.sorted()
+        )
+        for (name, type) in unread.sorted(by: { $0.key < $1.key }) where known.contains(name) {
+            error.problems.append(SafeTensorsError.Problem.unreadableType(tensor: name, type: type).description)
+        }
         var assignments: [(parameter: Parameter, tensor: Tensor)] = []
         for (name, parameter) in parameters {
             let given = names[ObjectIdentifier(parameter), default: [name]].compactMap { alias in
                 stateDictionary[alias].map { (name: alias, tensor: $0) }
             }
             guard let first = given.first else {
-                error.missing.append(name)
+                let isUnread = names[ObjectIdentifier(parameter), default: [name]].contains { unread[$0] != nil }
+                if !isUnread { error.missing.append(name) }
                 continue
             }
             for (alias, tensor) in given { error.check(tensor, named: alias, against: parameter) }
@@ -59,7 +91,7 @@ extension Module {
         var replacements: [(buffer: Buffer, tensor: Tensor)] = []
         for (name, buffer) in buffers where !isLeftOut(name) {
             guard let tensor = stateDictionary[name] else {
-                error.missing.append(name)
+                if unread[name] == nil { error.missing.append(name) }
                 continue
             }
             error.check(tensor, named: name, against: buffer)

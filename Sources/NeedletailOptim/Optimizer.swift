@@ -200,7 +200,7 @@ extension Optimizer {
     /// have none.
     ///
     /// The tensors stay as they are when a later step changes the state. Names are `Parameter.name`, which the outermost
-    /// module's `namedParameters()` sets; unnamed parameters are named by their position.
+    /// module's `nameParameters()` sets; unnamed parameters are named by their position.
     public func stateTensors() -> [(name: String, tensor: Tensor)] {
         var tensors: [(name: String, tensor: Tensor)] = []
         for (name, parameter, group) in namedParameters() {
@@ -275,7 +275,7 @@ extension Optimizer {
                 let name = Self.name(of: parameter, at: index)
                 require(
                     names.insert(name).inserted,
-                    "two parameters are named '\(name)'; call namedParameters() of the module that holds both")
+                    "two parameters are named '\(name)'; call nameParameters() of the module that holds both")
                 return (name, parameter, group)
             }
         }

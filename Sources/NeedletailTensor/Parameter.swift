@@ -5,7 +5,7 @@
 public final class Parameter {
     /// Sizes of the axes, fixed for life.
     public let shape: [Int]
-    /// The dotted name that the module tree gives it, as PyTorch would; empty until a module has.
+    /// The dotted name in the module tree, as PyTorch would have it; empty until a module's `nameParameters()` sets it.
     public var name: String {
         get { version.name.text }
         set { version.name.text = newValue }
@@ -35,7 +35,7 @@ public final class Parameter {
         shape = value.shape
         isFrozen = !requiresGradient
         stored = value.detached().copied()
-        version = ParameterVersion(ParameterName())
+        version = ParameterVersion(ParameterName(shape: value.shape))
         leaf = LeafNode(shape: value.shape, dtype: value.dtype.accumulationType, of: version.name)
         stored.storage.version = version
     }

@@ -65,6 +65,7 @@ extension Trainer {
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         state = TrainerState()
         let optimizers = module.configureOptimizers()
+        module.nameParameters()  // it may have added some
         if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
             for group in optimizers[0].groups { group.learningRate *= rate / own }
         }

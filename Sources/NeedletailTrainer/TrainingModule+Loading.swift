@@ -39,8 +39,7 @@ extension TrainingModule {
     ) throws -> (missing: [String], unexpected: [String]) {
         var isFolder: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
-            return try load(
-                stateDictionary: SafeTensorsFile.read(path).tensors, except: patterns, strict: strict)
+            return try load(safeTensors: path, except: patterns, strict: strict)
         }
         return try load(Checkpoint(path), except: patterns, strict: strict)
     }
@@ -59,7 +58,7 @@ extension TrainingModule {
             try PrecisionPolicy(checkpoint.precision, overrides: PrecisionOverrides(overrides)).apply(to: self)
             // What has no average is the model's own.
             let tensors = checkpoint.model.merging(checkpoint.averagedModel ?? [:]) { $1 }
-            return try load(stateDictionary: tensors, except: patterns, strict: strict)
+            return try load(tensors, unread: checkpoint.unreadTypes, except: patterns, strict: strict)
         } catch {
             before.restore()
             throw error

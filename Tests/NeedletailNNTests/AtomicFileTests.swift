@@ -1,6 +1,7 @@
 // Whole-file writes: the old content or the new, and nothing left behind.
 import Foundation
 import NeedletailNN
+import NeedletailTensor
 import Testing
 
 @Suite struct AtomicFileTests {
@@ -68,6 +69,55 @@ import Testing
         }
     }
 
+    /// The next write to the same place clears what a killed one has left, for a flushed file and for one that is not.
+    @Test(arguments: [true, false]) func whatAKilledWriteLeavesIsClearedByTheNext(_ isFlushed: Bool) async throws {
+        let folder = NSTemporaryDirectory() + "needletail-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let path = folder + "/file"
+        try AtomicFile.write(Array("old".utf8), to: path)
+        for _ in 0..<3 {
+            await #expect(processExitsWith: .signal(SIGKILL)) {
+                [path = path as String, isFlushed] in
+                try AtomicFile.write(to: path, isFlushed: isFlushed) { write in
+                    try write(Array("a part".utf8))
+                    kill(getpid(), SIGKILL)
+                }
+            }
+            #expect(content(path) == "old" && names(folder).count == 2)  // what the one before has left is cleared
+        }
+        try AtomicFile.write(Array("new".utf8), to: path, isFlushed: isFlushed)
+        #expect(content(path) == "new" && names(folder) == ["file"])
+    }
+
+    /// Files of other destinations, of users, and of writers that live are left alone.
+    @Test func nothingElseIsCleared() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/a"
+            let digits = String(repeating: "0", count: 13)
+            let others = [
+                ".a.tmp", "a.tmp", ".a.1.tmp", ".a.1.x.tmp", ".a.b.1.\(digits).tmp", ".b.1.\(digits).tmp",
+                ".a.x.\(digits).tmp", ".a.1.\(digits)", ".a.1.\(digits).tmp.tmp", ".a.1.00000000000-0.tmp",
+            ]
+            for name in others { try Data("user's".utf8).write(to: URL(fileURLWithPath: folder + "/" + name)) }
+            let (subfolder, link) = (".a.1.0000000000001.tmp", ".a.1.0000000000002.tmp")
+            #expect(mkdir(folder + "/" + subfolder, 0o700) == 0)
+            #expect(symlink(folder + "/b", folder + "/" + link) == 0)
+            let left = folder + "/.a.1.\(digits).tmp"
+            try Data("left".utf8).write(to: URL(fileURLWithPath: left))
+
+            // Two writers to one place at a time: the file of the one that began first stays until it ends.
+            try AtomicFile.write(to: path) { write in
+                try write([1])
+                try AtomicFile.write([2], to: path)
+                #expect(content(path) == "\u{2}" && names(folder).count == others.count + 4)
+                try write([3])
+            }
+            #expect(content(path) == "\u{1}\u{3}")
+            #expect(names(folder) == (others + [subfolder, link, "a"]).sorted())
+        }
+    }
+
     @Test func aMissingFolderIsNamed() {
         let error = #expect(throws: AtomicFileError.self) { try AtomicFile.write([1], to: "/nowhere/at/all") }
         #expect(error?.systemError == ENOENT && error?.description.contains("'/nowhere/at/all'") == true)
@@ -78,10 +128,10 @@ import Testing
             let long = folder + "/" + String(repeating: "é", count: 127)
             try AtomicFile.write([1, 2], to: long)
             #expect(try Data(contentsOf: URL(fileURLWithPath: long)) == Data([1, 2]))
-            #expect(AtomicFile.temporaryPath(for: "name").hasPrefix("./.name."))
-            #expect(AtomicFile.temporaryPath(for: "/name").hasPrefix("/./.name."))
-            #expect(AtomicFile.temporaryPath(for: "a/b/").hasPrefix("a/.b."))
-            #expect(AtomicFile.temporaryPath(for: "a/b") != AtomicFile.temporaryPath(for: "a/b"))
+            #expect(TemporaryFile.path(beside: "name").hasPrefix("./.name."))
+            #expect(TemporaryFile.path(beside: "/name").hasPrefix("/./.name."))
+            #expect(TemporaryFile.path(beside: "a/b/").hasPrefix("a/.b."))
+            #expect(TemporaryFile.path(beside: "a/b") != TemporaryFile.path(beside: "a/b"))
         }
     }
 }

@@ -138,6 +138,39 @@ import Testing
         }
     }
 
+    /// Tensors of types that cannot be read: the checkpoint is read without them, and what needs one names it.
+    @Test(arguments: ["model", "optimizer"]) func tensorsOfOtherTypesAreNamedWhereTheyAreNeeded(_ file: String) throws {
+        let directory = try TemporaryDirectory()
+        try train(directory.path)
+        let (path, statePath) = (directory("last/\(file).safetensors"), directory("last/state.json"))
+        let old = bytes(path)
+        // The first float32 tensor of the header becomes one of uint32.
+        let place = try #require(Data(old).range(of: Data("F32".utf8))).lowerBound
+        var new = old
+        new[place] = UInt8(ascii: "U")
+        try Data(new).write(to: URL(fileURLWithPath: path))
+        let state = text(statePath).dropFirst(20).replacingOccurrences(of: crc32(old), with: crc32(new))
+        let whole = "{\"crc32\":\"\(crc32(Array(state.utf8)))\",\(state)"
+        try Data(whole.utf8).write(to: URL(fileURLWithPath: statePath))
+
+        let entry = try #require(SafeTensorsFile.inspect(path).entries.first { $0.dtype == nil })
+        let checkpoint = try Checkpoint(directory("last"))
+        #expect((file == "model" ? checkpoint.model : checkpoint.optimizer)[entry.name] == nil)
+        #expect((file == "model" ? checkpoint.unreadModel : checkpoint.unreadOptimizer) == [entry])
+        let error = #expect(throws: CheckpointError.self) {
+            try train(directory("next"), epochs: 2, resume: .path(directory("last")))
+        }
+        for word in ["\(file).safetensors", "'\(entry.name)'", "U32", "F64 F32"] {
+            #expect(error?.description.contains(word) == true, "\(error?.description ?? "")")
+        }
+        guard file == "model" else { return }
+        let module = SmallClassifier()
+        let needed = #expect(throws: StateDictionaryError.self) { try module.load(from: directory("last")) }
+        #expect(needed?.problems.count == 1)
+        #expect(needed?.problems.first?.contains("'\(entry.name)': found type U32") == true)
+        try module.load(from: directory("last"), except: [entry.name])
+    }
+
     /// CRC-32 a bit at a time, as its definition reads.
     private func crc32(_ bytes: [UInt8]) -> String {
         var state = ~UInt32(0)

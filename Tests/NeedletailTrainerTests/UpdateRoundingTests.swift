@@ -227,7 +227,7 @@ private struct FlatDigits: Dataset {
     /// Kahan's compensation is float32 state: 4 bytes an element, in the weights summary too.
     @Test func theSummaryCountsCompensations() {
         let module = SmallClassifier()
-        _ = module.namedParameters()
+        module.nameParameters()
         for parameter in module.parameters() { parameter.setTypes(storage: .bfloat16, compute: .bfloat16) }
         let optimizer = SGD(module.parameters(), learningRate: 0.1)
         #expect(ModelSummary.text(of: module, optimizers: [optimizer]).contains(" 0 optimizer state"))

@@ -15,8 +15,8 @@ public import NeedletailTensor
 /// `num_batches_tracked`, as PyTorch has them; the last three are buffers, float32 and int64 in every precision.
 /// Precision: statistics and arithmetic are float32, one rounding to the type of x.
 /// Initialisation: weight 1, bias 0, running mean 0 and variance 1.
-/// Errors: one value a channel has no variance. In training it is an error, which a ``Trainer`` throws before its first step
-/// where the last batch of an epoch would be such a one, and which traps elsewhere.
+/// Errors: one value a channel has no variance. In training it is an error as in PyTorch, which a ``Trainer`` throws, before its
+/// first step where the last batch of an epoch would be such a one, and which traps elsewhere.
 open class BatchNorm: Module, RunningStatisticsHolder {
     /// The factor of each channel.
     public let weight: Parameter
@@ -78,15 +78,16 @@ open class BatchNorm: Module, RunningStatisticsHolder {
                 bias: bias.borrowedValue,
                 epsilon: epsilon, activation: activation)
         }
+        guard x.count != weight.shape[0] || x.rank < 2 || x.shape[1] != weight.shape[0] else {
+            SingleValueLayers.refuse(
+                self, x.shape, unit: "channel",
+                advice:
+                    "in training leave out a last batch of one sample (a DataLoader's dropLast: true) or freeze the "
+                    + "layer; to predict, call evaluate()")
+            return x
+        }
         let (y, statistics) = batchNormalization(
             x, weight: weight.borrowedValue, bias: bias.borrowedValue, epsilon: epsilon, activation: activation)
-        guard statistics.count > 1 else {
-            require(
-                SingleValueLayers.note(self, x.shape),
-                "\(type(of: self)): input \(x.shape) has one value a channel, expected two or more in training: a last "
-                    + "batch of one sample is left out by a DataLoader's dropLast: true")
-            return y
-        }
         let batches = batchesTracked.value.scalars(as: Int64.self)[0] + 1
         let correction = Double(statistics.count) / Double(statistics.count - 1)
         let share = momentum ?? 1 / Double(batches)

@@ -9,6 +9,8 @@ public import NeedletailTensor
 ///
 /// Shapes: x [N, channels, …], y as x; `weight` and `bias` [channels]. Initialisation: weight 1, bias 0, as `torch.nn.GroupNorm`.
 /// Precision: statistics and arithmetic are float32, one rounding to the type of x.
+/// Errors: a single example with one value a group, in training and in evaluation, is an error as in PyTorch: a ``Trainer`` throws
+/// it in training, elsewhere it traps.
 public final class GroupNorm: Module, FusingLayer {
     /// The factor of each channel.
     public let weight: Parameter
@@ -35,7 +37,12 @@ public final class GroupNorm: Module, FusingLayer {
     public func forward(_ x: Tensor) -> Tensor { forward(x, activation: activation) }
 
     func forward(_ x: Tensor, activation: Activation) -> Tensor {
-        groupNormalization(
+        guard x.count != groups || x.rank < 2 || x.shape[1] != weight.shape[0] else {
+            SingleValueLayers.refuse(
+                self, x.shape, unit: "group", advice: "use fewer groups, or LayerNorm for vectors")
+            return x
+        }
+        return groupNormalization(
             x, groups: groups, weight: weight.borrowedValue, bias: bias.borrowedValue, epsilon: epsilon,
             activation: activation)
     }

@@ -16,26 +16,39 @@ extension GPT {
     /// - Throws: ``GPTFormatError``, `SafeTensorsError`, ``StateDictionaryError``.
     public convenience init(huggingFace folder: String) throws {
         let configuration = try GPTConfiguration(huggingFace: folder + "/config.json")
-        let file = try SafeTensorsFile.read(folder + "/model.safetensors")
         var generator = SeededGenerator(seed: 0)
         self.init(configuration, using: &generator)
-        try load(huggingFace: file.tensors)
+        try load(huggingFaceFile: folder + "/model.safetensors")
+    }
+
+    /// Assigns the parameters from a file that transformers has written.
+    ///
+    /// Attention's stored masks are not read, whatever their type.
+    /// - Throws: ``GPTFormatError``, `SafeTensorsError`, ``StateDictionaryError``; nothing has then changed.
+    public func load(huggingFaceFile path: String) throws {
+        let content = try SafeTensorsFile.content(of: path) { !Self.isMask($0) }
+        if let head = content.unread.first(where: { Self.ownName($0.name) == "lm_head.weight" }) {
+            throw SafeTensorsError(file: path, problem: .unreadableType(tensor: head.name, type: head.type))
+        }
+        try load(huggingFace: content.tensors, unread: content.unreadTypes)
     }
 
     /// Assigns the parameters from tensors under transformers' names.
-    public func load(huggingFace tensors: [String: Tensor]) throws {
+    public func load(huggingFace tensors: [String: Tensor]) throws { try load(huggingFace: tensors, unread: [:]) }
+
+    private func load(huggingFace tensors: [String: Tensor], unread: [String: SafeTensorsFile.ElementType]) throws {
         var named: [String: Tensor] = [:]
-        for (name, tensor) in tensors {
-            let name = name.hasPrefix("transformer.") ? String(name.dropFirst("transformer.".count)) : name
-            if name.hasSuffix(".attn.bias") || name.hasSuffix(".attn.masked_bias") { continue }
+        for (name, tensor) in tensors where !Self.isMask(name) {
+            let name = Self.ownName(name)
             named[name] = Self.isTurned(name) && tensor.rank == 2 ? tensor.transposed().contiguous() : tensor
         }
+        let unread = Dictionary(unread.map { (Self.ownName($0.key), $0.value) }) { first, _ in first }
         if let head = named.removeValue(forKey: "lm_head.weight"), head.bytes != named["wte.weight"]?.bytes {
             throw GPTFormatError(
                 description:
                     "lm_head.weight differs from wte.weight, expected one table for both; tie them before saving")
         }
-        try load(stateDictionary: named)
+        try load(named, unread: unread, except: [], strict: true)
     }
 
     /// The parameters under transformers' names and in its layout, for a `model.safetensors`; adapters are merged.
@@ -43,6 +56,16 @@ extension GPT {
         mergedStateDictionary().map { name, tensor in
             ("transformer." + name, Self.isTurned(name) ? tensor.transposed().contiguous() : tensor)
         }
+    }
+
+    /// The name of transformers' model without its head, which older files have.
+    private static func ownName(_ name: String) -> String {
+        name.hasPrefix("transformer.") ? String(name.dropFirst("transformer.".count)) : name
+    }
+
+    /// Whether the tensor is a mask of attention, which is a constant.
+    private static func isMask(_ name: String) -> Bool {
+        name.hasSuffix(".attn.bias") || name.hasSuffix(".attn.masked_bias")
     }
 
     /// Whether transformers stores a parameter transposed.

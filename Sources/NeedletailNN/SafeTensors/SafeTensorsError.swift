@@ -27,8 +27,14 @@ public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
         case tooLarge(what: String, limit: Int)
         /// A tensor lacks one of its three fields.
         case missingField(tensor: String, field: String)
-        /// A data type that is not supported.
+        /// A data type that is none of the format's.
         case unknownType(tensor: String, found: String)
+        /// A tensor that was asked for has a type of the format that cannot be read.
+        case unreadableType(tensor: String, type: SafeTensorsFile.ElementType)
+        /// A tensor that was asked for is not in the file.
+        case missingTensor(String)
+        /// Elements of fewer than eight bits that do not fill their last byte.
+        case partOfByte(tensor: String, type: SafeTensorsFile.ElementType, shape: [Int])
         /// A shape whose element or byte count does not fit into 64 bits.
         case shapeOverflow(tensor: String, shape: [Int])
         /// Data offsets that hold another number of bytes than shape and type need.
@@ -77,8 +83,16 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
         case .missingField(let tensor, let field):
             "tensor '\(tensor)': found no '\(field)', expected dtype, shape and data_offsets; the file is damaged"
         case .unknownType(let tensor, let found):
-            "tensor '\(tensor)': found type '\(found)', expected one of F64 F32 F16 BF16 I64 I32 U8 BOOL; "
-                + "convert the tensor before saving"
+            "tensor '\(tensor)': found type '\(found)', expected one of \(SafeTensorsFile.ElementType.allNames); "
+                + "the file is damaged, or of a later version of the format"
+        case .unreadableType(let tensor, let type):
+            "tensor '\(tensor)': found type \(type.rawValue), expected one that can be read, "
+                + "\(SafeTensorsFile.ElementType.readableNames); convert the tensor before saving, or leave it out"
+        case .missingTensor(let tensor):
+            "found no tensor '\(tensor)', expected it; SafeTensorsFile.inspect lists the file's"
+        case .partOfByte(let tensor, let type, let shape):
+            "tensor '\(tensor)': found shape \(shape) of \(type.bitCount)-bit elements, expected a whole number of bytes; "
+                + "the file is damaged"
         case .shapeOverflow(let tensor, let shape):
             "tensor '\(tensor)': found shape \(shape), whose size does not fit into 64 bits; the file is damaged"
         case .sizeMismatch(let tensor, let found, let expected):
@@ -116,6 +130,9 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
         case .duplicateKey(let key): .duplicateKey(short(key))
         case .missingField(let tensor, let field): .missingField(tensor: short(tensor), field: field)
         case .unknownType(let tensor, let found): .unknownType(tensor: short(tensor), found: short(found))
+        case .unreadableType(let tensor, let type): .unreadableType(tensor: short(tensor), type: type)
+        case .missingTensor(let tensor): .missingTensor(short(tensor))
+        case .partOfByte(let tensor, let type, let shape): .partOfByte(tensor: short(tensor), type: type, shape: shape)
         case .shapeOverflow(let tensor, let shape): .shapeOverflow(tensor: short(tensor), shape: shape)
         case .sizeMismatch(let tensor, let found, let expected):
             .sizeMismatch(tensor: short(tensor), found: found, expected: expected)

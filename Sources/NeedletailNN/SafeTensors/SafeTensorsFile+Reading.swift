@@ -3,48 +3,88 @@ import Foundation
 public import NeedletailTensor
 
 extension SafeTensorsFile {
-    /// Reads all tensors and the metadata of the file at `path`.
+    /// Reads the tensors and the metadata of the file at `path`. Tensors of types that cannot be read are skipped; ``inspect(_:)``
+    /// lists them too, and ``Module/load(safeTensors:except:strict:)`` says which of them a module needs.
     ///
     /// A file that is not exactly what the format says is refused with a `SafeTensorsError` before any data is read;
     /// refusing takes less than 300 MB and 5 seconds, whatever the file holds.
     public static func read(_ path: String) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
-        try withFile(path) { file, byteCount in
-            let header = try readHeader(file, byteCount)
-            var tensors: [String: Tensor] = [:]
-            tensors.reserveCapacity(header.entries.count)
-            // Entries are in the order of their data, without holes: the file is read from front to back.
-            for entry in header.entries {
-                tensors[entry.name] = try tensor(entry, try read(file, entry.range.count))
-            }
-            return (tensors, header.metadata)
-        }
+        let content = try content(of: path)
+        return (content.tensors, content.metadata)
     }
 
-    /// Reads only what the header of the file at `path` says, entries in the order of their data; checks as `read`
-    /// does.
+    /// Reads the tensors of these names of the file at `path`, and no other.
+    ///
+    /// - Throws: `SafeTensorsError` as `read(_:)`, where a name is not in the file, and where its tensor has a type that cannot be
+    ///   read.
+    public static func read(_ path: String, names: [String]) throws -> [String: Tensor] {
+        let wanted = Set(names)
+        let content = try content(of: path) { wanted.contains($0) }
+        if let entry = content.unread.first {
+            throw SafeTensorsError(file: path, problem: .unreadableType(tensor: entry.name, type: entry.type))
+        }
+        if let name = names.first(where: { content.tensors[$0] == nil }) {
+            throw SafeTensorsError(file: path, problem: .missingTensor(name))
+        }
+        return content.tensors
+    }
+
+    /// Reads only what the header of the file at `path` says, entries in the order of their data and of all types; checks as
+    /// `read` does.
     public static func inspect(_ path: String) throws -> (entries: [Entry], metadata: [String: String]) {
         try withFile(path) { file, byteCount in
-            let header = try readHeader(file, byteCount)
+            let (header, _) = try readHeader(file, byteCount)
             return (header.entries, header.metadata)
         }
     }
 
-    /// Reads all tensors and the metadata from a file's bytes.
+    /// Reads the tensors and the metadata from a file's bytes; skips as `read` does.
     public static func decode(_ bytes: [UInt8]) throws -> (tensors: [String: Tensor], metadata: [String: String]) {
+        let content = try content(decoding: bytes)
+        return (content.tensors, content.metadata)
+    }
+
+    /// Reads those tensors of the file at `path` whose names are wanted.
+    package static func content(
+        of path: String, where isWanted: (_ name: String) -> Bool = { _ in true }
+    ) throws -> Content {
+        try withFile(path) { file, byteCount in
+            let (header, dataStart) = try readHeader(file, byteCount)
+            // Entries are in the order of their data: the file is read from front to back.
+            return try content(header, where: isWanted) { range in
+                try file.seek(toOffset: UInt64(dataStart + range.lowerBound))
+                return try read(file, range.count)
+            }
+        }
+    }
+
+    /// Reads the tensors from a file's bytes.
+    package static func content(decoding bytes: [UInt8]) throws -> Content {
         do {
             let headerCount = try headerByteCount(bytes.prefix(8), fileByteCount: bytes.count)
             let dataStart = 8 + headerCount
             let header = try SafeTensorsHeader(
                 parsing: Array(bytes[8..<dataStart]), dataByteCount: bytes.count - dataStart)
-            var tensors: [String: Tensor] = [:]
-            for entry in header.entries {
-                let range = dataStart + entry.range.lowerBound..<dataStart + entry.range.upperBound
-                tensors[entry.name] = try tensor(entry, bytes[range])
+            return try content(header, where: { _ in true }) { range in
+                bytes[dataStart + range.lowerBound..<dataStart + range.upperBound]
             }
-            return (tensors, header.metadata)
         } catch let problem as SafeTensorsError.Problem {
             throw SafeTensorsError(file: nil, problem: problem)
         }
+    }
+
+    private static func content<Bytes: Collection<UInt8>>(
+        _ header: SafeTensorsHeader, where isWanted: (String) -> Bool, _ data: (Range<Int>) throws -> Bytes
+    ) throws -> Content {
+        var content = Content(metadata: header.metadata)
+        for entry in header.entries where isWanted(entry.name) {
+            if let dtype = entry.dtype {
+                content.tensors[entry.name] = try tensor(entry, dtype, data(entry.range))
+            } else {
+                content.unread.append(entry)
+            }
+        }
+        return content
     }
 
     private static func withFile<R>(_ path: String, _ body: (FileHandle, _ byteCount: Int) throws -> R) throws -> R {
@@ -72,13 +112,15 @@ extension SafeTensorsFile {
         URL(fileURLWithPath: path).resolvingSymlinksInPath().path
     }
 
-    private static func readHeader(_ file: FileHandle, _ fileByteCount: Int) throws -> SafeTensorsHeader {
+    private static func readHeader(
+        _ file: FileHandle, _ fileByteCount: Int
+    ) throws -> (header: SafeTensorsHeader, dataStart: Int) {
         let headerCount = try headerByteCount(try read(file, min(8, fileByteCount)), fileByteCount: fileByteCount)
         var text: [UInt8] = []
         text.reserveCapacity(headerCount)
         // In pieces: one read of 100 MB would hold the header twice.
         while text.count < headerCount { text += try read(file, min(1 << 20, headerCount - text.count)) }
-        return try SafeTensorsHeader(parsing: text, dataByteCount: fileByteCount - 8 - headerCount)
+        return (try SafeTensorsHeader(parsing: text, dataByteCount: fileByteCount - 8 - headerCount), 8 + headerCount)
     }
 
     private static func headerByteCount(_ prefix: some Collection<UInt8>, fileByteCount: Int) throws -> Int {
@@ -105,10 +147,10 @@ extension SafeTensorsFile {
         return data
     }
 
-    private static func tensor(_ entry: Entry, _ bytes: some Collection<UInt8>) throws -> Tensor {
-        if entry.dtype == .bool, let (index, byte) = bytes.enumerated().first(where: { $0.element > 1 }) {
+    private static func tensor(_ entry: Entry, _ dtype: DType, _ bytes: some Collection<UInt8>) throws -> Tensor {
+        if dtype == .bool, let (index, byte) = bytes.enumerated().first(where: { $0.element > 1 }) {
             throw SafeTensorsError.Problem.invalidBool(tensor: entry.name, index: index, found: byte)
         }
-        return Tensor(bytes: bytes, shape: entry.shape, dtype: entry.dtype)
+        return Tensor(bytes: bytes, shape: entry.shape, dtype: dtype)
     }
 }

@@ -5,7 +5,11 @@ public import NeedletailTensor
 /// Reads and writes safetensors files, the format in which checkpoints keep tensors and which Python reads too.
 ///
 ///     try SafeTensorsFile.write(model.stateDictionary(), metadata: ["format": "pt"], to: "model.safetensors")
-///     try model.load(stateDictionary: SafeTensorsFile.read("model.safetensors").tensors)
+///     try model.load(safeTensors: "model.safetensors")
+///
+/// Tensors of the types F64, F32, F16, BF16, I64, I32, U8 and BOOL can be read. Those of the format's other types (I8, I16, U16, U32,
+/// U64, C64, and floating point of 8, 6 and 4 bits) are checked and listed by ``inspect(_:)``, and skipped where nobody asks for
+/// them; to ask for one is an error that names it.
 ///
 /// Source: github.com/huggingface/safetensors, whose writer gives the same bytes (with at most one metadata entry; with
 /// more its order is random, here sorted).
@@ -24,12 +28,15 @@ public enum SafeTensorsFile {
     public struct Entry: Sendable, Equatable {
         /// The tensor's name.
         public let name: String
-        /// The elements' type.
-        public let dtype: DType
+        /// The elements' type in the file.
+        public let type: ElementType
         /// The tensor's shape.
         public let shape: [Int]
         /// Where the data lies, in bytes from the data's begin.
         public let range: Range<Int>
+
+        /// The type in which the tensor is read; nil where the package has none for it.
+        public var dtype: DType? { type.dtype }
     }
 
     /// The file's bytes: a function of names, types, shapes, values and metadata, not of the tensors' order.
@@ -61,9 +68,9 @@ public enum SafeTensorsFile {
     private static func emit(
         _ tensors: [(name: String, tensor: Tensor)], _ metadata: [String: String], _ write: ([UInt8]) throws -> Void
     ) throws {
-        let ordered = tensors.sorted { a, b in
-            let (rankA, rankB) = (a.tensor.dtype.safeTensorsRank, b.tensor.dtype.safeTensorsRank)
-            return rankA == rankB ? a.name.utf8.lexicographicallyPrecedes(b.name.utf8) : rankA > rankB
+        let ordered = ElementType.allCases.reversed().flatMap { type in
+            tensors.filter { $0.tensor.dtype == type.dtype }
+                .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
         }
         var header = try SafeTensorsHeader.encode(ordered.map { ($0.name, $0.tensor.dtype, $0.tensor.shape) }, metadata)
         header += Array(repeating: UInt8(ascii: " "), count: (8 - header.count % 8) % 8)
@@ -72,44 +79,5 @@ public enum SafeTensorsFile {
         }
         try write((0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) } + header)
         for (_, tensor) in ordered { try write(tensor.bytes) }
-    }
-}
-
-extension DType {
-    /// The type's name in safetensors.
-    var safeTensorsName: String {
-        switch self {
-        case .float64: "F64"
-        case .float32: "F32"
-        case .float16: "F16"
-        case .bfloat16: "BF16"
-        case .int64: "I64"
-        case .int32: "I32"
-        case .uint8: "U8"
-        case .bool: "BOOL"
-        }
-    }
-
-    /// The type with this name in safetensors, if it is supported.
-    init?(safeTensorsName name: String) {
-        // Byte by byte: comparing strings would normalise a text of any length.
-        let match = DType.allCases.first { $0.safeTensorsName.utf8.elementsEqual(name.utf8) }
-        guard let type = match else { return nil }
-        self = type
-    }
-
-    /// The type's place in the reference implementation's order, in which tensors are written from the last to the
-    /// first.
-    fileprivate var safeTensorsRank: Int {
-        switch self {
-        case .bool: 0
-        case .uint8: 1
-        case .float16: 2
-        case .bfloat16: 3
-        case .int32: 4
-        case .float32: 5
-        case .float64: 6
-        case .int64: 7
-        }
     }
 }

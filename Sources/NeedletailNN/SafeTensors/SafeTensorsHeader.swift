@@ -89,28 +89,35 @@ struct SafeTensorsHeader {
         guard let typeName else { throw Problem.missingField(tensor: name, field: "dtype") }
         guard let shape else { throw Problem.missingField(tensor: name, field: "shape") }
         guard let offsets, offsets.count == 2 else { throw Problem.missingField(tensor: name, field: "data_offsets") }
-        guard let dtype = DType(safeTensorsName: typeName) else {
+        guard let type = SafeTensorsFile.ElementType(named: typeName) else {
             throw Problem.unknownType(tensor: name, found: typeName)
         }
         guard offsets[0] <= offsets[1] else {
             throw Problem.reversedOffsets(tensor: name, begin: offsets[0], end: offsets[1])
         }
-        guard let byteCount = byteCount(dtype, shape) else { throw Problem.shapeOverflow(tensor: name, shape: shape) }
+        let byteCount = try byteCount(of: name, type, shape)
         guard byteCount == offsets[1] - offsets[0] else {
             throw Problem.sizeMismatch(tensor: name, found: offsets[1] - offsets[0], expected: byteCount)
         }
-        return Entry(name: name, dtype: dtype, shape: shape, range: offsets[0]..<offsets[1])
+        return Entry(name: name, type: type, shape: shape, range: offsets[0]..<offsets[1])
     }
 
-    /// Bytes of a tensor; nil where the product of the sizes other than zero wraps, since strides would wrap too.
-    private static func byteCount(_ dtype: DType, _ shape: [Int]) -> Int? {
-        var product = dtype.byteCount
+    /// Bytes of a tensor; throws where the product of the sizes other than zero wraps, since strides would wrap too, and where
+    /// packed elements leave a part of a byte.
+    private static func byteCount(of name: String, _ type: SafeTensorsFile.ElementType, _ shape: [Int]) throws -> Int {
+        let isPacked = type.bitCount < 8
+        var product = isPacked ? type.bitCount : type.bitCount / 8
         for size in shape where size != 0 {
             let (next, overflow) = product.multipliedReportingOverflow(by: size)
-            guard !overflow else { return nil }
+            guard !overflow else { throw Problem.shapeOverflow(tensor: name, shape: shape) }
             product = next
         }
-        return shape.contains(0) ? 0 : product
+        guard !shape.contains(0) else { return 0 }
+        guard isPacked else { return product }
+        guard product % 8 == 0 else {
+            throw Problem.partOfByte(tensor: name, type: type, shape: shape)
+        }
+        return product / 8
     }
 
     /// Sorts entries by their data and checks that they fill it without overlap, hole or rest.
@@ -158,13 +165,12 @@ struct SafeTensorsHeader {
                 guard shape.count <= SafeTensorsFile.maximumRank else {
                     throw Problem.tooLarge(what: "axes", limit: SafeTensorsFile.maximumRank)
                 }
-                guard let byteCount = byteCount(dtype, shape) else {
-                    throw Problem.shapeOverflow(tensor: name, shape: shape)
-                }
+                let type = dtype.safeTensorsType
+                let byteCount = try byteCount(of: name, type, shape)
                 separate()
                 let sizes = shape.map(String.init).joined(separator: ",")
                 let fields =
-                    ":{\"dtype\":\"\(dtype.safeTensorsName)\",\"shape\":[\(sizes)],"
+                    ":{\"dtype\":\"\(type.rawValue)\",\"shape\":[\(sizes)],"
                     + "\"data_offsets\":[\(offset),\(offset + byteCount)]}"
                 text += JSONScanner.quoted(name) + Array(fields.utf8)
                 offset += byteCount

@@ -5,9 +5,14 @@
 /// `@unchecked Sendable`: written only when the parameter is named, which may not run while anything else uses it.
 final class ParameterName: @unchecked Sendable {
     var text = ""
+    private let shape: [Int]
+
+    init(shape: [Int]) { self.shape = shape }
 
     /// The parameter as messages call it.
-    var description: String { text.isEmpty ? "a parameter" : "parameter '\(text)'" }
+    var description: String {
+        text.isEmpty ? "a parameter of shape \(shape) (nameParameters() of its module names it)" : "parameter '\(text)'"
+    }
 }
 
 /// Counts the changes of a parameter's values in the memory that holds them. That memory points here, and so do operations that need

@@ -16,6 +16,7 @@ public struct BatchStatistics: Sendable {
 /// Precision: statistics and arithmetic are float32 (float64 for float64), rounded once to the type of x.
 /// Gradients: with x̂ the normalised values and m values a channel: db = Σ dy, dw = Σ dy x̂,
 /// dx = weight / √(variance + ε) · (dy - db / m - x̂ dw / m).
+/// Errors: a channel of a single value traps: it has no variance.
 /// - Returns: the result and the statistics, for running averages.
 public func batchNormalization(
     _ x: Tensor, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5,
@@ -24,7 +25,10 @@ public func batchNormalization(
     checkNormalization("batchNormalization", x, weight, bias, channels: x.rank >= 2 ? x.shape[1] : 0)
     let plain = x.channelsLast()
     let layout = ColumnLayout(instances: 1, rows: plain.count / max(1, x.shape[1]), channels: x.shape[1])
-    require(layout.rows > 0, "batchNormalization: shape \(x.shape) has no values to take statistics of")
+    require(
+        layout.rows > 1,
+        "batchNormalization: shape \(x.shape) has \(layout.rows == 0 ? "no" : "one") value per channel to take statistics of, "
+            + "expected more than one; in evaluation mean and variance are given")
     let (mean, variance) = Kernels.moments(plain, layout)
     let normalization = Normalization(
         name: "batchNormalization", layout: layout, groups: layout.channels, mean: mean,
@@ -59,6 +63,7 @@ public func batchNormalization(
 ///
 /// Shapes: x [N, C, …], weight and bias [C], groups divide C, result as x.
 /// Precision: as of ``batchNormalization(_:weight:bias:epsilon:activation:)``. Gradients: as there, sums over a group.
+/// Errors: a single example whose groups have one value each traps, as in PyTorch; of several such examples the result is the bias.
 public func groupNormalization(
     _ x: Tensor, groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Double = 1e-5,
     activation: Activation = .identity
@@ -71,7 +76,10 @@ public func groupNormalization(
     let plain = x.channelsLast()
     let layout = ColumnLayout(
         instances: x.shape[0], rows: x.shape.dropFirst(2).reduce(1, *), channels: channels)
-    require(layout.rows > 0, "groupNormalization: shape \(x.shape) has no values to take statistics of")
+    require(
+        layout.rows > 0 && x.count != groups,
+        "groupNormalization: shape \(x.shape) has \(layout.rows == 0 ? "no" : "one") value per group of \(groups) to take "
+            + "statistics of, expected more than one")
     var (mean, inverse) = Kernels.moments(plain, layout)
     let size = channels / groups
     for first in stride(from: 0, to: mean.count, by: size) {

@@ -1,6 +1,6 @@
 // A checkpoint that has been read and checked: what a run resumes from, or a model is built from.
 import NeedletailData
-import NeedletailNN
+package import NeedletailNN
 public import NeedletailOptim
 public import NeedletailTensor
 
@@ -23,6 +23,8 @@ public struct Checkpoint {
     public let optimizer: [String: Tensor]
     /// The tensors of callbacks: `<state key>/<name>`; empty where none keeps any.
     public let callbacks: [String: Tensor]
+    /// The tensors, by file, whose types cannot be read (no run writes such): they are in none of the dictionaries.
+    private let unread: [String: [SafeTensorsFile.Entry]]
     let content: CheckpointState
 
     /// Reads the checkpoint in the folder at `path`.
@@ -54,6 +56,7 @@ public struct Checkpoint {
         let content = try CheckpointState(
             parsing: CheckpointFolder.read(
                 CheckpointState.fileName, of: folder, sizes: 0...CheckpointState.maximumByteCount), path: folder)
+        var unread: [String: [SafeTensorsFile.Entry]] = [:]
         func tensors(_ file: String) throws -> [String: Tensor] {
             guard let record = content.files[file] else {
                 throw CheckpointError(path: folder, problem: .foreign(file: file, why: "state.json does not list it"))
@@ -69,7 +72,11 @@ public struct Checkpoint {
                 throw CheckpointError(
                     path: folder, problem: .damaged(file: file, found: "checksum \(found)", expected: record.crc32))
             }
-            do { return try SafeTensorsFile.decode(bytes).tensors } catch {
+            do {
+                let content = try SafeTensorsFile.content(decoding: bytes)
+                unread[file] = content.unread
+                return content.tensors
+            } catch {
                 throw CheckpointError(path: folder, problem: .foreign(file: file, why: "\(error)"))
             }
         }
@@ -78,6 +85,29 @@ public struct Checkpoint {
         model = try tensors(Checkpoint.modelFile)
         optimizer = try tensors(Checkpoint.optimizerFile)
         callbacks = content.files[Checkpoint.callbackFile] == nil ? [:] : try tensors(Checkpoint.callbackFile)
+        self.unread = unread
+    }
+
+    /// The types of those of the model's tensors, or of their averages, that cannot be read.
+    var unreadTypes: [String: SafeTensorsFile.ElementType] {
+        let prefix = "WeightAveraging/"
+        let averages = unread[Checkpoint.callbackFile, default: []].filter { $0.name.hasPrefix(prefix) }
+        let own = unreadModel.map { ($0.name, $0.type) }
+        return Dictionary(own + averages.map { (String($0.name.dropFirst(prefix.count)), $0.type) }) { $1 }
+    }
+
+    /// The tensors of the model, or of the optimizers, whose types cannot be read.
+    package var unreadModel: [SafeTensorsFile.Entry] { unread[Checkpoint.modelFile] ?? [] }
+    package var unreadOptimizer: [SafeTensorsFile.Entry] { unread[Checkpoint.optimizerFile] ?? [] }
+
+    /// Throws ``CheckpointError`` where a tensor of the model cannot be read, or where `all`, one of any file.
+    package func checkTypes(all: Bool = false) throws {
+        let files = all ? unread.keys.sorted() : [Checkpoint.modelFile]
+        for file in files {
+            guard let entry = unread[file]?.first else { continue }
+            let problem = SafeTensorsError.Problem.unreadableType(tensor: entry.name, type: entry.type)
+            throw CheckpointError(path: path, problem: .foreign(file: file, why: "\(problem)"))
+        }
     }
 
     /// The tensors of the callback with this key, by its names for them.

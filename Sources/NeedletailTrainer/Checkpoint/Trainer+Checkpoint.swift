@@ -97,6 +97,7 @@ extension Trainer {
             CheckpointError(path: checkpoint.path, problem: .mismatch(why))
         }
         guard let step, let loader else { return }
+        try checkpoint.checkTypes(all: true)
         let position = content.trainer
         guard position.batchInEpoch <= trainingBatchCount else {
             throw mismatch("it stands after batch \(position.batchInEpoch) of an epoch of \(trainingBatchCount)")

@@ -13,7 +13,7 @@ final class AutopsyObserver: GraphObserver, @unchecked Sendable {
     private(set) var batch = 0, loss = Double.nan
     private let module: Module
     private var moduleNames: [ObjectIdentifier: String] = [:]
-    private var parameters: [ObjectIdentifier: Parameter] = [:]
+    private var parameters: [ObjectIdentifier: (name: String, parameter: Parameter)] = [:]
     /// The batch's inputs and copies of them: kept, so that their identities stay taken.
     private var inputs: [ObjectIdentifier: Tensor] = [:]
     private var running: [String] = []
@@ -25,7 +25,7 @@ final class AutopsyObserver: GraphObserver, @unchecked Sendable {
     init(_ module: Module) {
         self.module = module
         for (name, module) in module.namedModules() { moduleNames[ObjectIdentifier(module)] = name }
-        for (_, parameter) in module.namedParameters() { parameters[parameter.value.storageIdentity] = parameter }
+        for named in module.namedParameters() { parameters[named.parameter.value.storageIdentity] = named }
     }
 
     /// Whether the first non-finite value arose before backward.
@@ -66,8 +66,8 @@ final class AutopsyObserver: GraphObserver, @unchecked Sendable {
         for (tensor, extremes) in read where extremes.first != nil {
             let origin: Autopsy.Origin
             var largest = extremes.largest
-            if let parameter = parameters[tensor.storageIdentity] {
-                origin = .parameter(parameter.name)
+            if let (name, parameter) = parameters[tensor.storageIdentity] {
+                origin = .parameter(name)
                 largest = Extremes(parameter.master).largest
             } else if self.inputs[tensor.storageIdentity] != nil {
                 origin = .input

@@ -57,10 +57,11 @@ public struct PrecisionPolicy: Sendable {
         return (isMixed && override.type.is16Bit ? .float32 : override.type, override.type)
     }
 
-    /// Gives every parameter of `module` its types. A parameter that already has them is left alone.
+    /// Gives every parameter of `module` its name and its types. A parameter that already has its types keeps its tensors.
     ///
     /// Throws: ``PrecisionError`` where an override matches nothing or asks for a type without gradients.
     public func apply(to module: Module) throws {
+        module.nameParameters()
         let named = module.namedParameters()
         for override in overrides {
             guard override.type.isFloatingPoint else {

@@ -122,7 +122,7 @@ import Testing
                     == .missingField(tensor: "a", field: "data_offsets"))
         }
         #expect(problem(Self.file(one("\"F32\"", "[2]", "[0,8,8]"), 8)) == .tooLarge(what: "data_offsets", limit: 2))
-        for type in ["F8_E4M3", "I8", "U16", "f32", "", "F32 "] {
+        for type in ["F8_E3M4", "I4", "U128", "f32", "", "F32 "] {
             #expect(problem(Self.file(one("\"\(type)\""), 8)) == .unknownType(tensor: "a", found: type))
         }
         let axes = "[" + [String](repeating: "1", count: 65).joined(separator: ",") + "]"

@@ -1,0 +1,107 @@
+// A file that is written beside its final place and takes that place in one step, for writers of whole files.
+import Foundation
+
+/// A new file with a hidden name of its own in the folder of the final one, `.NAME.PROCESS.NUMBER.tmp`.
+///
+/// It is locked (`flock`) as long as its writer lives. One that is not locked is what a killed writer has left: the next writer to
+/// the same final name removes it. Where the file system has no locks nothing is removed.
+package final class TemporaryFile {
+    /// A step that failed, as a verb, and the system's error number.
+    package struct Failure: Error {
+        package let action: String
+        package let systemError: Int32
+    }
+
+    /// Where it lies.
+    package let path: String
+    /// Open for writing until `rename` or `remove`.
+    package let descriptor: Int32
+    private var isOpen = true
+
+    /// Removes what killed writers to `final` have left, and creates an empty file beside it.
+    /// - Throws: ``Failure``.
+    package init(beside final: String) throws {
+        Self.removeAbandoned(beside: final)
+        while true {
+            let path = Self.path(beside: final)
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+            guard descriptor >= 0 else { throw Failure(action: "create", systemError: errno) }
+            flock(descriptor, LOCK_EX | LOCK_NB)
+            // Another writer may have found it between its creation and its lock.
+            var status = stat()
+            if fstat(descriptor, &status) == 0, status.st_nlink > 0 {
+                self.path = path
+                self.descriptor = descriptor
+                return
+            }
+            close(descriptor)
+        }
+    }
+
+    /// Gives the file its final name, replacing what was there, in one step; where `isFlushed`, its content is on the disk before.
+    /// - Throws: ``Failure``.
+    package func rename(to final: String, isFlushed: Bool = true) throws {
+        guard !isFlushed || fsync(descriptor) == 0 else { throw Failure(action: "flush", systemError: errno) }
+        // Closing tells of what a network's file system could not write; the lock lasts until the last descriptor is closed.
+        let lock = dup(descriptor)
+        defer { close(lock) }
+        isOpen = false
+        guard close(descriptor) == 0 else { throw Failure(action: "close", systemError: errno) }
+        guard Foundation.rename(path, final) == 0 else {
+            throw Failure(action: "rename the temporary file to", systemError: errno)
+        }
+    }
+
+    /// Removes the file if it still has its temporary name.
+    package func remove() {
+        _ = unlink(path)
+        if isOpen { close(descriptor) }
+        isOpen = false
+    }
+
+    /// A name beside `path` that no other process or call uses.
+    package static func path(beside path: String) -> String {
+        let number = String(UInt64.random(in: 0 ... .max), radix: 36)
+        let digits = String(repeating: "0", count: numberLength - number.count) + number
+        return "\(folder(of: path))/\(prefix(for: path))\(getpid()).\(digits).tmp"
+    }
+
+    /// The folder that holds `path`.
+    package static func folder(of path: String) -> String {
+        var trimmed = Substring(path)
+        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
+        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
+        return slash == trimmed.startIndex ? "/." : String(trimmed[..<slash])
+    }
+
+    private static let numberLength = 13  // 36^13 > 2^64
+
+    private static func prefix(for path: String) -> String {
+        let name = path.split(separator: "/").last.map(String.init) ?? "file"
+        // A file name may be 255 bytes long: a long one is shortened, the random number keeps it apart.
+        return ".\(String(decoding: name.utf8.prefix(200), as: UTF8.self))."
+    }
+
+    private static func removeAbandoned(beside final: String) {
+        let folder = folder(of: final), prefix = prefix(for: final)
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+            guard name.hasPrefix(prefix), name.hasSuffix(".tmp") else { continue }
+            let parts = name.dropFirst(prefix.count).dropLast(4).split(separator: ".", omittingEmptySubsequences: false)
+            guard parts.count == 2, Int32(parts[0]) != nil, parts[1].count == numberLength,
+                UInt64(parts[1], radix: 36) != nil
+            else { continue }
+            removeUnlessLocked("\(folder)/\(name)")
+        }
+    }
+
+    private static func removeUnlessLocked(_ path: String) {
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        else { return }
+        _ = unlink(path)
+    }
+}
