@@ -17,6 +17,7 @@ enum {
     csimd_attention_keys = 256,       // keys a block: scores of a stripe of queries and of these keys stay in L1
     csimd_attention_rows = 8,         // stripes of queries whose weights one product with their gradients sums up
     csimd_attention_few_queries = 4,  // so few queries read k and v where they lie
+    csimd_attention_few_keys = 64,    // so many values at once
     csimd_attention_most_head_size = 512,
 };
 
@@ -26,7 +27,7 @@ typedef struct {
     ptrdiff_t visible;
     bool causal;
     float scale;
-    const float *mask;  // [columns]: 0, or -infinity where the key is hidden; or NULL
+    const float *mask;  // [columns]: 0, or below 0 where the key is hidden; or NULL
     float *scores;      // [rows, columns], row stride ld, before `scale`
     size_t ld;
 } csimd_attention_stripe;
@@ -39,16 +40,16 @@ typedef struct csimd_attention_kernels {
                      float *c, size_t ldc);
     bool rounds_weights;  // to bf16 pairs, as products->pairs
 
-    // One block of keys in an online softmax. For each row with m' = max(maximum, scale scores + mask): factor = exp(maximum -
-    // m'), weights = exp(scale scores + mask - m'), 0 beyond what the row sees up to `columns` (rounded up to whole pairs), sum
-    // = sum factor + the weights' sum, maximum = m'. Weights lie as the rows of A that `multiply` takes, row stride ldw; they
-    // may be the scores where they are not rounded.
+    // One block of keys in an online softmax. For each row with m' = max(maximum, scale scores) over the keys that it sees:
+    // factor = exp(maximum - m'), weights = exp(scale scores - m'), 0 for the keys that it does not see (whatever their scores
+    // are) and up to `columns` (rounded up to whole pairs), sum = sum factor + the weights' sum, maximum = m'. Weights lie as
+    // the rows of A that `multiply` takes, row stride ldw; they may be the scores where they are not rounded.
     void (*weigh)(const csimd_attention_stripe *stripe, float *weights, size_t ldw, float *maximum, float *sum, float *factor);
 
-    // For the queries of a stripe, the first being `row` of its block: weights p = exp(scale scores + mask - log_sum_exp) and
-    // slopes s = p (products - delta) scale, 0 where nothing is seen, as panels of B (panel_stride floats each, width nr or at
-    // most nr / 2 where no more keys are left of `keys`), and the slopes as rows of A too. `row` is even; products have row
-    // stride ld.
+    // For the queries of a stripe, the first being `row` of its block: weights p = exp(scale scores - log_sum_exp) and slopes
+    // s = p (products - delta) scale, 0 for hidden keys whatever the other numbers are, as panels of B (panel_stride floats
+    // each, width nr or at most nr / 2 where no more keys are left of `keys`), and the slopes as rows of A too. `row` is even;
+    // products have row stride ld.
     void (*slopes)(const csimd_attention_stripe *stripe, size_t keys, const float *products, const float *log_sum_exp,
                    const float *delta, size_t row, float *weight_panels, float *slope_panels, size_t panel_stride,
                    float *slope_rows, size_t ldr);
@@ -61,6 +62,8 @@ typedef struct csimd_attention_kernels {
     // dots[r] = sum_j a[r, j] b[r, j].
     void (*row_dots)(csimd_type type, size_t rows, size_t columns, const void *a, size_t lda, const void *b, size_t ldb,
                      float *dots);
+    // Whether no x[r, j] is infinite or NaN.
+    bool (*all_finite)(csimd_type type, size_t rows, size_t columns, const void *x, size_t ldx);
 } csimd_attention_kernels;
 
 extern const csimd_attention_kernels csimd_attention_kernels_ref;  // nothing in it: the formulas below
@@ -76,6 +79,38 @@ void csimd_attention_formula(const csimd_attention_args *args, csimd_heads o, vo
 void csimd_attention_gradient_formula(const csimd_attention_args *args, csimd_heads o, const void *log_sum_exp,
                                       csimd_heads o_gradient, csimd_heads q_gradient, csimd_heads k_gradient,
                                       csimd_heads v_gradient, size_t element, size_t key_head);
+
+// Rows of k or v of one block of keys, packed as rows of B, for the sums over the keys that each query sees.
+typedef struct {
+    const csimd_attention_kernels *kernels;
+    csimd_type type;
+    const void *x;  // [keys, size], row stride ldx
+    size_t ldx, keys, size;
+    const float *mask;  // [keys]: as a stripe's
+    bool finite;        // no element is infinite or NaN, or every query sees every key that the mask shows
+    float *packed;
+} csimd_attention_key_rows;
+
+// Packs them, zeros in place of what the mask hides.
+void csimd_attention_pack_key_rows(const csimd_attention_key_rows *rows);
+// sums[r, d] = (add ? sums[r, d] : 0) + sum_j weights[r, j] x[j, d] over the keys j that row r of the stripe sees; weights as
+// the rows of A that `multiply` takes, 0 for hidden keys.
+void csimd_attention_sum_key_rows(const csimd_attention_key_rows *rows, const csimd_attention_stripe *stripe,
+                                  const float *weights, bool add, float *sums, size_t ldsums);
+
+// A few values where they lie: keys first ..< first + count of a stripe. `copy` has room for csimd_attention_few_keys of them.
+typedef struct {
+    const csimd_attention_kernels *kernels;
+    csimd_type type;
+    const void *v;  // of key `first`
+    size_t ldv, first, count, size;
+    void *copy;
+} csimd_attention_few_values;
+
+// sums[r, d] += sum_j weights[r, j] v[j, d] over the keys j that row r of the stripe sees; weights as a panel of A (a row a
+// key), 0 for hidden keys.
+void csimd_attention_add_few_values(const csimd_attention_few_values *values, const csimd_attention_stripe *stripe,
+                                    const float *panel, float *sums, size_t ldsums);
 
 // One call, as its tasks see it.
 typedef struct {
@@ -109,6 +144,11 @@ static inline size_t csimd_attention_visible(const csimd_attention_args *args, s
     return seen <= args->queries ? 0 : csimd_minimum(args->keys, seen - args->queries);
 }
 
+// Whether row r of a stripe sees its key j.
+static inline bool csimd_attention_sees(const csimd_attention_stripe *stripe, size_t r, size_t j) {
+    return (!stripe->causal || (ptrdiff_t)j < stripe->visible + (ptrdiff_t)r) && (stripe->mask == NULL || stripe->mask[j] == 0);
+}
+
 // Packed floats that `depth` elements take a row.
 static inline size_t csimd_attention_packed(const csimd_attention_kernels *kernels, size_t depth) {
     return kernels->products->pairs ? (depth + 1) / 2 : depth;
@@ -119,11 +159,11 @@ static inline size_t csimd_attention_width(const csimd_attention_kernels *kernel
     return left > kernels->products->nr / 2 ? kernels->products->nr : kernels->products->nr / 2;
 }
 
-// mask[j] = 0 or -infinity for keys first ..< first + count of an element of the batch; NULL where there is no mask.
+// mask[j] = 0 or -1 for keys first ..< first + count of an element of the batch; NULL where there is no mask.
 static inline const float *csimd_attention_mask(const csimd_attention_args *args, size_t element, size_t first, size_t count,
                                                 float *mask) {
     if (args->mask == NULL) return NULL;
-    for (size_t j = 0; j < count; j++) mask[j] = args->mask[element * args->keys + first + j] ? 0 : -INFINITY;
+    for (size_t j = 0; j < count; j++) mask[j] = args->mask[element * args->keys + first + j] ? 0 : -1;
     return mask;
 }
 

@@ -44,5 +44,6 @@ const csimd_attention_kernels csimd_attention_kernels_avx2 = {
     .rescale = rescale,
     .finish = finish,
     .row_dots = row_dots,
+    .all_finite = all_finite,
 };
 #endif

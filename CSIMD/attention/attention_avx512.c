@@ -40,5 +40,6 @@ const csimd_attention_kernels csimd_attention_kernels_avx512 = {
     .rescale = rescale,
     .finish = finish,
     .row_dots = row_dots,
+    .all_finite = all_finite,
 };
 #endif

@@ -3,18 +3,21 @@
 // are made from scores; slopes enter the product with K as rows of A.
 #include "attention.h"
 
+#include "../support/scalar16.h"
+
 static inline size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 typedef struct {
     float *key_panels, *value_panels, *key_rows;  // K^T, V^T [size, keys] and K [keys, size] of a block, packed
     float *mask;
-    float *queries, *gradients, *slope_rows;   // a stripe's rows of A
-    float *queries_turned, *gradients_turned;  // a block's panels of A
-    float *scores, *products;                  // [mr, keys]
-    float *weight_panels, *slope_panels;       // [rows of a block, keys]
-    float *turned;                             // [keys, nr]
-    float *q_sums, *k_sums, *v_sums;           // [queries, ldq]; of each block [size, keys]
-    float *delta;                              // [queries]
+    float *queries, *gradients, *slope_rows;             // a stripe's rows of A
+    float *queries_turned, *gradients_turned;            // a block's panels of A
+    float *scores, *products;                            // [mr, keys]
+    float *weight_panels, *slope_panels;                 // [rows of a block, keys]
+    float *turned;                                       // [keys, nr]
+    float *q_sums, *k_sums, *v_sums;                     // [queries, ldq]; of each block [size, keys]
+    float *delta;                                        // [queries]
+    bool keys_finite, queries_finite, gradients_finite;  // or of no concern: every query sees what the mask shows
     size_t ldq, panel_stride, turned_floats, floats, block_sums;
 } backward_buffers;
 
@@ -66,8 +69,78 @@ typedef struct {
     size_t first, rows;         // the block of queries
 } place;
 
-// sums[size, keys] += turned^T panels, each panel from the first stripe on that reaches it.
-static void add_to_keys(const place *at, const float *turned, const float *panels, float *sums) {
+// The keys of a block for the product with the slopes.
+static csimd_attention_key_rows keys_of(const place *at) {
+    const csimd_attention_args *g = at->call->args;
+    return (csimd_attention_key_rows){
+        .kernels = at->call->kernels,
+        .type = g->type,
+        .x = csimd_attention_at(g->type, g->k, at->element, at->head / (g->heads / g->key_heads), at->start),
+        .ldx = g->k.row_stride,
+        .keys = at->keys,
+        .size = g->head_size,
+        .mask = g->mask == NULL ? NULL : at->b.mask,
+        .finite = at->b.keys_finite,
+        .packed = at->b.key_rows,
+    };
+}
+
+// Queries of a block whose non-finite elements not all keys of a panel see.
+typedef struct {
+    size_t first, last;
+} query_range;
+
+// Of those from `row` on, in products with keys up to start + end.
+static query_range queries_in_question(const place *at, csimd_heads x, bool finite, size_t row, size_t end) {
+    const csimd_attention_args *g = at->call->args;
+    query_range range = {row, row};
+    if (finite) return range;
+    while (range.last < at->rows && csimd_attention_visible(g, at->first + range.last) < at->start + end) range.last++;
+    const void *rows = csimd_attention_at(g->type, x, at->element, at->head, at->first + row);
+    if (at->call->kernels->all_finite(g->type, range.last - row, g->head_size, rows, x.row_stride)) range.last = row;
+    return range;
+}
+
+// What is packed of their non-finite elements first ..< first + height, in a panel of A: zeros, or the elements again.
+static void pack_non_finite(const place *at, csimd_heads x, query_range range, size_t first, size_t height, float *panel,
+                            bool as_zeros) {
+    const csimd_attention_args *g = at->call->args;
+    const csimd_gemm_kernels *p = at->call->kernels->products;
+    for (size_t r = range.first; r < range.last; r++) {
+        const void *row = csimd_attention_at(g->type, x, at->element, at->head, at->first + r);
+        for (size_t d = first; d < first + height; d++) {
+            const float value = csimd_load_f32(g->type, row, d), put = as_zeros ? 0 : value;
+            if (isfinite(value)) continue;
+            if (p->pairs)
+                csimd_store_f32(CSIMD_BF16, panel + r / 2 * p->a_panel_width + d - first, r % 2, put);
+            else
+                panel[r * p->a_panel_width + d - first] = put;
+        }
+    }
+}
+
+// The same elements by the weights or slopes in a panel of keys `key` ..< key + columns, to the keys that the queries see.
+static void add_non_finite(const place *at, csimd_heads x, query_range range, size_t first, size_t height, size_t key,
+                           size_t columns, const float *panel, float *sums) {
+    const csimd_attention_args *g = at->call->args;
+    const bool pairs = at->call->kernels->products->pairs;
+    const size_t width = csimd_attention_width(at->call->kernels, at->keys - key);
+    for (size_t r = range.first; r < range.last; r++) {
+        const void *row = csimd_attention_at(g->type, x, at->element, at->head, at->first + r);
+        const size_t visible = csimd_attention_visible(g, at->first + r);
+        for (size_t d = first; d < first + height; d++) {
+            const float value = csimd_load_f32(g->type, row, d);
+            for (size_t c = 0; c < columns && at->start + key + c < visible && !isfinite(value); c++) {
+                const float factor =
+                    pairs ? csimd_load_f32(CSIMD_BF16, panel + r / 2 * width + c, r % 2) : panel[r * width + c];
+                sums[(d - first) * csimd_attention_keys + c] += factor * value;
+            }
+        }
+    }
+}
+
+// sums[size, keys] += turned^T panels, each panel from the first stripe on that reaches it; x are the rows that were turned.
+static void add_to_keys(const place *at, csimd_heads x, bool finite, float *turned, const float *panels, float *sums) {
     const csimd_attention_args *g = at->call->args;
     const csimd_attention_kernels *kernels = at->call->kernels;
     const csimd_gemm_kernels *p = kernels->products;
@@ -79,12 +152,18 @@ static void add_to_keys(const place *at, const float *turned, const float *panel
             row += p->mr;
         if (row >= at->rows) break;
         const size_t skipped = csimd_attention_packed(kernels, row), columns = csimd_minimum(p->nr, at->keys - j);
-        const float *b = panels + j / p->nr * at->b.panel_stride + skipped * csimd_attention_width(kernels, at->keys - j);
-        const float *a = turned + skipped * p->a_panel_width;
+        const float *b = panels + j / p->nr * at->b.panel_stride;
+        const float *from = b + skipped * csimd_attention_width(kernels, at->keys - j);
+        const query_range range = queries_in_question(at, x, finite, row, j + columns);
+        float *a = turned;
         for (size_t i = 0, height; i < g->head_size; i += height, a += panel_depth * p->a_panel_width) {
             height = csimd_gemm_next_height(g->head_size - i, p->mr);
-            kernels->multiply(height, columns, depth - skipped, a, true, b, true, sums + i * csimd_attention_keys + j,
+            float *to = sums + i * csimd_attention_keys + j;
+            pack_non_finite(at, x, range, i, height, a, true);
+            kernels->multiply(height, columns, depth - skipped, a + skipped * p->a_panel_width, true, from, true, to,
                               csimd_attention_keys);
+            add_non_finite(at, x, range, i, height, j, columns, b, to);
+            pack_non_finite(at, x, range, i, height, a, false);
         }
     }
 }
@@ -120,9 +199,8 @@ static void run_stripe(const place *at, size_t row, size_t rows) {
     kernels->slopes(&stripe, at->keys, b->products,
                     at->call->log_sum_exp + (at->element * g->heads + at->head) * g->queries + query, b->delta + query, row,
                     b->weight_panels, b->slope_panels, b->panel_stride, b->slope_rows, p->a_row_stride);
-    for (size_t j = 0; j < size; j += p->nr)
-        kernels->multiply(rows, csimd_minimum(p->nr, size - j), csimd_attention_packed(kernels, columns), b->slope_rows, false,
-                          b->key_rows + j * csimd_gemm_packed_depth(p, at->keys), true, b->q_sums + query * b->ldq + j, b->ldq);
+    const csimd_attention_key_rows keys = keys_of(at);
+    csimd_attention_sum_key_rows(&keys, &stripe, b->slope_rows, true, b->q_sums + query * b->ldq, b->ldq);
 }
 
 static void run_block(place *at, size_t key_head) {
@@ -134,8 +212,9 @@ static void run_block(place *at, size_t key_head) {
     const void *v = csimd_attention_at(g->type, g->v, at->element, key_head, at->start);
     p->pack_b_columns(g->type, k, g->k.row_stride, g->head_size, at->keys, b->key_panels);
     p->pack_b_columns(g->type, v, g->v.row_stride, g->head_size, at->keys, b->value_panels);
-    p->pack_b_rows(g->type, k, g->k.row_stride, at->keys, g->head_size, b->key_rows);
     csimd_attention_mask(g, at->element, at->start, at->keys, b->mask);
+    const csimd_attention_key_rows keys = keys_of(at);
+    csimd_attention_pack_key_rows(&keys);
     const size_t most = block_rows(call->kernels);
     for (at->first = 0; at->first < g->queries; at->first += most) {
         at->rows = csimd_minimum(most, g->queries - at->first);
@@ -145,12 +224,14 @@ static void run_block(place *at, size_t key_head) {
         p->pack_a_panels(g->type, q, g->q.row_stride, g->head_size, at->rows, b->queries_turned);
         p->pack_a_panels(g->type, dy, call->o_gradient.row_stride, g->head_size, at->rows, b->gradients_turned);
         for (size_t row = 0; row < at->rows; row += p->mr) run_stripe(at, row, csimd_minimum(p->mr, at->rows - row));
-        add_to_keys(at, b->gradients_turned, b->weight_panels, b->v_sums + at->block * b->block_sums);
-        add_to_keys(at, b->queries_turned, b->slope_panels, b->k_sums + at->block * b->block_sums);
+        add_to_keys(at, call->o_gradient, b->gradients_finite, b->gradients_turned, b->weight_panels,
+                    b->v_sums + at->block * b->block_sums);
+        add_to_keys(at, g->q, b->queries_finite, b->queries_turned, b->slope_panels, b->k_sums + at->block * b->block_sums);
     }
 }
 
-// sums [size, keys] of each block of keys, turned round and rounded.
+// sums [size, keys] of each block of keys, turned round and rounded. Those of keys that the mask hides are zeros, whatever the
+// queries that do not see them are.
 static void store_keys(const csimd_attention_call *call, const backward_buffers *b, const float *sums, csimd_heads y,
                        size_t element, size_t key_head) {
     const csimd_attention_args *g = call->args;
@@ -165,18 +246,33 @@ static void store_keys(const csimd_attention_call *call, const backward_buffers 
             kernels->finish(g->type, keys, columns, b->turned, csimd_attention_width(kernels, columns), NULL,
                             row + j * csimd_type_size(g->type), y.row_stride);
         }
+        for (size_t j = 0; j < keys && g->mask != NULL; j++)
+            if (g->mask[element * g->keys + start + j] == 0)
+                memset(csimd_attention_at(g->type, y, element, key_head, start + j), 0,
+                       g->head_size * csimd_type_size(g->type));
     }
+}
+
+// Whether none of `rows` rows of a head has an infinite or NaN element that hidden keys keep from some results.
+static bool rows_finite(const csimd_attention_call *call, csimd_heads x, size_t element, size_t head, size_t rows) {
+    const csimd_attention_args *g = call->args;
+    return !g->causal || rows == 0 ||
+           call->kernels->all_finite(g->type, rows, g->head_size, csimd_attention_at(g->type, x, element, head, 0),
+                                     x.row_stride);
 }
 
 void csimd_attention_backward_task(const csimd_attention_call *call, size_t element, size_t key_head, float *scratch) {
     const csimd_attention_args *g = call->args;
     const csimd_attention_kernels *kernels = call->kernels;
     place at = {.call = call, .b = buffers_in(kernels, g, scratch), .element = element};
-    const backward_buffers *b = &at.b;
+    backward_buffers *b = &at.b;
     const size_t blocks = divide_up(g->keys, csimd_attention_keys), group = g->heads / g->key_heads;
     memset(b->k_sums, 0, blocks * b->block_sums * sizeof(float));
     memset(b->v_sums, 0, blocks * b->block_sums * sizeof(float));
+    b->keys_finite = rows_finite(call, g->k, element, key_head, g->keys);
     for (at.head = key_head * group; at.head < (key_head + 1) * group; at.head++) {
+        b->queries_finite = rows_finite(call, g->q, element, at.head, g->queries);
+        b->gradients_finite = rows_finite(call, call->o_gradient, element, at.head, g->queries);
         memset(b->q_sums, 0, g->queries * b->ldq * sizeof(float));
         if (g->queries > 0)
             kernels->row_dots(g->type, g->queries, g->head_size, csimd_attention_at(g->type, call->o, element, at.head, 0),

@@ -39,7 +39,7 @@ V_INLINE size_t columns_seen(const csimd_attention_stripe *stripe, size_t r) {
 // Scores j ... of a row as the softmax takes them: scaled, with the mask, -infinity from column `seen` on.
 V_INLINE v_f32 scores_at(const float *row, const float *mask, v_f32 scale, size_t j, size_t seen) {
     v_f32 value = v_mul(v_load(CSIMD_F32, row, j), scale);
-    if (mask != NULL) value = v_add(value, v_load(CSIMD_F32, mask, j));
+    if (mask != NULL) value = v_select(v_less(v_load(CSIMD_F32, mask, j), v_set(0)), v_set(-INFINITY), value);
     if (j + v_lanes > seen) value = v_select(lanes_first((ptrdiff_t)seen - (ptrdiff_t)j), value, v_set(-INFINITY));
     return value;
 }
@@ -102,10 +102,19 @@ static void slopes(const csimd_attention_stripe *stripe, size_t keys, const floa
                 for (size_t k = 0; k < count; k++) {
                     if (j >= seen[k]) continue;
                     const float *from = stripe->scores + (r + k) * stripe->ld;
-                    p[k] = exponential(v_sub(scores_at(from, stripe->mask, scale, j, seen[k]), total[k]));
+                    p[k] = exponential(v_sub(v_mul(v_load(CSIMD_F32, from, j), scale), total[k]));
                     const v_f32 product = v_load(CSIMD_F32, products + (r + k) * stripe->ld, j);
                     s[k] = v_mul(v_mul(p[k], scale), v_sub(product, less[k]));
-                    if (j + v_lanes > seen[k]) s[k] = v_select(lanes_first((ptrdiff_t)seen[k] - (ptrdiff_t)j), s[k], zero);
+                    if (stripe->mask != NULL) {
+                        const v_mask hidden = v_less(v_load(CSIMD_F32, stripe->mask, j), zero);
+                        p[k] = v_select(hidden, zero, p[k]);
+                        s[k] = v_select(hidden, zero, s[k]);
+                    }
+                    if (j + v_lanes > seen[k]) {
+                        const v_mask shown = lanes_first((ptrdiff_t)seen[k] - (ptrdiff_t)j);
+                        p[k] = v_select(shown, p[k], zero);
+                        s[k] = v_select(shown, s[k], zero);
+                    }
                 }
                 put_pair(weight_panels + at + v, width, count, p, NULL, 0, 0);
                 put_pair(slope_panels + at + v, width, count, s, slope_rows + r * ldr, ldr, j);
@@ -158,4 +167,18 @@ static void row_dots(csimd_type type, size_t rows, size_t columns, const void *a
     if (type == CSIMD_F32) row_dots_of(CSIMD_F32, rows, columns, a, lda, b, ldb, dots);
     if (type == CSIMD_F16) row_dots_of(CSIMD_F16, rows, columns, a, lda, b, ldb, dots);
     if (type == CSIMD_BF16) row_dots_of(CSIMD_BF16, rows, columns, a, lda, b, ldb, dots);
+}
+
+V_INLINE bool all_finite_of(csimd_type type, size_t rows, size_t columns, const void *x, size_t ldx) {
+    v_mask bad = v_no_lanes();
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < columns; j += v_lanes)
+            bad = v_either(bad, v_not_finite(load_lanes(type, x, r * ldx + j, csimd_minimum(v_lanes, columns - j))));
+    return v_lanes_of_mask(bad) == 0;
+}
+
+static bool all_finite(csimd_type type, size_t rows, size_t columns, const void *x, size_t ldx) {
+    if (type == CSIMD_F32) return all_finite_of(CSIMD_F32, rows, columns, x, ldx);
+    if (type == CSIMD_F16) return all_finite_of(CSIMD_F16, rows, columns, x, ldx);
+    return all_finite_of(CSIMD_BF16, rows, columns, x, ldx);
 }

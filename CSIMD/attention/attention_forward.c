@@ -26,6 +26,7 @@ typedef struct {
     float *queries, *scores, *weights;  // rows of A
     float *sums;
     size_t key_floats, value_floats, ldsums;
+    bool values_finite;  // or of no concern: every query sees what the mask shows
 } forward_buffers;
 
 static forward_buffers buffers_in(const csimd_attention_kernels *kernels, const csimd_attention_args *g, float *scratch) {
@@ -42,6 +43,24 @@ static forward_buffers buffers_in(const csimd_attention_kernels *kernels, const 
     b.weights = kernels->rounds_weights ? b.scores + rows : b.scores;
     b.sums = b.scores + 2 * rows;
     return b;
+}
+
+// The values of the block of keys from `start` on.
+static csimd_attention_key_rows values_from(const csimd_attention_call *call, const forward_buffers *b, size_t element,
+                                            size_t key_head, size_t start) {
+    const csimd_attention_args *g = call->args;
+    const size_t block = start / csimd_attention_keys;
+    return (csimd_attention_key_rows){
+        .kernels = call->kernels,
+        .type = g->type,
+        .x = csimd_attention_at(g->type, g->v, element, key_head, start),
+        .ldx = g->v.row_stride,
+        .keys = csimd_minimum(csimd_attention_keys, g->keys - start),
+        .size = g->head_size,
+        .mask = g->mask == NULL ? NULL : b->masks + block * csimd_attention_keys,
+        .finite = b->values_finite,
+        .packed = b->values + block * b->value_floats,
+    };
 }
 
 // One stripe of queries first ..< first + rows of a head.
@@ -63,7 +82,8 @@ static void run_stripe(const csimd_attention_call *call, const forward_buffers *
     for (size_t start = 0, block = 0; start < seen; start += csimd_attention_keys, block++) {
         const size_t keys = csimd_minimum(csimd_attention_keys, g->keys - start);
         const size_t columns = csimd_minimum(keys, seen - start);
-        const float *key_panels = b->keys + block * b->key_floats, *value_panels = b->values + block * b->value_floats;
+        const float *key_panels = b->keys + block * b->key_floats;
+        const csimd_attention_key_rows values = values_from(call, b, element, head / (g->heads / g->key_heads), start);
         for (size_t j = 0; j < columns; j += nr)
             kernels->multiply(rows, csimd_minimum(nr, keys - j), csimd_attention_packed(kernels, size), b->queries, false,
                               key_panels + j * csimd_gemm_packed_depth(products, size), false, b->scores + j, stride);
@@ -73,15 +93,13 @@ static void run_stripe(const csimd_attention_call *call, const forward_buffers *
             .visible = (ptrdiff_t)(g->keys + first + 1) - (ptrdiff_t)(g->queries + start),
             .causal = g->causal,
             .scale = (float)g->scale,
-            .mask = g->mask == NULL ? NULL : b->masks + block * csimd_attention_keys,
+            .mask = values.mask,
             .scores = b->scores,
             .ld = stride,
         };
         kernels->weigh(&stripe, b->weights, stride, maximum, sum, factor);
         if (start > 0) kernels->rescale(rows, size, b->sums, b->ldsums, factor);
-        for (size_t j = 0; j < size; j += nr)
-            kernels->multiply(rows, csimd_minimum(nr, size - j), csimd_attention_packed(kernels, columns), b->weights, false,
-                              value_panels + j * csimd_gemm_packed_depth(products, keys), start > 0, b->sums + j, b->ldsums);
+        csimd_attention_sum_key_rows(&values, &stripe, b->weights, start > 0, b->sums, b->ldsums);
     }
     float *log_sum_exp = call->log_sum_exp + (element * g->heads + head) * g->queries + first;
     for (size_t r = 0; r < rows; r++) {
@@ -97,14 +115,17 @@ void csimd_attention_forward_task(const csimd_attention_call *call, size_t eleme
                                   float *scratch) {
     const csimd_attention_args *g = call->args;
     const csimd_gemm_kernels *products = call->kernels->products;
-    const forward_buffers b = buffers_in(call->kernels, g, scratch);
+    forward_buffers b = buffers_in(call->kernels, g, scratch);
+    b.values_finite =
+        !g->causal || call->kernels->all_finite(g->type, g->keys, g->head_size,
+                                                csimd_attention_at(g->type, g->v, element, key_head, 0), g->v.row_stride);
     for (size_t start = 0, block = 0; start < g->keys; start += csimd_attention_keys, block++) {
         const size_t keys = csimd_minimum(csimd_attention_keys, g->keys - start);
         products->pack_b_columns(g->type, csimd_attention_at(g->type, g->k, element, key_head, start), g->k.row_stride,
                                  g->head_size, keys, b.keys + block * b.key_floats);
-        products->pack_b_rows(g->type, csimd_attention_at(g->type, g->v, element, key_head, start), g->v.row_stride, keys,
-                              g->head_size, b.values + block * b.value_floats);
         csimd_attention_mask(g, element, start, keys, b.masks + block * csimd_attention_keys);
+        const csimd_attention_key_rows values = values_from(call, &b, element, key_head, start);
+        csimd_attention_pack_key_rows(&values);
     }
     // Stripes of a fixed height, dealt to the parts in turn.
     const size_t group = g->heads / g->key_heads, stripes = divide_up(g->queries, products->mr);
@@ -121,18 +142,17 @@ size_t csimd_attention_few_floats(const csimd_attention_kernels *kernels, const 
     const csimd_gemm_kernels *products = kernels->products;
     const size_t rows = csimd_attention_few_queries, keys = csimd_round_up(g->keys, products->nr);
     return rows * products->a_row_stride + rows * keys + keys + keys * products->a_panel_width +
-           rows * csimd_round_up(g->head_size, products->nr);
+           rows * csimd_round_up(g->head_size, products->nr) + csimd_attention_few_keys * g->head_size;
 }
 
 void csimd_attention_few_task(const csimd_attention_call *call, size_t element, size_t key_head, float *scratch) {
-    enum { KEYS_AT_ONCE = 64 };
     const csimd_attention_args *g = call->args;
     const csimd_attention_kernels *kernels = call->kernels;
     const csimd_gemm_kernels *products = kernels->products;
     const size_t rows = g->queries, most = csimd_attention_few_queries, keys = csimd_round_up(g->keys, products->nr);
     const size_t width = products->a_panel_width, ldsums = csimd_round_up(g->head_size, products->nr);
     float *queries = scratch, *scores = queries + most * products->a_row_stride, *masks = scores + most * keys;
-    float *panel = masks + keys, *sums = panel + keys * width;
+    float *panel = masks + keys, *sums = panel + keys * width, *copy = sums + most * ldsums;
     const float *mask = csimd_attention_mask(g, element, 0, g->keys, masks);
     const void *k = csimd_attention_at(g->type, g->k, element, key_head, 0);
     const size_t group = g->heads / g->key_heads;
@@ -160,10 +180,19 @@ void csimd_attention_few_task(const csimd_attention_call *call, size_t element, 
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < seen; j++) panel[j * width + r] = scores[r * keys + j];
         memset(sums, 0, rows * ldsums * sizeof(float));
-        for (size_t j = 0; j < seen; j += KEYS_AT_ONCE)
-            products->multiply_few(g->type, rows, g->head_size, csimd_minimum(KEYS_AT_ONCE, seen - j), panel + j * width,
-                                   csimd_attention_at(g->type, g->v, element, key_head, j), g->v.row_stride, true, sums,
-                                   ldsums);
+        for (size_t j = 0; j < seen; j += csimd_attention_few_keys) {
+            const csimd_attention_few_values values = {
+                .kernels = kernels,
+                .type = g->type,
+                .v = csimd_attention_at(g->type, g->v, element, key_head, j),
+                .ldv = g->v.row_stride,
+                .first = j,
+                .count = csimd_minimum(csimd_attention_few_keys, seen - j),
+                .size = g->head_size,
+                .copy = copy,
+            };
+            csimd_attention_add_few_values(&values, &stripe, panel + j * width, sums, ldsums);
+        }
         float *log_sum_exp = call->log_sum_exp + (element * g->heads + head) * g->queries;
         for (size_t r = 0; r < rows; r++) {
             factor[r] = sum[r] == 0 ? 0 : 1 / sum[r];

@@ -105,34 +105,12 @@ struct AttentionReference {
 }
 
 @Suite struct AttentionTests {
-    private func operand(_ shape: AttentionShape, _ buffer: TypedBuffer, isQuery: Bool) -> csimd_heads {
-        let heads = isQuery ? shape.heads : shape.keyHeads, rows = isQuery ? shape.queries : shape.keys
-        return csimd_heads(
-            base: buffer.pointer, batch_stride: rows * heads * shape.size, head_stride: shape.size,
-            row_stride: heads * shape.size)
-    }
-
     private func check(_ type: csimd_type, _ shape: AttentionShape, seed: UInt64) {
         var random = TestRandom(seed)
         let arena = BufferArena()
         defer { arena.release() }
         func make(_ count: Int) -> TypedBuffer { arena.make(type, (0..<count).map { _ in random.normal() }) }
         let q = make(shape.queryCount), k = make(shape.keyCount), v = make(shape.keyCount), dy = make(shape.queryCount)
-        let mask = shape.mask.map { bytes in
-            let buffer = GuardedBuffer<UInt8>(count: bytes.count, fill: 0)
-            for (index, byte) in bytes.enumerated() { buffer.pointer[index] = byte }
-            return buffer
-        }
-        defer { mask?.release() }
-        var arguments = csimd_attention_args()
-        arguments.type = type
-        (arguments.batch, arguments.heads, arguments.key_heads) = (shape.batch, shape.heads, shape.keyHeads)
-        (arguments.queries, arguments.keys, arguments.head_size) = (shape.queries, shape.keys, shape.size)
-        (arguments.scale, arguments.causal) = (shape.scale, shape.causal)
-        arguments.q = operand(shape, q, isQuery: true)
-        arguments.k = operand(shape, k, isQuery: false)
-        arguments.v = operand(shape, v, isQuery: false)
-        arguments.mask = mask.map { UnsafePointer($0.pointer) }
         let u = arithmeticRoundoff(type)
         for weight in type == CSIMD_BF16 ? [u, 0x1p-8] : [u] {
             let expected = AttentionReference(
@@ -143,18 +121,7 @@ struct AttentionReference {
                 var bits: [[[Double]]] = []
                 for threads: Int32 in [1, 3] {
                     withThreads(threads) {
-                        let o = arena.make(type, count: q.count), dq = arena.make(type, count: q.count)
-                        let dk = arena.make(type, count: k.count), dv = arena.make(type, count: k.count)
-                        let sums = arena.make(
-                            type == CSIMD_F64 ? CSIMD_F64 : CSIMD_F32, count: shape.batch * shape.heads * shape.queries)
-                        let result = operand(shape, o, isQuery: true)
-                        #expect(csimd_attention(&arguments, result, sums.pointer) == CSIMD_OK)
-                        #expect(
-                            csimd_attention_gradient(
-                                &arguments, result, sums.pointer, operand(shape, dy, isQuery: true),
-                                operand(shape, dq, isQuery: true), operand(shape, dk, isQuery: false),
-                                operand(shape, dv, isQuery: false)) == CSIMD_OK)
-                        bits.append([o.values, dq.values, dk.values, dv.values])
+                        bits.append(shape.run(arena, q: q, k: k, v: v, dy: dy).all.map(\.buffer.values))
                     }
                 }
                 #expect(bits[0] == bits[1], "\(row): other bits with 3 threads")
