@@ -4,6 +4,15 @@ import Needletail
 import Synchronization
 import Testing
 
+/// A layer whose parameters' names do not fit into a string's own 15 bytes: to write one frees what another task may read.
+private final class LongNames: Module, Layer {
+    let layerOfAPropertyWithALongName: any Layer
+
+    init(_ layer: any Layer) { layerOfAPropertyWithALongName = layer }
+
+    func forward(_ x: Tensor) -> Tensor { layerOfAPropertyWithALongName(x) }
+}
+
 @Suite struct ConcurrentReadingTests {
     /// Layers that write in evaluation mode, as their own code says.
     private static let writers = ["Jitter", "recomputed"]
@@ -28,7 +37,7 @@ import Testing
 
     @Test(arguments: cases) func eightTasksReadWhatOneReads(_ layerCase: LayerCase) {
         var generator = SeededGenerator(seed: 3)
-        let model = layerCase.make(&generator)
+        let model = LongNames(layerCase.make(&generator))
         let shape = [3] + layerCase.input
         let x =
             layerCase.isInteger
@@ -41,6 +50,21 @@ import Testing
         let differing = Atomic<Int>(0)
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
             for _ in 0..<20 where Reading(module, x) != alone { differing.add(1, ordering: .relaxed) }
+        }
+        #expect(differing.load(ordering: .relaxed) == 0)
+        #expect(module.parameters().allSatisfy { $0.name.isEmpty }, "names are written by nameParameters() alone")
+    }
+
+    /// Names alone, often: two tasks are then in the same parameter at the same time.
+    @Test func eightTasksReadNames() {
+        var generator = SeededGenerator(seed: 3)
+        nonisolated(unsafe) let module = LongNames(Linear(2, 2, using: &generator))
+        let alone = module.stateDictionary().map(\.name)
+        let differing = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: 8) { _ in
+            for _ in 0..<5000 where module.stateDictionary().map(\.name) != alone {
+                differing.add(1, ordering: .relaxed)
+            }
         }
         #expect(differing.load(ordering: .relaxed) == 0)
     }

@@ -43,7 +43,9 @@ extension GPT {
             named[name] = Self.isTurned(name) && tensor.rank == 2 ? tensor.transposed().contiguous() : tensor
         }
         let unread = Dictionary(unread.map { (Self.ownName($0.key), $0.value) }) { first, _ in first }
-        if let head = named.removeValue(forKey: "lm_head.weight"), head.bytes != named["wte.weight"]?.bytes {
+        if let head = named.removeValue(forKey: "lm_head.weight"), unread["wte.weight"] == nil,
+            head.bytes != named["wte.weight"]?.bytes
+        {
             throw GPTFormatError(
                 description:
                     "lm_head.weight differs from wte.weight, expected one table for both; tie them before saving")

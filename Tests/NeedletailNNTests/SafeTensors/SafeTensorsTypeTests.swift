@@ -142,6 +142,40 @@ private final class Single: Module {
         }
     }
 
+    /// Files of transformers: masks of any type are left out, a table or head of another type is an error that names it.
+    @Test func aGPTReadsWhatItNeeds() throws {
+        var generator = SeededGenerator(seed: 1)
+        let configuration = GPTConfiguration(vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4)
+        let (source, target) = (GPT(configuration, using: &generator), GPT(configuration, using: &generator))
+        let mask = (name: "transformer.h.0.attn.bias", tensor: Tensor.ones([1, 1, 4, 4], dtype: .uint8))
+        let head = (name: "lm_head.weight", tensor: source.tokens.weight.master)
+        let whole = try SafeTensorsFile.encode(tensors: source.huggingFaceStateDictionary() + [mask, head])
+        func load(changing name: String, _ type: String, to other: String) throws {
+            let entry = "\"\(name)\":{\"dtype\":\"\(type)\""
+            let place = try #require(Data(whole).range(of: Data(entry.utf8)))
+            var bytes = whole
+            bytes.replaceSubrange(
+                place, with: Array(entry.replacingOccurrences(of: "\"\(type)\"", with: "\"\(other)\"").utf8))
+            try withTemporaryFolder { folder in
+                try Data(bytes).write(to: URL(fileURLWithPath: folder + "/model.safetensors"))
+                try target.load(huggingFaceFile: folder + "/model.safetensors")
+            }
+        }
+        let before = target.stateDictionary().map(\.tensor.bytes)
+        for name in ["transformer.wte.weight", "lm_head.weight", "transformer.h.0.attn.c_attn.weight"] {
+            do {
+                try load(changing: name, "F32", to: "U32")
+                Issue.record("\(name) was read")
+            } catch {
+                let own = name == "lm_head.weight" ? name : String(name.dropFirst("transformer.".count))
+                #expect("\(error)".contains("'\(own)': found type U32, expected one that can be read"), "\(error)")
+            }
+            #expect(target.stateDictionary().map(\.tensor.bytes) == before)
+        }
+        try load(changing: mask.name, "U8", to: "I8")
+        #expect(target.stateDictionary().map(\.tensor.bytes) == source.stateDictionary().map(\.tensor.bytes))
+    }
+
     @Test func namesThatAreNotInTheFileAreErrors() throws {
         try Self.withFiles("F32") { path, _ in
             let error = #expect(throws: SafeTensorsError.self) {
