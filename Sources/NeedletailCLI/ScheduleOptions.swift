@@ -13,8 +13,8 @@ struct ScheduleOptions: ParsableArguments {
     @Option(
         help: """
             How the learning rate goes from --learning-rate on: constant; cosine or linear, down to 0; step, to a tenth after \
-            each third; one-cycle, from a 25th up to --learning-rate, then far down, with momentum (beta1; adagrad \
-            has none) from 0.95 to 0.85 and back.
+            a third and to a hundredth after two; one-cycle, from a 25th up to --learning-rate, then down to a 250000th, \
+            with momentum (beta1; adagrad has none) from 0.95 to 0.85 and back. After its steps each stays where it is.
             """)
     var schedule: ScheduleChoice = .constant
 
@@ -65,12 +65,17 @@ struct ScheduleConfiguration: Codable, Equatable {
                 "--warmup-steps is \(warmUpSteps), expected fewer than the \(all) steps of the schedule; "
                     + "give more --epochs or --schedule-steps")
         }
+        guard kind != .oneCycle || warmUpSteps == 0 || warmUpSteps + 1 < all else {
+            throw CommandError.usage(
+                "--warmup-steps is \(warmUpSteps) of the \(all) steps of the schedule, which leaves one-cycle no step to fall "
+                    + "in; expected at most \(all - 2)")
+        }
         let rest = all - warmUpSteps
         let fall: any LearningRateSchedule
         switch kind {
-        case .cosine: fall = CosineAnnealing(steps: rest)
+        case .cosine: fall = HeldSchedule(CosineAnnealing(steps: rest), after: rest)
         case .linear, .constant: fall = PolynomialDecay(steps: rest)
-        case .step: fall = StepDecay(every: (rest + 2) / 3)
+        case .step: fall = HeldSchedule(StepDecay(every: (rest + 2) / 3), after: rest - 1)
         case .oneCycle:
             var cycle = OneCycle(steps: all)
             if warmUpSteps > 0 { cycle.warmUp = Double(warmUpSteps + 1) / Double(all) }

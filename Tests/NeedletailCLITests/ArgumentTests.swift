@@ -32,6 +32,7 @@ import Testing
             "train --warmup-steps -1",
             "train --schedule-steps 0",
             "train --quiet --schedule cosine --warmup-steps 30 --schedule-steps 30",
+            "train --quiet --schedule one-cycle --warmup-steps 29 --schedule-steps 30",
             "train --clip -1",
             "train --clip value:",
             "train --clip norm4:1",

@@ -184,6 +184,29 @@ import Testing
         #expect(inspected.contains("by step, count 20"))
     }
 
+    /// After its steps every schedule stays at the rate that the help names, also where the run stops and goes on there, and
+    /// however the steps divide into thirds.
+    @Test(
+        arguments: [("constant", 1), ("cosine", 0), ("linear", 0), ("step", 0.01), ("one-cycle", 1 / 250_000)],
+        [(steps: 10, warmUp: 0), (steps: 11, warmUp: 3), (steps: 12, warmUp: 10), (steps: 1, warmUp: 0)])
+    func schedulesStayAtTheirEnd(schedule: (name: String, end: Double), span: (steps: Int, warmUp: Int)) throws {
+        let scratch = try Scratch()
+        let run =
+            "train --quiet --seed 3 --hidden 8 --epochs 1 --learning-rate 0.01 --schedule \(schedule.name) "
+            + "--warmup-steps \(span.warmUp) --schedule-steps \(span.steps) --checkpoint \(scratch.path("run")) "
+            + "--metrics \(scratch.path("metrics.jsonl"))"
+        _ = try Needletail.succeeds("\(run) --max-steps \(span.steps + 2)")
+        _ = try Needletail.succeeds("\(run) --max-steps 40 --resume last")
+        let rates = try events(scratch.path("metrics.jsonl")).compactMap { $0["learning_rate"] as? Double }
+        try #require(rates.count == 40)
+        // A single third has one rate, two thirds have two: shorter spans than three steps do not come down all the way.
+        let rest = span.steps - span.warmUp
+        let end = schedule.name == "step" && rest < 3 ? [1, 0.1][rest - 1] : schedule.end
+        for rate in rates[span.steps...] {
+            #expect(rate == rates[span.steps] && abs(rate - 0.01 * end) <= 1e-12 * end)
+        }
+    }
+
     /// The flag reaches the parameters, with the run's seed, and the metrics tell what is lost.
     @Test func updateRoundingChangesTheParametersAndIsCounted() throws {
         let scratch = try Scratch()

@@ -278,7 +278,7 @@ extension OptimizerSlot {
     var savedSchedule: CheckpointState.ScheduleRecord? {
         scheduler.map {
             .init(
-                optimizer: index, kind: String(describing: type(of: $0.schedule)),
+                optimizer: index, kind: $0.schedule.kind,
                 options: String(describing: $0.schedule), interval: $0.interval, state: $0.state)
         }
     }
