@@ -171,4 +171,16 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
     }
 }
 
-const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary};
+// In float32, float64 for that.
+static void sum_arrays(const csimd_sum *sum, size_t at, size_t count, void *y) {
+    for (size_t j = 0; j < count; j++) {
+        double total = sum->accumulate ? csimd_load_f64(sum->y_type, y, j) : csimd_load_f64(sum->type, sum->x[0], at + j);
+        for (size_t t = sum->accumulate ? 0 : 1; t < sum->terms; t++) {
+            total += csimd_load_f64(sum->type, sum->x[t], at + j);
+            if (sum->type != CSIMD_F64) total = (float)total;  // as a sum in float32 is rounded
+        }
+        csimd_store_f64(sum->y_type, y, j, total);
+    }
+}
+
+const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary, .sum_arrays = sum_arrays};

@@ -386,6 +386,12 @@ typedef struct {
 csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
                           void *y);
 
+// y[i, j] = x_0[i, j] + ... + x_{terms - 1}[i, j], with `accumulate` y[i, j] + x_0[i, j] + ...: added in this order in float32
+// (float64 for f64), rounded once. terms >= 1; every x_t is contiguous [rows, columns] of `type`; y is of `type` or, unless
+// that is f64, f32, its rows y_stride >= columns elements apart. Aliasing: none. Threading: OpenMP for long arrays.
+csimd_status csimd_sum_arrays(csimd_type type, size_t terms, const void *const *x, size_t rows, size_t columns, bool accumulate,
+                              csimd_type y_type, void *y, size_t y_stride);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Reduce
 
