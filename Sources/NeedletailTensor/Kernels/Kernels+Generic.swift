@@ -127,13 +127,13 @@ extension Kernels {
                     source, positions, target in
                     for i in 0..<outer {
                         for j in 0..<count {
+                            let row = (i * count + j) * inner, base = i * size * inner
                             for k in 0..<inner {
-                                let at = (i * count + j) * inner + k
-                                let position = Int(positions[at])
+                                let position = Int(positions[row &+ k])
                                 require(
                                     position >= 0 && position < size,
                                     "gather: index \(position) is outside 0..<\(size)")
-                                target[at] = source[(i * size + position) * inner + k]
+                                target[row &+ k] = source[base &+ position &* inner &+ k]
                             }
                         }
                     }
@@ -143,7 +143,7 @@ extension Kernels {
         x.dtype.accept(Gather(x: x, index: index, y: y, outer: outer, size: size, inner: inner, count: count))
     }
 
-    /// The transpose of `gather`: y[i, index[i, j, k], k] += dy[i, j, k] in order, y float32 or float64 and zero before.
+    /// The transpose of `gather`: y[i, index[i, j, k], k] += dy[i, j, k] in order, y float32 or float64.
     static func scatterAdd(
         _ dy: Tensor, _ index: Tensor, outer: Int, size: Int, inner: Int, count: Int, to y: Tensor
     ) {
@@ -152,9 +152,9 @@ extension Kernels {
                 source, positions, target in
                 for i in 0..<outer {
                     for j in 0..<count {
+                        let row = (i * count + j) * inner, base = i * size * inner
                         for k in 0..<inner {
-                            let at = (i * count + j) * inner + k
-                            target[(i * size + Int(positions[at])) * inner + k] += source[at]
+                            target[base &+ Int(positions[row &+ k]) &* inner &+ k] += source[row &+ k]
                         }
                     }
                 }

@@ -44,3 +44,10 @@ func exactValues(_ shape: [Int], seed: UInt64 = 1, dtype: DType = .float64) -> T
     let values = (0..<shape.reduce(1, *)).map { _ in Double(Int.random(in: -32..<32, using: &generator)) / 8 }
     return Tensor(values, shape: shape).cast(to: dtype)
 }
+
+/// Runs `body` with `count` threads, then goes back to the default.
+func withThreads<Result>(_ count: Int, _ body: () throws -> Result) rethrows -> Result {
+    setThreadCount(count)
+    defer { setThreadCount(0) }
+    return try body()
+}
