@@ -55,6 +55,34 @@ INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
     return NAN;
 }
 
+// Powers that one or two operations compute, within two ulps.
+INLINE double short_power(double x, double p) {
+    if (p == 1) return x;
+    if (p == 2) return x * x;
+    if (p == 3) return x * x * x;
+    if (p == -1) return 1 / x;
+    if (p == -2) return (1 / x) * (1 / x);                        // x * x may be subnormal
+    const double root = x == -INFINITY ? INFINITY : sqrt(x + 0);  // of -0: 0
+    return p == 0.5 ? root : 1 / root;
+}
+
+#define SHORT_POWERS(exponent)                                                                                                 \
+    if (p == exponent) {                                                                                                       \
+        for (size_t i = 0; i < count; i++) y[i] = short_power(x[i], exponent);                                                 \
+        return;                                                                                                                \
+    }
+
+static void power_f64(size_t count, const double *x, double p, double *y) {
+    SHORT_POWERS(1)
+    SHORT_POWERS(2)
+    SHORT_POWERS(3)
+    SHORT_POWERS(0.5)
+    SHORT_POWERS(-0.5)
+    SHORT_POWERS(-1)
+    SHORT_POWERS(-2)
+    for (size_t i = 0; i < count; i++) y[i] = pow(x[i], p);
+}
+
 INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
     if (type == CSIMD_F64) {
         for (size_t i = 0; i < count; i++) ((double *)y)[i] = apply_unary(op, ((const double *)x)[i], p, q);
@@ -76,6 +104,10 @@ INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const v
 
 static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y, bool stream) {
     (void)stream;
+    if (op == CSIMD_POWER && type == CSIMD_F64) {
+        power_f64(count, x, p, y);
+        return;
+    }
     switch (op) {
     case CSIMD_NEGATE:
         unary_loop(CSIMD_NEGATE, type, count, x, p, q, y);
