@@ -10,6 +10,7 @@
 #include "../elementwise/elementwise.h"
 #include "../embedding/embedding.h"
 #include "../gemm/gemm.h"
+#include "../loops/loops.h"
 #include "../norm/norm.h"
 #include "../optim/optim.h"
 #include "../pool/pool.h"
@@ -42,6 +43,7 @@ typedef struct {
     const csimd_dropout_kernels *dropout;
     const csimd_attention_kernels *attention;
     const csimd_attention_kernels *attention_bf16;  // where bf16 products are native, or NULL; needs what has_gemm_bf16 says
+    const csimd_loops_kernels *loops;
     const csimd_pool_kernels *pool;
     const csimd_batchnorm_kernels *batchnorm;
 } csimd_row;

@@ -393,9 +393,48 @@ csimd_status csimd_sum_arrays(csimd_type type, size_t terms, const void *const *
                               csimd_type y_type, void *y, size_t y_stride);
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Reduce
+// Loops over any element type: comparison, selection, integer arithmetic, casts from and to integers. All arrays are contiguous
+// and do not overlap. Threading: OpenMP for long arrays.
 
+// Integer element types; bool is one byte, 0 or 1.
+typedef enum { CSIMD_I32 = 4, CSIMD_I64 = 5, CSIMD_U8 = 6, CSIMD_BOOL = 7 } csimd_integer;
+
+// A csimd_type or a csimd_integer.
+typedef int csimd_element;
+
+// y[i] = a[i] op b[i], of b[0] for all i where `repeats_b`; 0 or 1. IEEE: NaN equals nothing and is in no order.
+typedef enum {
+    CSIMD_EQUAL,
+    CSIMD_NOT_EQUAL,
+    CSIMD_LESS,
+    CSIMD_LESS_OR_EQUAL,
+    CSIMD_GREATER,
+    CSIMD_GREATER_OR_EQUAL
+} csimd_comparison;
+csimd_status csimd_compare(csimd_comparison op, csimd_element type, size_t count, const void *a, const void *b, bool repeats_b,
+                           uint8_t *y);
+
+// y[i] = condition[i] ? a[i] : b[i], of elements of 1, 2, 4 or 8 bytes.
+csimd_status csimd_select(size_t size, size_t count, const uint8_t *condition, const void *a, const void *b, void *y);
+
+// y[i] = a[i] op b[i] for CSIMD_ADD ... CSIMD_MINIMUM, integers, modulo the type's range; quotients truncate, by zero they are
+// 0. Bool: computed as 0 and 1, a result that is not 0 is 1.
+csimd_status csimd_integer_binary(csimd_binary_op op, csimd_element type, size_t count, const void *a, const void *b, void *y);
+
+// y[i, k] = sum_j x[i, j, k] modulo 2^64, or max_j x[i, j, k] (the least int64 of nothing), of integers.
 typedef enum { CSIMD_SUM, CSIMD_MAX } csimd_reduce_op;
+csimd_status csimd_integer_reduce(csimd_reduce_op op, csimd_element type, size_t outer, size_t count, size_t inner,
+                                  const void *x, int64_t *y);
+
+// y[i, k] = the least j of the largest x[i, j, k]; count > 0.
+csimd_status csimd_integer_argmax(csimd_element type, size_t outer, size_t count, size_t inner, const void *x, int64_t *y);
+
+// y[i] = x[i] in another type, any pair. To integers: truncated towards zero and saturated, NaN 0; between integers the low
+// bits; to bool whether not zero (NaN is not). From integers: rounded once, to nearest even. Else as csimd_convert.
+csimd_status csimd_cast(csimd_element from, const void *x, csimd_element to, void *y, size_t count);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reduce
 
 // y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (scale and accumulate unused).
 // Shapes: x [outer, count, inner] contiguous, y [outer, inner]. Types: x any; y of x's type or f32 (f64 stays f64).
