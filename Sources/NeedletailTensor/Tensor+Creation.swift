@@ -47,7 +47,9 @@ extension Tensor {
 
     /// The integers 0, 1, …, count - 1.
     public static func arange(_ count: Int, dtype: DType = .int64) -> Tensor {
-        Tensor((0..<Int64(count)).map { $0 }).cast(to: dtype)
+        let numbers = Tensor(uninitialized: [count], .int64)
+        withMemory(of: numbers.elements(Int64.self)) { for index in $0.indices { $0[index] = Int64(index) } }
+        return numbers.cast(to: dtype)
     }
 
     /// Independent draws from the uniform distribution on a half-open range, in float64, rounded to the type.

@@ -30,7 +30,7 @@ enum BinaryOperation {
     case tanhGradient, sigmoidGradient, reluGradient, geluGradient, siluGradient, absGradient
     case siluMultiply
 
-    fileprivate var csimd: csimd_binary_op {
+    var csimd: csimd_binary_op {
         switch self {
         case .add: CSIMD_ADD
         case .subtract: CSIMD_SUBTRACT

@@ -37,7 +37,7 @@ extension Tensor {
         let type = DType.promoted(a.dtype, b.dtype)
         let (left, right) = broadcastTogether(
             a.detached().cast(to: type), b.detached().cast(to: type), "comparison")
-        return Kernels.compare(comparison, left.contiguous(), right.contiguous())
+        return Kernels.compare(comparison, left, right)
     }
 
     /// condition ? a : b, elementwise, with broadcasting.

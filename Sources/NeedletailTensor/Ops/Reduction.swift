@@ -51,7 +51,7 @@ extension Tensor {
 
     /// Position of the largest element along an axis, the first of equals; int64. The first NaN counts as largest.
     public func argmax(axis: Int = -1, keepDimensions: Bool = false) -> Tensor {
-        let plan = ReductionPlan(dtype.isFloatingPoint ? self : cast(to: .float64), [axis], "argmax")
+        let plan = ReductionPlan(self, [axis], "argmax")
         require(plan.count > 0, "argmax: shape \(shape) has no elements along axis \(axis)")
         let y = Tensor(uninitialized: plan.keptShape, .int64)
         Kernels.argmax(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, to: y)
