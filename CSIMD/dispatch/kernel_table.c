@@ -48,6 +48,7 @@ static const csimd_row rows[] = {
         .norm = &csimd_norm_kernels_avx512,
         .embedding = &csimd_embedding_kernels_avx512,
         .dropout = &csimd_dropout_kernels_avx512,
+        .random = &csimd_random_kernels_avx512,
         .attention = &csimd_attention_kernels_avx512,
         .attention_bf16 = &csimd_attention_kernels_avx512_bf16,
     },
@@ -68,6 +69,7 @@ static const csimd_row rows[] = {
         .norm = &csimd_norm_kernels_avx2,
         .embedding = &csimd_embedding_kernels_avx2,
         .dropout = &csimd_dropout_kernels_avx2,
+        .random = &csimd_random_kernels_avx2,
         .attention = &csimd_attention_kernels_avx2,
     },
 #endif
@@ -90,6 +92,7 @@ static const csimd_row rows[] = {
         .norm = &csimd_norm_kernels_ref,
         .embedding = &csimd_embedding_kernels_ref,
         .dropout = &csimd_dropout_kernels_ref,
+        .random = &csimd_random_kernels_ref,
         .attention = &csimd_attention_kernels_ref,
     },
 };
@@ -183,6 +186,7 @@ static const family families[] = {
     {"norm", offsetof(csimd_row, norm)},
     {"embedding", offsetof(csimd_row, embedding)},
     {"dropout", offsetof(csimd_row, dropout)},
+    {"random", offsetof(csimd_row, random)},
     {"attention", offsetof(csimd_row, attention)},
     {"pool", offsetof(csimd_row, pool)},
     {"batchnorm", offsetof(csimd_row, batchnorm)},

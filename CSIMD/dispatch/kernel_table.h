@@ -14,6 +14,7 @@
 #include "../norm/norm.h"
 #include "../optim/optim.h"
 #include "../pool/pool.h"
+#include "../random/random.h"
 #include "../reduce/reduce.h"
 #include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
@@ -41,6 +42,7 @@ typedef struct {
     const csimd_norm_kernels *norm;
     const csimd_embedding_kernels *embedding;
     const csimd_dropout_kernels *dropout;
+    const csimd_random_kernels *random;
     const csimd_attention_kernels *attention;
     const csimd_attention_kernels *attention_bf16;  // where bf16 products are native, or NULL; needs what has_gemm_bf16 says
     const csimd_loops_kernels *loops;

@@ -618,6 +618,17 @@ csimd_status csimd_attention_gradient(const csimd_attention_args *args, csimd_he
                                       csimd_heads o_gradient, csimd_heads q_gradient, csimd_heads k_gradient,
                                       csimd_heads v_gradient);
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Random numbers
+
+// y[i] = start + scale u_i. CSIMD_UNIFORM: u_i in [0, 1) is the upper 53 bits, times 2^-53, of word `position` + i of stream
+// `stream` of the generator with that seed (as csimd_dropout). CSIMD_NORMAL: u_i = sqrt(-2 log(1 - a)) cos(2 pi b) of a and b
+// from words `position` + 2 i and the one after it, with the C library's functions. Formed in float64, rounded once; the same
+// numbers on every row. Threading: OpenMP for long arrays.
+typedef enum { CSIMD_UNIFORM, CSIMD_NORMAL } csimd_distribution;
+csimd_status csimd_random(csimd_distribution kind, uint64_t seed, uint64_t stream, uint64_t position, double start,
+                          double scale, csimd_type type, size_t count, void *y);
+
 #ifdef __cplusplus
 }
 #endif

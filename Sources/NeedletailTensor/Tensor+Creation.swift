@@ -57,8 +57,7 @@ extension Tensor {
         _ shape: [Int], in range: Range<Double>, dtype: DType = .float32, using generator: inout SeededGenerator
     ) -> Tensor {
         let width = range.upperBound - range.lowerBound
-        let values = (0..<Shapes.count(shape)).map { _ in range.lowerBound + width * generator.nextUniform() }
-        return Tensor(values, shape: shape).cast(to: dtype)
+        return random(.uniform, shape, range.lowerBound, width, dtype, &generator)
     }
 
     /// Independent draws from the normal distribution, in float64, rounded to the type.
@@ -66,7 +65,16 @@ extension Tensor {
         _ shape: [Int], mean: Double = 0, deviation: Double = 1, dtype: DType = .float32,
         using generator: inout SeededGenerator
     ) -> Tensor {
-        let values = (0..<Shapes.count(shape)).map { _ in mean + deviation * generator.nextNormal() }
-        return Tensor(values, shape: shape).cast(to: dtype)
+        random(.normal, shape, mean, deviation, dtype, &generator)
+    }
+
+    /// start + scale u of draws u, in the order of the elements, as one by one from the generator.
+    private static func random(
+        _ distribution: Kernels.Distribution, _ shape: [Int], _ start: Double, _ scale: Double, _ dtype: DType,
+        _ generator: inout SeededGenerator
+    ) -> Tensor {
+        let floating = Tensor(uninitialized: shape, dtype.isFloatingPoint ? dtype : .float64)
+        Kernels.random(distribution, from: &generator, start: start, scale: scale, to: floating)
+        return floating.cast(to: dtype)
     }
 }
