@@ -10,9 +10,11 @@
 #include "../elementwise/elementwise.h"
 #include "../embedding/embedding.h"
 #include "../gemm/gemm.h"
+#include "../loops/loops.h"
 #include "../norm/norm.h"
 #include "../optim/optim.h"
 #include "../pool/pool.h"
+#include "../random/random.h"
 #include "../reduce/reduce.h"
 #include "../softmax/softmax.h"
 #include "../support/cpu_features.h"
@@ -40,8 +42,10 @@ typedef struct {
     const csimd_norm_kernels *norm;
     const csimd_embedding_kernels *embedding;
     const csimd_dropout_kernels *dropout;
+    const csimd_random_kernels *random;
     const csimd_attention_kernels *attention;
     const csimd_attention_kernels *attention_bf16;  // where bf16 products are native, or NULL; needs what has_gemm_bf16 says
+    const csimd_loops_kernels *loops;
     const csimd_pool_kernels *pool;
     const csimd_batchnorm_kernels *batchnorm;
 } csimd_row;

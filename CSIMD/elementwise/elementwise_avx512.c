@@ -8,11 +8,13 @@
 #pragma clang attribute push(__attribute__((target(CSIMD_TARGET_AVX512))), apply_to = function)
 
 #include "elementwise_body.h"
+#include "sum_body.h"
 
 #pragma clang attribute pop
 
 const csimd_elementwise_kernels csimd_elementwise_kernels_avx512 = {
     .unary = unary,
     .binary = binary,
+    .sum_arrays = sum_arrays,
 };
 #endif

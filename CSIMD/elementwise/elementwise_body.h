@@ -34,7 +34,7 @@ V_INLINE v_f32 apply_unary(csimd_unary_op op, v_f32 x, v_f32 p, v_f32 q) {
     case CSIMD_SCALE_SHIFT:
         return v_fma(x, p, q);
     case CSIMD_POWER:
-        return v_mul(x, x);  // the square; other powers go to the reference row
+        return v_mul(x, x);  // the square; other powers have loops of their own
     }
     return x;
 }
@@ -89,9 +89,19 @@ V_INLINE void unary_of(csimd_unary_op op, csimd_type type, size_t count, const v
     if (stream) v_stream_end();
 }
 
+#include "power_body.h"
+
 static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y, bool stream) {
-    if (type == CSIMD_F64 || (op == CSIMD_POWER && p != 2)) {
+    if (type == CSIMD_F64 && op == CSIMD_SCALE_SHIFT) {
+        for (size_t i = 0; i < count; i++) ((double *)y)[i] = __builtin_fma(((const double *)x)[i], p, q);
+        return;
+    }
+    if (type == CSIMD_F64 || (op == CSIMD_POWER && (p == 0 || !isfinite(p)))) {
         csimd_elementwise_kernels_ref.unary(op, type, count, x, p, q, y, stream);
+        return;
+    }
+    if (op == CSIMD_POWER && p != 2) {
+        power(type, count, x, p, y);
         return;
     }
     const v_f32 p32 = v_set((float)p), q32 = v_set((float)q);

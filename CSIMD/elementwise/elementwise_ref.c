@@ -59,6 +59,34 @@ INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
     return NAN;
 }
 
+// Powers that one or two operations compute, within two ulps.
+INLINE double short_power(double x, double p) {
+    if (p == 1) return x;
+    if (p == 2) return x * x;
+    if (p == 3) return x * x * x;
+    if (p == -1) return 1 / x;
+    if (p == -2) return (1 / x) * (1 / x);                        // x * x may be subnormal
+    const double root = x == -INFINITY ? INFINITY : sqrt(x + 0);  // of -0: 0
+    return p == 0.5 ? root : 1 / root;
+}
+
+#define SHORT_POWERS(exponent)                                                                                                 \
+    if (p == exponent) {                                                                                                       \
+        for (size_t i = 0; i < count; i++) y[i] = short_power(x[i], exponent);                                                 \
+        return;                                                                                                                \
+    }
+
+static void power_f64(size_t count, const double *x, double p, double *y) {
+    SHORT_POWERS(1)
+    SHORT_POWERS(2)
+    SHORT_POWERS(3)
+    SHORT_POWERS(0.5)
+    SHORT_POWERS(-0.5)
+    SHORT_POWERS(-1)
+    SHORT_POWERS(-2)
+    for (size_t i = 0; i < count; i++) y[i] = pow(x[i], p);
+}
+
 INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y) {
     if (type == CSIMD_F64) {
         for (size_t i = 0; i < count; i++) ((double *)y)[i] = apply_unary(op, ((const double *)x)[i], p, q);
@@ -80,6 +108,10 @@ INLINE void unary_loop(csimd_unary_op op, csimd_type type, size_t count, const v
 
 static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y, bool stream) {
     (void)stream;
+    if (op == CSIMD_POWER && type == CSIMD_F64) {
+        power_f64(count, x, p, y);
+        return;
+    }
     switch (op) {
     case CSIMD_NEGATE:
         unary_loop(CSIMD_NEGATE, type, count, x, p, q, y);
@@ -175,4 +207,16 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
     }
 }
 
-const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary};
+// In float32, float64 for that.
+static void sum_arrays(const csimd_sum *sum, size_t at, size_t count, void *y) {
+    for (size_t j = 0; j < count; j++) {
+        double total = sum->accumulate ? csimd_load_f64(sum->y_type, y, j) : csimd_load_f64(sum->type, sum->x[0], at + j);
+        for (size_t t = sum->accumulate ? 0 : 1; t < sum->terms; t++) {
+            total += csimd_load_f64(sum->type, sum->x[t], at + j);
+            if (sum->type != CSIMD_F64) total = (float)total;  // as a sum in float32 is rounded
+        }
+        csimd_store_f64(sum->y_type, y, j, total);
+    }
+}
+
+const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary, .sum_arrays = sum_arrays};

@@ -396,10 +396,55 @@ typedef struct {
 csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b,
                           void *y);
 
+// y[i, j] = x_0[i, j] + ... + x_{terms - 1}[i, j], with `accumulate` y[i, j] + x_0[i, j] + ...: added in this order in float32
+// (float64 for f64), rounded once. terms >= 1; every x_t is contiguous [rows, columns] of `type`; y is of `type` or, unless
+// that is f64, f32, its rows y_stride >= columns elements apart. Aliasing: none. Threading: OpenMP for long arrays.
+csimd_status csimd_sum_arrays(csimd_type type, size_t terms, const void *const *x, size_t rows, size_t columns, bool accumulate,
+                              csimd_type y_type, void *y, size_t y_stride);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Loops over any element type: comparison, selection, integer arithmetic, casts from and to integers. All arrays are contiguous
+// and do not overlap. Threading: OpenMP for long arrays.
+
+// Integer element types; bool is one byte, 0 or 1.
+typedef enum { CSIMD_I32 = 4, CSIMD_I64 = 5, CSIMD_U8 = 6, CSIMD_BOOL = 7 } csimd_integer;
+
+// A csimd_type or a csimd_integer.
+typedef int csimd_element;
+
+// y[i] = a[i] op b[i], of b[0] for all i where `repeats_b`; 0 or 1. IEEE: NaN equals nothing and is in no order.
+typedef enum {
+    CSIMD_EQUAL,
+    CSIMD_NOT_EQUAL,
+    CSIMD_LESS,
+    CSIMD_LESS_OR_EQUAL,
+    CSIMD_GREATER,
+    CSIMD_GREATER_OR_EQUAL
+} csimd_comparison;
+csimd_status csimd_compare(csimd_comparison op, csimd_element type, size_t count, const void *a, const void *b, bool repeats_b,
+                           uint8_t *y);
+
+// y[i] = condition[i] ? a[i] : b[i], of elements of 1, 2, 4 or 8 bytes.
+csimd_status csimd_select(size_t size, size_t count, const uint8_t *condition, const void *a, const void *b, void *y);
+
+// y[i] = a[i] op b[i] for CSIMD_ADD ... CSIMD_MINIMUM, integers, modulo the type's range; quotients truncate, by zero they are
+// 0. Bool: computed as 0 and 1, a result that is not 0 is 1.
+csimd_status csimd_integer_binary(csimd_binary_op op, csimd_element type, size_t count, const void *a, const void *b, void *y);
+
+// y[i, k] = sum_j x[i, j, k] modulo 2^64, or max_j x[i, j, k] (the least int64 of nothing), of integers.
+typedef enum { CSIMD_SUM, CSIMD_MAX } csimd_reduce_op;
+csimd_status csimd_integer_reduce(csimd_reduce_op op, csimd_element type, size_t outer, size_t count, size_t inner,
+                                  const void *x, int64_t *y);
+
+// y[i, k] = the least j of the largest x[i, j, k]; count > 0.
+csimd_status csimd_integer_argmax(csimd_element type, size_t outer, size_t count, size_t inner, const void *x, int64_t *y);
+
+// y[i] = x[i] in another type, any pair. To integers: truncated towards zero and saturated, NaN 0; between integers the low
+// bits; to bool whether not zero (NaN is not). From integers: rounded once, to nearest even. Else as csimd_convert.
+csimd_status csimd_cast(csimd_element from, const void *x, csimd_element to, void *y, size_t count);
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Reduce
-
-typedef enum { CSIMD_SUM, CSIMD_MAX } csimd_reduce_op;
 
 // y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (scale and accumulate unused).
 // Shapes: x [outer, count, inner] contiguous, y [outer, inner]. Types: x any; y of x's type or f32 (f64 stays f64).
@@ -582,6 +627,17 @@ csimd_status csimd_attention(const csimd_attention_args *args, csimd_heads o, vo
 csimd_status csimd_attention_gradient(const csimd_attention_args *args, csimd_heads o, const void *log_sum_exp,
                                       csimd_heads o_gradient, csimd_heads q_gradient, csimd_heads k_gradient,
                                       csimd_heads v_gradient);
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Random numbers
+
+// y[i] = start + scale u_i. CSIMD_UNIFORM: u_i in [0, 1) is the upper 53 bits, times 2^-53, of word `position` + i of stream
+// `stream` of the generator with that seed (as csimd_dropout). CSIMD_NORMAL: u_i = sqrt(-2 log(1 - a)) cos(2 pi b) of a and b
+// from words `position` + 2 i and the one after it, with the C library's functions. Formed in float64, rounded once; the same
+// numbers on every row. Threading: OpenMP for long arrays.
+typedef enum { CSIMD_UNIFORM, CSIMD_NORMAL } csimd_distribution;
+csimd_status csimd_random(csimd_distribution kind, uint64_t seed, uint64_t stream, uint64_t position, double start,
+                          double scale, csimd_type type, size_t count, void *y);
 
 #ifdef __cplusplus
 }

@@ -21,8 +21,14 @@ static double sum_row(csimd_type type, size_t count, const void *x) {
 }
 
 static double max_row(csimd_type type, size_t count, const void *x) {
-    double best = -INFINITY;
-    for (size_t i = 0; i < count; i++) best = csimd_nan_maximum(best, csimd_load_f64(type, x, i));
+    double lane[lanes], best = -INFINITY;
+    for (size_t l = 0; l < lanes; l++) lane[l] = -INFINITY;
+    size_t i = 0;
+    if (type == CSIMD_F64)
+        for (; i + lanes <= count; i += lanes)
+            for (size_t l = 0; l < lanes; l++) lane[l] = csimd_nan_maximum(lane[l], ((const double *)x)[i + l]);
+    for (; i < count; i++) lane[i % lanes] = csimd_nan_maximum(lane[i % lanes], csimd_load_f64(type, x, i));
+    for (size_t l = 0; l < lanes; l++) best = csimd_nan_maximum(best, lane[l]);
     return best;
 }
 

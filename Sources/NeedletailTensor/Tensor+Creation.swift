@@ -52,7 +52,9 @@ extension Tensor {
 
     /// The integers 0, 1, …, count - 1.
     public static func arange(_ count: Int, dtype: DType = .int64) -> Tensor {
-        Tensor((0..<Int64(count)).map { $0 }).cast(to: dtype)
+        let numbers = Tensor(uninitialized: [count], .int64)
+        withMemory(of: numbers.elements(Int64.self)) { for index in $0.indices { $0[index] = Int64(index) } }
+        return numbers.cast(to: dtype)
     }
 
     /// Independent draws from the uniform distribution on a half-open range, in float64, rounded to the type.
@@ -60,8 +62,7 @@ extension Tensor {
         _ shape: [Int], in range: Range<Double>, dtype: DType = .float32, using generator: inout SeededGenerator
     ) -> Tensor {
         let width = range.upperBound - range.lowerBound
-        let values = (0..<Shapes.count(shape)).map { _ in range.lowerBound + width * generator.nextUniform() }
-        return Tensor(values, shape: shape).cast(to: dtype)
+        return random(.uniform, shape, range.lowerBound, width, dtype, &generator)
     }
 
     /// Independent draws from the normal distribution, in float64, rounded to the type.
@@ -69,7 +70,16 @@ extension Tensor {
         _ shape: [Int], mean: Double = 0, deviation: Double = 1, dtype: DType = .float32,
         using generator: inout SeededGenerator
     ) -> Tensor {
-        let values = (0..<Shapes.count(shape)).map { _ in mean + deviation * generator.nextNormal() }
-        return Tensor(values, shape: shape).cast(to: dtype)
+        random(.normal, shape, mean, deviation, dtype, &generator)
+    }
+
+    /// start + scale u of draws u, in the order of the elements, as one by one from the generator.
+    private static func random(
+        _ distribution: Kernels.Distribution, _ shape: [Int], _ start: Double, _ scale: Double, _ dtype: DType,
+        _ generator: inout SeededGenerator
+    ) -> Tensor {
+        let floating = Tensor(uninitialized: shape, dtype.isFloatingPoint ? dtype : .float64)
+        Kernels.random(distribution, from: &generator, start: start, scale: scale, to: floating)
+        return floating.cast(to: dtype)
     }
 }

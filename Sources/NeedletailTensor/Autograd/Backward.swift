@@ -14,20 +14,15 @@ extension Tensor {
 
     static func walk(from root: GradientNode, gradient: Tensor) {
         let observer = GradientMode.current.observer
-        root.receive(gradient)
-        var waiting = [root]  // ascending by sequence, each node once
-        while let node = waiting.popLast() {
-            guard let gradient = node.pending else { continue }
-            node.pending = nil
+        root.sum.add(gradient)
+        var waiting = NodeQueue()
+        waiting.push(root)
+        while let node = waiting.pop() {
+            guard let gradient = node.sum.take() else { continue }
             node.gradientObserver?(gradient)
             let receivers = withoutObserver { node.propagate(gradient) }
             if let observer { withoutObserver { node.show(gradient, to: observer) } }
-            for receiver in receivers {
-                var position = waiting.count
-                while position > 0 && waiting[position - 1].sequence > receiver.sequence { position -= 1 }
-                if position > 0 && waiting[position - 1] === receiver { continue }
-                waiting.insert(receiver, at: position)
-            }
+            for receiver in receivers { waiting.push(receiver) }
         }
     }
 
@@ -67,12 +62,28 @@ extension Tensor {
                 result.node = OperationNode(operation, inputs: inputs.map(\.node), using: used, backward: backward)
             }
         }
-        if let observer = mode.observer {
-            withoutObserver {
-                observer.forward(operation, inputs, result, computed: !isView, sequence: result.node?.sequence)
-            }
-        }
+        result.show(operation, inputs, isView: isView, to: mode.observer)
         return result
+    }
+
+    /// This tensor as the result of an operation whose gradient reaches only some elements of `input`: `backward` adds it to
+    /// the sum of the gradients that arrive there, which costs what the result's size costs, however large the input is.
+    func recorded(
+        _ operation: StaticString, partOf input: Tensor, isView: Bool = false,
+        backward: @escaping (_ dy: Tensor, _ sum: inout GradientSum) -> Void
+    ) -> Tensor {
+        let mode = GradientMode.current
+        var result = detached()
+        if mode.isRecording, let node = input.node {
+            result.node = node.isConstant ? node : OperationNode(operation, partOf: node, backward: backward)
+        }
+        result.show(operation, [input], isView: isView, to: mode.observer)
+        return result
+    }
+
+    private func show(_ operation: StaticString, _ inputs: [Tensor], isView: Bool, to observer: (any GraphObserver)?) {
+        guard let observer else { return }
+        withoutObserver { observer.forward(operation, inputs, self, computed: !isView, sequence: node?.sequence) }
     }
 }
 

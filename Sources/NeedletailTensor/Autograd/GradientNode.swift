@@ -9,10 +9,12 @@ import Synchronization
 class GradientNode: @unchecked Sendable {
     /// Creation order: every node comes after its inputs, so walking in descending order is a topological order.
     let sequence: UInt64
+    /// How an operation's gradient goes on; nil in a leaf.
+    fileprivate final var backward: BackwardFunction?
     /// The nodes of an operation's inputs, one entry an input; nil where the input has no gradient.
     fileprivate(set) final var inputs: [GradientNode?]
     /// The gradient that has arrived so far during a walk.
-    final var pending: Tensor?
+    final var sum = GradientSum()
     /// Told the whole gradient before it is passed on; see ``Tensor/observeGradient(_:)``.
     final var gradientObserver: ((Tensor) -> Void)?
     /// Whether no gradient passes: ``ConstantNode`` alone.
@@ -29,20 +31,13 @@ class GradientNode: @unchecked Sendable {
     deinit {
         var orphans = inputs
         inputs = []
+        backward = nil  // may hold inputs too
         while !orphans.isEmpty {
             guard var node = orphans.removeLast() else { continue }
             guard isKnownUniquelyReferenced(&node) else { continue }
             orphans.append(contentsOf: node.inputs)
             node.inputs = []
-        }
-    }
-
-    /// Adds what one consumer sends; float32 inside, rounded to the gradient's own type.
-    final func receive(_ gradient: Tensor) {
-        if let sum = pending {
-            pending = Kernels.binary(.add, sum.contiguous(), gradient.contiguous())
-        } else {
-            pending = gradient
+            node.backward = nil
         }
     }
 
@@ -50,18 +45,24 @@ class GradientNode: @unchecked Sendable {
     func propagate(_ gradient: Tensor) -> [GradientNode] { [] }
 
     /// All that has arrived here so far.
-    var received: Tensor? { pending }
+    var received: Tensor? { sum.soFar }
 
     /// Tells an observer that `gradient` was passed on.
     func show(_ gradient: Tensor, to observer: any GraphObserver) {}
+}
+
+/// How an operation passes the gradient of its result on.
+enum BackwardFunction {
+    /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
+    case whole((_ dy: Tensor) -> [Tensor?])
+    /// Adds to what the operation's one input receives.
+    case part((_ dy: Tensor, _ sum: inout GradientSum) -> Void)
 }
 
 /// A recorded operation.
 final class OperationNode: GradientNode, @unchecked Sendable {
     /// The operation's name, as in the API.
     let operation: StaticString
-    /// From the result's gradient to one gradient an input; nil where there is none or it was delivered already.
-    private let backward: (Tensor) -> [Tensor?]
     /// The parameters whose values backward needs.
     private let used: UsedParameters
     /// How products were computed when the operation was recorded: its gradients' products are computed so too.
@@ -79,23 +80,48 @@ final class OperationNode: GradientNode, @unchecked Sendable {
     ) {
         self.operation = operation
         self.used = used
-        self.backward = backward
         self.activationGradient = activationGradient
         self.channelsLastGradient = channelsLastGradient
         super.init(inputs: inputs)
+        self.backward = .whole(backward)
+    }
+
+    /// An operation whose gradient reaches only some elements of its one input.
+    init(
+        _ operation: StaticString, partOf input: GradientNode,
+        backward: @escaping (_ dy: Tensor, _ sum: inout GradientSum) -> Void
+    ) {
+        self.operation = operation
+        used = UsedParameters()
+        activationGradient = nil
+        channelsLastGradient = nil
+        super.init(inputs: [input])
+        self.backward = .part(backward)
     }
 
     override func propagate(_ gradient: Tensor) -> [GradientNode] {
         used.check(operation)
-        let gradients = products.scope { backward(gradient) }
-        assert(gradients.count == inputs.count)
-        var receivers: [GradientNode] = []
-        for (input, gradient) in zip(inputs, gradients) {
-            guard let input, let gradient else { continue }
-            input.receive(gradient)
-            receivers.append(input)
+        return products.scope { pass(gradient) }
+    }
+
+    private func pass(_ gradient: Tensor) -> [GradientNode] {
+        switch backward {
+        case .whole(let backward):
+            let gradients = backward(gradient)
+            assert(gradients.count == inputs.count)
+            var receivers: [GradientNode] = []
+            for (input, gradient) in zip(inputs, gradients) {
+                guard let input, let gradient else { continue }
+                input.sum.add(gradient)
+                receivers.append(input)
+            }
+            return receivers
+        case .part(let backward):
+            guard let input = inputs[0] else { return [] }
+            backward(gradient, &input.sum)
+            return [input]
+        case nil: return []
         }
-        return receivers
     }
 
     override func show(_ gradient: Tensor, to observer: any GraphObserver) {
@@ -140,7 +166,7 @@ final class LeafNode: GradientNode, @unchecked Sendable {
     /// What has been accumulated since the last `reset`, if anything.
     var gradient: Tensor? { hasGradient ? buffer : nil }
 
-    override var received: Tensor? { gradient ?? pending }
+    override var received: Tensor? { gradient ?? sum.soFar }
 
     /// Forgets the gradient; its memory is reused.
     func reset() { hasGradient = false }

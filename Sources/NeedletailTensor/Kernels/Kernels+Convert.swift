@@ -4,33 +4,8 @@ internal import CSIMD
 extension Kernels {
     /// y = x in the type of y, both contiguous, of the same count.
     static func convert(_ x: Tensor, to y: Tensor) {
-        if x.dtype.isFloatingPoint && y.dtype.isFloatingPoint {
-            let status = withMemory(of: x, y) { csimd_convert(x.dtype.csimd, $0, y.dtype.csimd, $1, x.count) }
-            expectSuccess(status, "cast")
-            return
-        }
-        x.dtype.accept(ConvertFrom(x: x, y: y))
-    }
-
-    private struct ConvertFrom: ScalarVisitor {
-        let x: Tensor, y: Tensor
-        func visit<Source: TensorScalar>(_ type: Source.Type) {
-            y.dtype.accept(ConvertTo<Source>(x: x, y: y))
-        }
-    }
-
-    /// Through Int64 from integer types and through float64 from floating-point types: exact on the way, one rounding.
-    private struct ConvertTo<Source: TensorScalar>: ScalarVisitor {
-        let x: Tensor, y: Tensor
-        func visit<Target: TensorScalar>(_ type: Target.Type) {
-            withMemory(of: x.elements(Source.self), y.elements(Target.self)) { source, target in
-                if Source.dtype.isFloatingPoint {
-                    for index in source.indices { target[index] = Target(nearest: source[index].float64Value) }
-                } else {
-                    for index in source.indices { target[index] = Target(nearest: source[index].int64Value) }
-                }
-            }
-        }
+        let status = withMemory(of: x, y) { csimd_cast(x.dtype.element, $0, y.dtype.element, $1, x.count) }
+        expectSuccess(status, "cast")
     }
 }
 

@@ -32,7 +32,7 @@ enum BinaryOperation {
     case tanhGradient, sigmoidGradient, reluGradient, geluGradient, siluGradient, absGradient
     case siluMultiply
 
-    fileprivate var csimd: csimd_binary_op {
+    var csimd: csimd_binary_op {
         switch self {
         case .add: CSIMD_ADD
         case .subtract: CSIMD_SUBTRACT
@@ -98,6 +98,30 @@ extension Kernels {
                 target += plan.rows * plan.columns * size
             }
         }
+    }
+
+    /// The elements that a sum of arrays is written to: `rows` runs of `columns` elements, `stride` apart, from `offset` on.
+    struct Part {
+        var rows = 1
+        var columns: Int
+        var offset = 0
+        var stride: Int
+    }
+
+    /// y = the sum of the terms in their order, or y + that sum: contiguous, of y's type or 16-bit where y is float32, rounded
+    /// once. Of a part of y where one is given, else of all. The terms share no memory with y.
+    static func sum(_ terms: [Tensor], accumulate: Bool, into y: Tensor, _ part: Part? = nil) {
+        let part = part ?? Part(columns: y.count, stride: y.count)
+        let type = terms[0].dtype
+        require(
+            terms.allSatisfy { $0.count == part.rows * part.columns && $0.dtype == type },
+            "sum: terms \(terms.map(\.shape)) of \(terms.map(\.dtype)) for \(part.rows) x \(part.columns) elements")
+        let status = withMemory(of: terms, y) {
+            csimd_sum_arrays(
+                type.csimd, terms.count, $0, part.rows, part.columns, accumulate, y.dtype.csimd,
+                $1 + part.offset * y.dtype.byteCount, part.stride)
+        }
+        expectSuccess(status, "sum")
     }
 
     static func broadcastFailure(_ operation: Any, _ a: Tensor, _ b: Tensor) -> Never {

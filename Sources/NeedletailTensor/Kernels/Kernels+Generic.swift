@@ -1,120 +1,71 @@
-// Loops over any element type: comparison, selection, integer arithmetic. Operands are contiguous and of one type.
+// Loops over any element type: comparison, selection, integer arithmetic, gather. Operands are contiguous and of one type.
+internal import CSIMD
 
 /// A comparison of two elements.
 enum Comparison {
     case equal, notEqual, less, lessOrEqual, greater, greaterOrEqual
+
+    fileprivate var csimd: csimd_comparison {
+        switch self {
+        case .equal: CSIMD_EQUAL
+        case .notEqual: CSIMD_NOT_EQUAL
+        case .less: CSIMD_LESS
+        case .lessOrEqual: CSIMD_LESS_OR_EQUAL
+        case .greater: CSIMD_GREATER
+        case .greaterOrEqual: CSIMD_GREATER_OR_EQUAL
+        }
+    }
 }
 
 extension Kernels {
-    /// a ? b as bool, elementwise.
+    /// a ? b as bool, elementwise; `b` may be one element for all. Either may have any strides.
     static func compare(_ comparison: Comparison, _ a: Tensor, _ b: Tensor) -> Tensor {
-        struct Compare: ScalarVisitor {
-            let comparison: Comparison
-            let a: Tensor, b: Tensor, y: Tensor
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                func run<V>(_ value: (T) -> V, _ test: (V, V) -> Bool) {
-                    withMemory(of: a.elements(T.self), b.elements(T.self), y.elements(Bool.self)) { a, b, y in
-                        for index in a.indices { y[index] = test(value(a[index]), value(b[index])) }
-                    }
-                }
-                if T.dtype.isFloatingPoint {
-                    switch comparison {
-                    case .equal: run(\.float64Value, ==)
-                    case .notEqual: run(\.float64Value, !=)
-                    case .less: run(\.float64Value, <)
-                    case .lessOrEqual: run(\.float64Value, <=)
-                    case .greater: run(\.float64Value, >)
-                    case .greaterOrEqual: run(\.float64Value, >=)
-                    }
-                } else {
-                    switch comparison {
-                    case .equal: run(\.int64Value, ==)
-                    case .notEqual: run(\.int64Value, !=)
-                    case .less: run(\.int64Value, <)
-                    case .lessOrEqual: run(\.int64Value, <=)
-                    case .greater: run(\.int64Value, >)
-                    case .greaterOrEqual: run(\.int64Value, >=)
-                    }
-                }
-            }
-        }
         let y = Tensor(uninitialized: a.shape, .bool)
-        a.dtype.accept(Compare(comparison: comparison, a: a, b: b, y: y))
+        let repeats = b.count > 0 && zip(b.shape, b.strides).allSatisfy { $0 == 1 || $1 == 0 }
+        let a = a.detached().contiguous(), b = repeats ? b : b.detached().contiguous()
+        let status = withMemory(of: a, b, y.elements(Bool.self)) {
+            csimd_compare(
+                comparison.csimd, a.dtype.element, a.count, $0, $1, repeats,
+                UnsafeMutableRawPointer($2.baseAddress)?.assumingMemoryBound(to: UInt8.self))
+        }
+        expectSuccess(status, "compare")
         return y
     }
 
     /// condition ? a : b, elementwise.
     static func select(_ condition: Tensor, _ a: Tensor, _ b: Tensor) -> Tensor {
-        struct Select: ScalarVisitor {
-            let condition: Tensor, a: Tensor, b: Tensor, y: Tensor
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                withMemory(
-                    of: condition.elements(Bool.self), a.elements(T.self), b.elements(T.self), y.elements(T.self)
-                ) { condition, a, b, y in
-                    for index in condition.indices { y[index] = condition[index] ? a[index] : b[index] }
-                }
-            }
-        }
         let y = Tensor(uninitialized: a.shape, a.dtype)
-        a.dtype.accept(Select(condition: condition, a: a, b: b, y: y))
+        let status = withMemory(of: condition, a, b, y) {
+            csimd_select(a.dtype.byteCount, a.count, $0.assumingMemoryBound(to: UInt8.self), $1, $2, $3)
+        }
+        expectSuccess(status, "where")
         return y
     }
 
-    /// Integer arithmetic, wrapping as two's complement; division truncates and by zero gives 0. In Int64, low bits kept.
+    /// Integer arithmetic, wrapping as two's complement; division truncates and by zero gives 0. Of bool as of 0 and 1, a
+    /// result that is not 0 being true.
     static func integer(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) -> Tensor {
-        struct Arithmetic: ScalarVisitor {
-            let a: Tensor, b: Tensor, y: Tensor
-            let operation: (Int64, Int64) -> Int64
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                withMemory(of: a.elements(T.self), b.elements(T.self), y.elements(T.self)) { a, b, y in
-                    for index in a.indices {
-                        y[index] = T(nearest: operation(a[index].int64Value, b[index].int64Value))
-                    }
-                }
-            }
+        switch operation {
+        case .add, .subtract, .multiply, .divide, .maximum, .minimum: break
+        default: fatalError("\(operation) takes floating-point tensors, found \(a.dtype)")
         }
-        let function: (Int64, Int64) -> Int64 =
-            switch operation {
-            case .add: (&+)
-            case .subtract: (&-)
-            case .multiply: (&*)
-            case .divide: { $1 == 0 ? 0 : $0.dividedReportingOverflow(by: $1).partialValue }
-            case .maximum: { Swift.max($0, $1) }
-            case .minimum: { Swift.min($0, $1) }
-            default: fatalError("\(operation) takes floating-point tensors, found \(a.dtype)")
-            }
         let y = Tensor(uninitialized: a.shape, a.dtype)
-        a.dtype.accept(Arithmetic(a: a, b: b, y: y, operation: function))
+        let status = withMemory(of: a, b, y) {
+            csimd_integer_binary(operation.csimd, a.dtype.element, a.count, $0, $1, $2)
+        }
+        expectSuccess(status, "integer arithmetic")
         return y
     }
 
-    /// y[i, k] = sum or largest of x[i, j, k] over j, integers in Int64; x as [outer, count, inner].
+    /// Sum, as int64, or largest, in the type of x, over the middle of integers [outer, count, inner].
     static func integerReduce(_ x: Tensor, outer: Int, count: Int, inner: Int, maximum: Bool, to y: Tensor) {
-        struct Reduce: ScalarVisitor {
-            let x: Tensor, y: Tensor
-            let outer: Int, count: Int, inner: Int, maximum: Bool
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                withMemory(of: x.elements(T.self)) { source in
-                    for i in 0..<outer {
-                        for k in 0..<inner {
-                            var total = maximum ? Int64.min : 0
-                            for j in 0..<count {
-                                let value = source[(i * count + j) * inner + k].int64Value
-                                total = maximum ? Swift.max(total, value) : total &+ value
-                            }
-                            y.dtype.accept(Store(y: y, index: i * inner + k, value: total))
-                        }
-                    }
-                }
-            }
+        let wide = y.dtype == .int64 ? y : Tensor(uninitialized: y.shape, .int64)
+        let status = withMemory(of: x, wide.elements(Int64.self)) {
+            csimd_integer_reduce(
+                maximum ? CSIMD_MAX : CSIMD_SUM, x.dtype.element, outer, count, inner, $0, $1.baseAddress)
         }
-        struct Store: ScalarVisitor {
-            let y: Tensor, index: Int, value: Int64
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                withMemory(of: y.elements(T.self)) { $0[index] = T(nearest: value) }
-            }
-        }
-        x.dtype.accept(Reduce(x: x, y: y, outer: outer, count: count, inner: inner, maximum: maximum))
+        expectSuccess(status, "reduce")
+        if y.dtype != .int64 { convert(wide, to: y) }
     }
 
     /// y[i, j, k] = x[i, index[i, j, k], k]; x [outer, size, inner], index and y [outer, count, inner].
@@ -127,13 +78,13 @@ extension Kernels {
                     source, positions, target in
                     for i in 0..<outer {
                         for j in 0..<count {
+                            let row = (i * count + j) * inner, base = i * size * inner
                             for k in 0..<inner {
-                                let at = (i * count + j) * inner + k
-                                let position = Int(positions[at])
+                                let position = Int(positions[row &+ k])
                                 require(
                                     position >= 0 && position < size,
                                     "gather: index \(position) is outside 0..<\(size)")
-                                target[at] = source[(i * size + position) * inner + k]
+                                target[row &+ k] = source[base &+ position &* inner &+ k]
                             }
                         }
                     }
@@ -143,7 +94,7 @@ extension Kernels {
         x.dtype.accept(Gather(x: x, index: index, y: y, outer: outer, size: size, inner: inner, count: count))
     }
 
-    /// The transpose of `gather`: y[i, index[i, j, k], k] += dy[i, j, k] in order, y float32 or float64 and zero before.
+    /// The transpose of `gather`: y[i, index[i, j, k], k] += dy[i, j, k] in order, y float32 or float64.
     static func scatterAdd(
         _ dy: Tensor, _ index: Tensor, outer: Int, size: Int, inner: Int, count: Int, to y: Tensor
     ) {
@@ -152,9 +103,9 @@ extension Kernels {
                 source, positions, target in
                 for i in 0..<outer {
                     for j in 0..<count {
+                        let row = (i * count + j) * inner, base = i * size * inner
                         for k in 0..<inner {
-                            let at = (i * count + j) * inner + k
-                            target[(i * size + Int(positions[at])) * inner + k] += source[at]
+                            target[base &+ Int(positions[row &+ k]) &* inner &+ k] += source[row &+ k]
                         }
                     }
                 }

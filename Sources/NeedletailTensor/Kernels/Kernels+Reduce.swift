@@ -18,7 +18,9 @@ extension Kernels {
     /// y[i, k] = the first j of the largest x[i, j, k]; x as [outer, count, inner] of a floating-point type.
     static func argmax(_ x: Tensor, outer: Int, count: Int, inner: Int, to y: Tensor) {
         let status = withMemory(of: x, y.elements(Int64.self)) {
-            csimd_argmax(x.dtype.csimd, outer, count, inner, $0, $1.baseAddress)
+            x.dtype.isFloatingPoint
+                ? csimd_argmax(x.dtype.csimd, outer, count, inner, $0, $1.baseAddress)
+                : csimd_integer_argmax(x.dtype.element, outer, count, inner, $0, $1.baseAddress)
         }
         expectSuccess(status, "argmax")
     }

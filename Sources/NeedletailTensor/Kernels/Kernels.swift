@@ -25,6 +25,19 @@ extension DType {
     }
 }
 
+extension DType {
+    /// The C library's name of an element type, where it takes any.
+    var element: csimd_element {
+        switch self {
+        case .float32, .float16, .bfloat16, .float64: csimd_element(csimd.rawValue)
+        case .int32: csimd_element(CSIMD_I32.rawValue)
+        case .int64: csimd_element(CSIMD_I64.rawValue)
+        case .uint8: csimd_element(CSIMD_U8.rawValue)
+        case .bool: csimd_element(CSIMD_BOOL.rawValue)
+        }
+    }
+}
+
 /// Traps where a kernel refused its arguments: by then the shapes have been checked, so this is a defect of this package.
 @inline(__always)
 func expectSuccess(_ status: csimd_status, _ operation: StaticString) {

@@ -78,6 +78,10 @@ extension Optional: MemoryOwner where Wrapped == Tensor {
     var unownedMemory: UnsafeMutableRawPointer? { self?.unownedMemory }
 }
 
+extension Array: MemoryOwner where Element == Tensor {
+    var unownedMemory: [UnsafeRawPointer?] { map { UnsafeRawPointer($0.unownedMemory) } }
+}
+
 /// A contiguous tensor that lends its memory as elements of type T.
 struct TensorElements<T: TensorScalar>: MemoryOwner {
     fileprivate let tensor: Tensor

@@ -25,7 +25,7 @@ extension Tensor {
         let type = commonType(a, b)
         let (left, right) = broadcastTogether(
             a.detached().cast(to: type), b.detached().cast(to: type), "comparison")
-        return Kernels.compare(comparison, left.contiguous(), right.contiguous())
+        return Kernels.compare(comparison, left, right)
     }
 
     /// condition ? a : b, elementwise, with broadcasting.

@@ -14,13 +14,18 @@ public func embedding(_ table: Tensor, _ indices: Tensor) -> Tensor {
         "embedding: indices are \(indices.dtype), expected an integer type")
     let positions = indices.detached().cast(to: .int64).contiguous()
     let y = Kernels.embedding(table.detached().contiguous(), positions)
-    let (node, shape, type) = (table.node, table.shape, table.dtype)
-    let rows = positions.count
-    return y.reshape(indices.shape + [shape[1]]).recorded("embedding", [table], using: []) { dy in
-        guard let target = GradientTarget(node, shape: shape, type.accumulationType) else { return [nil] }
-        Kernels.embeddingGradient(
-            dy.contiguous().reshape([rows, shape[1]]), positions, accumulate: target.accumulate, into: target.buffer)
-        return [target.remaining(type)]
+    let (shape, type, rows) = (table.shape, table.dtype, positions.count)
+    let leaf = (table.node as? LeafNode).flatMap { $0.dtype == type.accumulationType ? $0 : nil }
+    return y.reshape(indices.shape + [shape[1]]).recorded("embedding", partOf: table) { dy, sum in
+        let dy = dy.contiguous().reshape([rows, shape[1]])
+        func add(to buffer: Tensor, accumulate: Bool) {
+            Kernels.embeddingGradient(dy, positions, accumulate: accumulate, into: buffer)
+        }
+        if let leaf {
+            leaf.accumulate(add)
+        } else {
+            sum.add(shape, type) { add(to: $0, accumulate: true) }
+        }
     }
 }
 

@@ -68,13 +68,11 @@ extension Tensor {
             detached().contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: result)
         let original = shape
         guard dtype.isFloatingPoint else { return result }
-        return result.recorded("gather", self, using: []) { dy in
-            let type = dy.dtype.accumulationType
-            let sum = Tensor.zeros(original, dtype: type)
-            Kernels.scatterAdd(
-                dy.cast(to: type).contiguous(), positions, outer: outer, size: size, inner: inner, count: count, to: sum
-            )
-            return [sum.cast(to: dy.dtype)]
+        return result.recorded("gather", partOf: self) { dy, sum in
+            let terms = dy.cast(to: dy.dtype.accumulationType).contiguous()
+            sum.add(original, dy.dtype) {
+                Kernels.scatterAdd(terms, positions, outer: outer, size: size, inner: inner, count: count, to: $0)
+            }
         }
     }
 

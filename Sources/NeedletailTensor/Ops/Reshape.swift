@@ -82,13 +82,8 @@ extension Tensor {
         sizes[axis] = range.count
         let original = shape
         let result = view(sizes, strides, offset: range.isEmpty ? 0 : range.lowerBound * strides[axis])
-        return result.recorded("slice", [self], isView: true) { dy in
-            var before = original
-            before[axis] = range.lowerBound
-            var after = original
-            after[axis] = original[axis] - range.upperBound
-            let pieces = [Tensor.zeros(before, dtype: dy.dtype), dy, Tensor.zeros(after, dtype: dy.dtype)]
-            return [Tensor.concatenate(pieces, axis: axis)]
+        return result.recorded("slice", partOf: self, isView: true) { dy, sum in
+            sum.add(dy, axis: axis, at: range.lowerBound, of: original)
         }
     }
 

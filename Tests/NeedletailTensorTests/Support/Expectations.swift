@@ -52,3 +52,10 @@ func expectMessage(
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
     #expect(text.contains(message), "found: \(text.suffix(400))", sourceLocation: sourceLocation)
 }
+
+/// Runs `body` with `count` threads, then goes back to the default.
+func withThreads<Result>(_ count: Int, _ body: () throws -> Result) rethrows -> Result {
+    setThreadCount(count)
+    defer { setThreadCount(0) }
+    return try body()
+}
