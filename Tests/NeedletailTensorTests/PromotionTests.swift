@@ -184,9 +184,10 @@ private func apply(_ name: Substring, _ a: Int, _ b: Tensor) -> Tensor {
         }
         // Int64 elements beyond 2^53 are no Doubles: the fraction of the number decides there.
         func compare(_ i: Int, _ s: Double, _ test: (Double, Double) -> Bool) -> Bool {
-            guard dtype == .int64, Swift.abs(s) < 0x1p100 else { return test(wide[i], s) }
-            let below = Int128(s.rounded(.down)), element = Int128(whole[i])
-            return test(element < below ? -1 : element > below ? 1 : Double(below) - s, 0)
+            guard dtype == .int64, !s.isNaN else { return test(wide[i], s) }
+            guard s < 0x1p63, s >= -0x1p63 else { return test(0, s) }
+            let below = Int64(s.rounded(.down))
+            return test(whole[i] < below ? -1 : whole[i] > below ? 1 : Double(below) - s, 0)
         }
         for s in numbers {
             check(x .== s, wide.indices.map { compare($0, s, ==) }, ".== \(s)")

@@ -24,28 +24,6 @@ extension Kernels {
         }
         expectSuccess(status, "argmax")
     }
-
-    /// As ``argmax(_:outer:count:inner:to:)`` of integers and bools.
-    static func integerArgmax(_ x: Tensor, outer: Int, count: Int, inner: Int, to y: Tensor) {
-        struct Argmax: ScalarVisitor {
-            let x: Tensor, y: Tensor
-            let outer: Int, count: Int, inner: Int
-            func visit<T: TensorScalar>(_ type: T.Type) {
-                withMemory(of: x.elements(T.self), y.elements(Int64.self)) { source, places in
-                    for i in 0..<outer {
-                        for k in 0..<inner {
-                            let row = source[(i * count * inner + k)...]
-                            func value(_ j: Int) -> Int64 { row[row.startIndex + j * inner].int64Value }
-                            var best = 0
-                            for j in 0..<count where value(j) > value(best) { best = j }
-                            places[i * inner + k] = Int64(best)
-                        }
-                    }
-                }
-            }
-        }
-        x.dtype.accept(Argmax(x: x, y: y, outer: outer, count: count, inner: inner))
-    }
 }
 
 /// One read of a floating-point tensor: the sum of its squares in float64, and the row-major index of its first infinity or

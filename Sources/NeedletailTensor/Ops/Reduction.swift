@@ -60,8 +60,7 @@ extension Tensor {
         let plan = ReductionPlan(self, [axis], "argmax")
         require(plan.count > 0, "argmax: shape \(shape) has no elements along axis \(axis)")
         let y = Tensor(uninitialized: plan.keptShape, .int64)
-        let argmax = dtype.isFloatingPoint ? Kernels.argmax : Kernels.integerArgmax
-        argmax(plan.x, plan.outer, plan.count, plan.inner, y)
+        Kernels.argmax(plan.x, outer: plan.outer, count: plan.count, inner: plan.inner, to: y)
         return keepDimensions ? y : y.reshape(plan.reducedShape)
     }
 
