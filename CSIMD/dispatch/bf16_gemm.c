@@ -145,6 +145,8 @@ csimd_status csimd_set_bf16_gemm(int choice) {
     return CSIMD_OK;
 }
 
+int csimd_thread_bf16_gemm(void) { return thread_choice; }
+
 csimd_status csimd_set_thread_bf16_gemm(int choice) {
     if (!may_choose(choice)) return CSIMD_INVALID_ARGUMENT;
     thread_choice = choice < 0 ? -1 : choice;

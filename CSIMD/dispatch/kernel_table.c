@@ -127,6 +127,16 @@ csimd_status csimd_set_thread_row(ptrdiff_t row) {
     return CSIMD_OK;
 }
 
+csimd_thread_choices csimd_current_thread_choices(void) {
+    return (csimd_thread_choices){thread_row, thread_emulates, csimd_thread_bf16_gemm()};
+}
+
+void csimd_set_thread_choices(csimd_thread_choices choices) {
+    thread_row = choices.row;
+    thread_emulates = choices.emulates;
+    csimd_set_thread_bf16_gemm(choices.bf16_gemm);
+}
+
 const csimd_row *csimd_kernels(void) { return &rows[csimd_active_row()]; }
 
 const csimd_row *csimd_row_at(size_t row) { return &rows[row]; }

@@ -59,4 +59,7 @@ const csimd_gemm_kernels *csimd_chosen_f16(const csimd_row *row);
 
 bool csimd_thread_emulates(void);
 
+// What the calling thread has chosen by csimd_set_thread_bf16_gemm, -1 where it has not.
+int csimd_thread_bf16_gemm(void);
+
 #endif

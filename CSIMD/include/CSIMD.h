@@ -108,6 +108,27 @@ csimd_special_kernel csimd_special_kernel_at(size_t index);
 // For tests: lets the calling thread choose kernels whose instructions the CPU lacks; these are emulated, very slowly.
 void csimd_set_thread_emulation(bool emulates);
 
+// What the calling thread has chosen for itself by csimd_set_thread_row, csimd_set_thread_emulation and
+// csimd_set_thread_bf16_gemm; -1 where it has not.
+typedef struct {
+    ptrdiff_t row;
+    bool emulates;
+    int bf16_gemm;
+} csimd_thread_choices;
+csimd_thread_choices csimd_current_thread_choices(void);
+void csimd_set_thread_choices(csimd_thread_choices choices);
+
+// Runs body(context) on a thread of its own, with 16 MiB of stack and the caller's thread choices, and returns once it has
+// returned or called csimd_give_up. False, and body not run, where no thread can be had.
+bool csimd_run_guarded(void (*body)(void *context), void *context);
+
+// The context of the guarded body that runs on the calling thread, NULL where none does.
+void *csimd_guarded_context(void);
+
+// Ends the guarded body that runs on the calling thread: its frames are abandoned, not unwound, so that what they hold is
+// never freed and what they have locked stays so.
+_Noreturn void csimd_give_up(void);
+
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);
 int csimd_thread_count(void);

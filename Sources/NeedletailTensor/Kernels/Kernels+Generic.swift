@@ -81,7 +81,7 @@ extension Kernels {
             case .divide: { $1 == 0 ? 0 : $0.dividedReportingOverflow(by: $1).partialValue }
             case .maximum: { Swift.max($0, $1) }
             case .minimum: { Swift.min($0, $1) }
-            default: fatalError("\(operation) takes floating-point tensors, found \(a.dtype)")
+            default: stop("\(operation) takes floating-point tensors, found \(a.dtype)")
             }
         let y = Tensor(uninitialized: a.shape, a.dtype)
         a.dtype.accept(Arithmetic(a: a, b: b, y: y, operation: function))
