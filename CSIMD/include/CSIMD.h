@@ -116,6 +116,17 @@ typedef struct {
 csimd_thread_options csimd_get_thread_options(void);
 void csimd_set_thread_options(csimd_thread_options options);
 
+// Runs body(context) on a thread of its own, with 16 MiB of stack and the caller's thread options, and returns once it has
+// returned or called csimd_give_up. False, and body not run, where no thread can be had.
+bool csimd_run_guarded(void (*body)(void *context), void *context);
+
+// The context of the guarded body that runs on the calling thread, NULL where none does.
+void *csimd_guarded_context(void);
+
+// Ends the guarded body that runs on the calling thread: its frames are abandoned, not unwound, so that what they hold is
+// never freed and what they have locked stays so.
+_Noreturn void csimd_give_up(void);
+
 // OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
 void csimd_set_thread_count(int count);
 int csimd_thread_count(void);

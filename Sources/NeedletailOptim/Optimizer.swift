@@ -138,7 +138,7 @@ open class Optimizer {
     ///   - gradient: unscaled and clipped, of the parameter's shape; float32, or float64 for a float64 parameter.
     ///   - step: 1 at the parameter's first update.
     open func update(_ parameter: Parameter, gradient: Tensor, in group: ParameterGroup, step: Int) {
-        fatalError("\(type(of: self)) overrides none of Optimizer's update functions")
+        stop("\(type(of: self)) overrides none of Optimizer's update functions")
     }
 
     /// The type of a parameter's state: that of its gradient.

@@ -27,7 +27,7 @@ public final class ParameterGroup {
 
     /// Makes a group; traps where an option is outside its range (`options.validate()` throws instead).
     public init(_ parameters: [Parameter], _ options: any OptimizerOptions) {
-        do { try options.validate() } catch { fatalError(error.description) }
+        do { try options.validate() } catch { stop(error.description) }
         self.parameters = parameters
         self.options = options
     }
@@ -35,7 +35,7 @@ public final class ParameterGroup {
     /// The options as the type that `optimizer` needs.
     func options<Options: OptimizerOptions>(of optimizer: Optimizer.Type, as type: Options.Type) -> Options {
         guard let options = options as? Options else {
-            fatalError("\(optimizer): found a group with \(Swift.type(of: self.options)), expected \(type)")
+            stop("\(optimizer): found a group with \(Swift.type(of: self.options)), expected \(type)")
         }
         return options
     }

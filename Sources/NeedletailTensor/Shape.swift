@@ -26,7 +26,9 @@ enum Shapes {
         var product = 1
         for size in shape {
             require(size >= 0, "shape \(shape) has a negative size")
-            product *= size
+            let (next, overflows) = product.multipliedReportingOverflow(by: size)
+            require(!overflows, "shape \(shape) has more elements than memory can have")
+            product = next
         }
         return product
     }

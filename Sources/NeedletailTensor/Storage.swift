@@ -81,7 +81,7 @@ package enum StoragePool {
         var pointer: UnsafeMutableRawPointer?
         let status = posix_memalign(&pointer, bytes >= hugePage ? hugePage : smallest, bytes)
         guard status == 0, let pointer else {
-            fatalError("out of memory: a tensor block of \(bytes) bytes could not be allocated")
+            stop("out of memory: a tensor block of \(bytes) bytes could not be allocated")
         }
         #if os(Linux)
             let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Swift does not import

@@ -23,7 +23,7 @@ public final class GPT: Module, Layer {
 
     /// A model with random weights.
     public init(_ configuration: GPTConfiguration, using generator: inout SeededGenerator) {
-        if let problem = configuration.problem { fatalError("GPT: \(problem)") }
+        if let problem = configuration.problem { stop("GPT: \(problem)") }
         let c = configuration
         self.configuration = c
         tokens = Embedding(c.vocabulary, c.width, deviation: 0.02, using: &generator)

@@ -7,7 +7,7 @@ extension Tensor {
     public func backward(seed: Double = 1) {
         require(count == 1, "backward: the tensor has shape \(shape), a scalar was expected")
         guard let node else {
-            fatalError("backward: this tensor depends on nothing that tracks a gradient")
+            stop("backward: this tensor depends on nothing that tracks a gradient")
         }
         Tensor.walk(from: node, gradient: Tensor.full(shape, seed, dtype: dtype))
     }
@@ -95,7 +95,7 @@ extension Tensor {
 public func gradients(of loss: Tensor, withRespectTo inputs: [Tensor], seed: Double = 1) -> [Tensor] {
     let leaves = inputs.map { input -> LeafNode in
         guard let leaf = input.node as? LeafNode else {
-            fatalError("gradients: an input of shape \(input.shape) was not made by trackingGradient()")
+            stop("gradients: an input of shape \(input.shape) was not made by trackingGradient()")
         }
         leaf.reset()
         return leaf

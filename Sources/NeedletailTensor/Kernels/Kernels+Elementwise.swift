@@ -125,7 +125,7 @@ extension Kernels {
     }
 
     static func broadcastFailure(_ operation: Any, _ a: Tensor, _ b: Tensor) -> Never {
-        fatalError(
+        stop(
             "\(operation): shapes \(a.shape) and \(b.shape) do not broadcast: sizes must be equal or 1, counted from the last axis"
         )
     }

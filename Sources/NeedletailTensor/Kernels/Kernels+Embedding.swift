@@ -10,7 +10,7 @@ extension Kernels {
             let status = csimd_embedding(
                 table.dtype.csimd, table.shape[0], table.shape[1], index.count, memory, positions.baseAddress, y, &bad)
             if status == CSIMD_BAD_TARGET {
-                fatalError(
+                stop(
                     "embedding: index \(positions[bad]) at position \(bad) is outside 0..<\(table.shape[0]), the table's rows"
                 )
             }

@@ -47,7 +47,7 @@ extension Kernels {
     static func integer(_ operation: BinaryOperation, _ a: Tensor, _ b: Tensor) -> Tensor {
         switch operation {
         case .add, .subtract, .multiply, .divide, .maximum, .minimum: break
-        default: fatalError("\(operation) takes floating-point tensors, found \(a.dtype)")
+        default: stop("\(operation) takes floating-point tensors, found \(a.dtype)")
         }
         let y = Tensor(uninitialized: a.shape, a.dtype)
         let status = withMemory(of: a, b, y) {

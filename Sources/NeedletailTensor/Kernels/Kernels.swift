@@ -20,7 +20,7 @@ extension DType {
         case .bfloat16: CSIMD_BF16
         case .float64: CSIMD_F64
         case .int32, .int64, .uint8, .bool:
-            fatalError("this operation takes floating-point tensors, found \(self); cast first")
+            stop("this operation takes floating-point tensors, found \(self); cast first")
         }
     }
 }
@@ -42,8 +42,8 @@ extension DType {
 @inline(__always)
 func expectSuccess(_ status: csimd_status, _ operation: StaticString) {
     if status == CSIMD_OK { return }
-    if status == CSIMD_OUT_OF_MEMORY { fatalError("\(operation): out of memory for scratch") }
-    fatalError("\(operation): the kernel refused its arguments (status \(status.rawValue))")
+    if status == CSIMD_OUT_OF_MEMORY { stop("\(operation): out of memory for scratch") }
+    stop("\(operation): the kernel refused its arguments (status \(status.rawValue))")
 }
 
 extension Kernels {

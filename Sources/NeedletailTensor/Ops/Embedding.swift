@@ -61,7 +61,7 @@ public struct RotaryAngles: Sendable {
     }
 
     fileprivate func table(_ dtype: DType) -> (cosine: Tensor, sine: Tensor) {
-        guard let table = tables[dtype] else { fatalError("RotaryAngles: no table of \(dtype)") }
+        guard let table = tables[dtype] else { stop("RotaryAngles: no table of \(dtype)") }
         return table
     }
 }

@@ -38,7 +38,7 @@ extension Tensor {
         let m = a.shape[a.rank - 2], k = a.shape[a.rank - 1], n = b.shape[b.rank - 1]
         let batchA = Array(a.shape.dropLast(2)), batchB = Array(b.shape.dropLast(2))
         guard let batch = Shapes.broadcast(batchA, batchB) else {
-            fatalError("matmul: shapes \(a.shape) and \(b.shape): the axes before the last two do not broadcast")
+            stop("matmul: shapes \(a.shape) and \(b.shape): the axes before the last two do not broadcast")
         }
         let y = Tensor(uninitialized: batch + [m, n], dtype)
         if y.count == 0 { return y }
