@@ -64,5 +64,4 @@ const csimd_gemm_kernels *csimd_chosen_f16(const csimd_row *row);
 // What the calling thread has chosen.
 extern _Thread_local csimd_thread_options csimd_options;
 
-
 #endif
