@@ -10,7 +10,17 @@ V_INLINE void sum_arrays_of(csimd_type type, csimd_type y_type, const csimd_sum 
         }
         return;
     }
-    for (size_t j = 0; j < count; j += v_lanes) {
+    size_t j = 0;
+    for (; j + 2 * v_lanes <= count; j += 2 * v_lanes) {
+        v_f32 low = sum->accumulate ? v_load(y_type, y, j) : v_load(type, sum->x[0], at + j);
+        v_f32 high = sum->accumulate ? v_load(y_type, y, j + v_lanes) : v_load(type, sum->x[0], at + j + v_lanes);
+        for (size_t t = first; t < sum->terms; t++) {
+            low = v_add(low, v_load(type, sum->x[t], at + j));
+            high = v_add(high, v_load(type, sum->x[t], at + j + v_lanes));
+        }
+        v_store_pair(y_type, y, j, low, high);
+    }
+    for (; j < count; j += v_lanes) {
         const size_t lanes = csimd_minimum(v_lanes, count - j);
         v_f32 total = sum->accumulate ? load_lanes(y_type, y, j, lanes) : load_lanes(type, sum->x[0], at + j, lanes);
         for (size_t t = first; t < sum->terms; t++) total = v_add(total, load_lanes(type, sum->x[t], at + j, lanes));

@@ -24,6 +24,8 @@ struct GradientSum {
         if isEmpty {
             first = gradient
             dtype = gradient.dtype
+        } else if let sum, sum.dtype == gradient.dtype {
+            Kernels.binary(.add, sum, gradient.contiguous(), into: sum)
         } else if let sum {
             Kernels.sum([gradient.contiguous()], accumulate: true, into: sum)
         } else if let first, dtype == dtype.accumulationType {
@@ -81,6 +83,10 @@ struct GradientSum {
         }
         guard let first, !later.isEmpty else { return first }
         let result = Tensor(uninitialized: first.shape, dtype)
+        if later.count == 1 {
+            Kernels.binary(.add, first.detached().contiguous(), later[0].detached().contiguous(), into: result)
+            return result
+        }
         Kernels.sum(([first] + later).map { $0.detached().contiguous() }, accumulate: false, into: result)
         return result
     }
