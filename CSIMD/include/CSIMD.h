@@ -490,17 +490,27 @@ typedef struct {
     double epsilon;             // >= 0
 } csimd_row_norm_args;
 
-// y = n weight + bias. mean [rows] (NULL with RMS) and inverse_deviation [rows] = 1 / sqrt(... + epsilon) are kept for
-// backward, float32 (double for f64). Statistics are float32 (two passes over a row in L1: no cancellation), y is rounded once.
-// Aliasing: y may be x. Threading: OpenMP over blocks of rows.
-csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, void *mean, void *inverse_deviation);
+// What a row was normalised by, for backward: n = (unit x - center - correction) inverse. center + correction is the mean of
+// unit x (both 0 with RMS): center a value of float32 (float64 of f64), correction what is left of the mean.
+// inverse = 1 / sqrt(unit^2 (... + epsilon)). unit is a power of two, 1 but for rows whose squares are beyond float64.
+typedef struct {
+    double unit, center, correction, inverse;
+} csimd_row_statistics;
 
-// With g = dy weight and means over a row: dx = inverse_deviation (g - mean(g) - n mean(g n)), RMS without mean(g);
-// weight_gradient[j] = sum_i dy_ij n_ij and bias_gradient[j] = sum_i dy_ij, float32 (double for f64), added to what is there
-// where adds_to_* is true. Any of the three may be NULL. The sums run over fixed blocks of rows, which are added up in float64
-// in order: the same bits for any number of threads. Aliasing: dx may be dy.
-csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const void *mean, const void *inverse_deviation,
-                                     const void *dy, void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
+// y = n weight + bias, statistics [rows].
+// Precision: u the roundoff of float32 (float64 for f64), k = columns / 32 + 8: n is off by at most 2 k u (1 + |n|) for rows of
+// any offset and size; a constant row has n = 0 exactly. y is rounded once. Rows that have no room in float32 (squares beyond
+// it, or lost in its subnormals) are done in float64. Aliasing: y may be x. Threading: OpenMP over blocks of rows.
+csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, csimd_row_statistics *statistics);
+
+// With g = dy weight, means over a row and the inverse deviation unit inverse: dx = unit inverse (g - mean(g) - n mean(g n)),
+// RMS without mean(g); weight_gradient[j] = sum_i dy_ij n_ij and bias_gradient[j] = sum_i dy_ij, float32 (double for f64),
+// added to what is there where adds_to_* is true. Any of the three may be NULL. The sums run over fixed blocks of rows, which
+// are added up in float64 in order: the same bits for any number of threads. Rows, and sums of columns, that leave float32 are
+// done in float64: a gradient is infinite only where the exact one is beyond its type. Aliasing: dx may be dy, unless it wants
+// a parameter's gradient.
+csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const csimd_row_statistics *statistics, const void *dy,
+                                     void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
                                      bool adds_to_bias);
 
 // ---------------------------------------------------------------------------------------------------------------------
