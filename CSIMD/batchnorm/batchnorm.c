@@ -11,11 +11,12 @@ static const double elements_worth_a_thread = 2e4;
 typedef struct {
     const csimd_batchnorm_kernels *kernels;
     csimd_type type, wide;
-    size_t rows, channels, chunks;  // rows and chunks of an instance
+    size_t rows, channels, chunks;  // rows and chunks of an instance, whose first elements are `stride` apart
+    size_t stride;
     const void *x, *dy, *mean, *scale, *shift, *constant;
     bool relu;
     void *y;
-    char *first, *second;  // per chunk, [instances, chunks, channels]
+    char *center, *first, *second;  // per chunk, [instances, chunks, channels]
 } job;
 
 static const csimd_batchnorm_kernels *kernels_for(csimd_type type) {
@@ -33,15 +34,15 @@ typedef struct {
 
 static chunk chunk_of(const job *j, size_t task) {
     const size_t instance = task / j->chunks, row = task % j->chunks * csimd_batchnorm_chunk;
-    return (chunk){instance, csimd_minimum(j->rows - row, csimd_batchnorm_chunk), (instance * j->rows + row) * j->channels};
+    return (chunk){instance, csimd_minimum(j->rows - row, csimd_batchnorm_chunk), instance * j->stride + row * j->channels};
 }
 
 static void moments_of_chunk(void *context, size_t task, size_t worker) {
     (void)worker;
     const job *j = context;
     const chunk c = chunk_of(j, task);
-    j->kernels->moments(j->type, c.rows, j->channels, at(j->type, j->x, c.first), at(j->wide, j->first, task * j->channels),
-                        at(j->wide, j->second, task * j->channels));
+    j->kernels->moments(j->type, c.rows, j->channels, at(j->type, j->x, c.first), at(j->wide, j->center, task * j->channels),
+                        at(j->wide, j->first, task * j->channels), at(j->wide, j->second, task * j->channels));
 }
 
 static void apply_to_chunk(void *context, size_t task, size_t worker) {
@@ -78,6 +79,7 @@ static job make(csimd_type type, size_t rows, size_t channels) {
                  .wide = csimd_batchnorm_type(type),
                  .rows = rows,
                  .channels = channels,
+                 .stride = rows * channels,
                  .chunks = (rows + csimd_batchnorm_chunk - 1) / csimd_batchnorm_chunk};
 }
 
@@ -88,31 +90,73 @@ static void run(job *j, size_t instances, csimd_task task) {
 
 static bool take_chunk_sums(job *j, size_t instances) {
     const size_t bytes = csimd_round_up(instances * j->chunks * j->channels * csimd_type_size(j->wide), CSIMD_ALIGNMENT);
-    j->first = csimd_scratch(CSIMD_SCRATCH_A, 2 * bytes);
+    j->first = csimd_scratch(CSIMD_SCRATCH_A, 3 * bytes);
     j->second = j->first == NULL ? NULL : j->first + bytes;
+    j->center = j->first == NULL ? NULL : j->first + 2 * bytes;
     return j->first != NULL;
 }
 
-csimd_status csimd_moments(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, void *mean,
-                           void *variance) {
-    if (!csimd_type_valid(type) || rows == 0) return CSIMD_INVALID_ARGUMENT;
-    job j = make(type, rows, channels);
+// Statistics of `count` values: mean = base + middle, squares the sum of the squared differences from it.
+typedef struct {
+    double base, count, middle, squares;
+} column;
+
+// Adds `more` values of mean center + rest and of squared differences from the center: a difference of means d adds
+// d^2 n m / (n + m) to the squares of sets of n and m values (Chan et al.). Means count from the base, so that a large one
+// costs the difference no digits.
+static void add_values(column *total, double more, double center, double rest, double squares) {
+    const double own = squares - rest * rest * more;
+    const double difference = center - total->base + rest - total->middle, count = total->count + more;
+    total->squares += (own < 0 ? 0 : own) + difference * difference * (total->count * more / count);
+    total->middle += difference * (more / count);
+    total->count = count;
+}
+
+// Column c of an instance whose x begins at element `first`, as chunks of `fold` columns for each one, one for each in turn of
+// `fold` rows, and the rows that are left.
+static column combined(const job *j, size_t instance, size_t c, size_t fold, size_t rows) {
+    const size_t channels = j->channels / fold, begin = instance * j->stride;
+    column total = {.base = csimd_load_f64(j->type, j->x, begin + c)};
+    for (size_t k = 0; k < j->chunks; k++) {
+        const double more = (double)csimd_minimum(j->rows - k * csimd_batchnorm_chunk, csimd_batchnorm_chunk);
+        for (size_t turn = 0; turn < fold; turn++) {
+            const size_t from = (instance * j->chunks + k) * j->channels + turn * channels + c;
+            add_values(&total, more, csimd_load_f64(j->wide, j->center, from), csimd_load_f64(j->wide, j->first, from),
+                       csimd_load_f64(j->wide, j->second, from));
+        }
+    }
+    for (size_t i = j->rows * fold; i < rows; i++)
+        add_values(&total, 1, csimd_load_f64(j->type, j->x, begin + i * channels + c), 0, 0);
+    return total;
+}
+
+// The same of unit x in float64 throughout.
+static column exact_column(const job *j, size_t begin, size_t channels, size_t rows, double unit) {
+    column total = {.base = csimd_load_f64(j->type, j->x, begin) * unit};
+    for (size_t i = 0; i < rows; i++) add_values(&total, 1, csimd_load_f64(j->type, j->x, begin + i * channels) * unit, 0, 0);
+    return total;
+}
+
+csimd_status csimd_moments(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, double epsilon,
+                           double *mean, double *correction, double *variance) {
+    if (!csimd_type_valid(type) || rows == 0 || !(epsilon >= 0)) return CSIMD_INVALID_ARGUMENT;
+    // Lanes are channels: where those are few, several rows are one of the kernel's.
+    const size_t fold = channels == 0 || channels >= 16 ? 1 : csimd_minimum(16 / channels, rows);
+    job j = make(type, rows / fold, channels * fold);
     j.x = x;
+    j.stride = rows * channels;
     if (!take_chunk_sums(&j, instances)) return CSIMD_OUT_OF_MEMORY;
     run(&j, instances, moments_of_chunk);
     for (size_t i = 0; i < instances * channels; i++) {
-        // Two sets of n and m values: their difference of means d adds d^2 n m / (n + m) to the squares (Chan et al.).
-        double count = 0, middle = 0, squares = 0;
-        for (size_t k = 0; k < j.chunks; k++) {
-            const size_t from = (i / channels * j.chunks + k) * channels + i % channels;
-            const double more = (double)csimd_minimum(rows - k * csimd_batchnorm_chunk, csimd_batchnorm_chunk);
-            const double difference = csimd_load_f64(j.wide, j.first, from) - middle;
-            squares += csimd_load_f64(j.wide, j.second, from) + difference * difference * count * more / (count + more);
-            count += more;
-            middle += difference * more / count;
-        }
-        csimd_store_f64(j.wide, mean, i, middle);
-        csimd_store_f64(j.wide, variance, i, squares / count);
+        column total = combined(&j, i / channels, i % channels, fold, rows);
+        const bool is_finite = isfinite(total.squares), is_f64 = type == CSIMD_F64;
+        const double unit = is_f64 && !is_finite ? 0x1p-600 : 1;
+        if (!is_finite || (!is_f64 && total.squares + epsilon * total.count < 0x1p-100 * total.count))
+            total = exact_column(&j, i / channels * j.stride + i % channels, channels, rows, unit);
+        mean[i] = (total.base + total.middle) / unit;
+        if (!is_f64) mean[i] = (double)(float)mean[i];
+        correction[i] = (total.base - mean[i] * unit + total.middle) / unit;
+        variance[i] = total.squares / total.count / unit / unit;
     }
     return CSIMD_OK;
 }

@@ -9,8 +9,8 @@
 enum { csimd_batchnorm_chunk = 128 };
 
 typedef struct {
-    // mean[c] of the rows, squares[c] = sum of (x - mean[c])^2.
-    void (*moments)(csimd_type type, size_t rows, size_t channels, const void *x, void *mean, void *squares);
+    // The mean of the rows as center[c] + rest[c], squares[c] = sum of (x - center[c])^2.
+    void (*moments)(csimd_type type, size_t rows, size_t channels, const void *x, void *center, void *rest, void *squares);
     // y = (x - mean) scale + shift, then max(0, .) if relu.
     void (*apply)(csimd_type type, size_t rows, size_t channels, const void *x, const void *mean, const void *scale,
                   const void *shift, bool relu, void *y);

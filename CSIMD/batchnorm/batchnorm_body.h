@@ -12,15 +12,30 @@ V_INLINE void store_lanes(csimd_type type, void *y, size_t index, size_t count, 
 }
 V_INLINE v_f32 sum_of_4(const v_f32 x[4]) { return v_add(v_add(x[0], x[1]), v_add(x[2], x[3])); }
 
-V_INLINE void moments_of(csimd_type type, size_t rows, size_t channels, const void *x, float *mean, float *squares) {
+// What the mean is measured from: the middle one of three rows, so that an outlier is not taken.
+V_INLINE v_f32 origin_of(csimd_type type, size_t rows, size_t channels, const void *x, size_t c, size_t count) {
+    const v_f32 first = load_lanes(type, x, c, count), middle = load_lanes(type, x, rows / 2 * channels + c, count);
+    const v_f32 last = load_lanes(type, x, (rows - 1) * channels + c, count);
+    return v_max(v_min(first, middle), v_min(v_max(first, middle), last));
+}
+
+// The product with 1 adds in the unit of fused multiply-adds, beside the subtraction.
+V_INLINE void moments_of(csimd_type type, size_t rows, size_t channels, const void *x, float *center, float *rest,
+                         float *squares) {
+    const v_f32 one = v_set(1);
     for (size_t c = 0; c < channels; c += v_lanes) {
         const size_t count = channels - c;
+        const v_f32 origin = origin_of(type, rows, channels, x, c, count);
         v_f32 sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
         size_t i = 0;
         for (; i + 4 <= rows; i += 4)
-            for (size_t s = 0; s < 4; s++) sum[s] = v_add(sum[s], load_lanes(type, x, (i + s) * channels + c, count));
-        for (; i < rows; i++) sum[0] = v_add(sum[0], load_lanes(type, x, i * channels + c, count));
-        const v_f32 middle = v_div(sum_of_4(sum), v_set((float)rows));
+            for (size_t s = 0; s < 4; s++)
+                sum[s] = v_fma(v_sub(load_lanes(type, x, (i + s) * channels + c, count), origin), one, sum[s]);
+        for (; i < rows; i++) sum[0] = v_add(sum[0], v_sub(load_lanes(type, x, i * channels + c, count), origin));
+        const v_f32 distance = v_div(sum_of_4(sum), v_set((float)rows)), middle = v_add(origin, distance);
+        // What the addition rounded away, exactly (Knuth's two-sum).
+        const v_f32 part = v_sub(middle, origin);
+        const v_f32 lost = v_add(v_sub(origin, v_sub(middle, part)), v_sub(distance, part));
         for (size_t s = 0; s < 4; s++) sum[s] = v_set(0);
         for (i = 0; i + 4 <= rows; i += 4)
             for (size_t s = 0; s < 4; s++) {
@@ -31,7 +46,8 @@ V_INLINE void moments_of(csimd_type type, size_t rows, size_t channels, const vo
             const v_f32 d = v_sub(load_lanes(type, x, i * channels + c, count), middle);
             sum[0] = v_fma(d, d, sum[0]);
         }
-        store_lanes(CSIMD_F32, mean, c, count, middle);
+        store_lanes(CSIMD_F32, center, c, count, middle);
+        store_lanes(CSIMD_F32, rest, c, count, lost);
         store_lanes(CSIMD_F32, squares, c, count, sum_of_4(sum));
     }
 }
@@ -84,10 +100,10 @@ V_INLINE void gradient_of(csimd_type type, size_t rows, size_t channels, const v
     }
 }
 
-static void moments(csimd_type type, size_t rows, size_t channels, const void *x, void *mean, void *squares) {
-    if (type == CSIMD_F32) moments_of(CSIMD_F32, rows, channels, x, mean, squares);
-    if (type == CSIMD_F16) moments_of(CSIMD_F16, rows, channels, x, mean, squares);
-    if (type == CSIMD_BF16) moments_of(CSIMD_BF16, rows, channels, x, mean, squares);
+static void moments(csimd_type type, size_t rows, size_t channels, const void *x, void *center, void *rest, void *squares) {
+    if (type == CSIMD_F32) moments_of(CSIMD_F32, rows, channels, x, center, rest, squares);
+    if (type == CSIMD_F16) moments_of(CSIMD_F16, rows, channels, x, center, rest, squares);
+    if (type == CSIMD_BF16) moments_of(CSIMD_BF16, rows, channels, x, center, rest, squares);
 }
 
 static void apply(csimd_type type, size_t rows, size_t channels, const void *x, const void *mean, const void *scale,

@@ -10,17 +10,20 @@ static void store(csimd_type type, void *y, size_t index, double value) {
         csimd_store_f32(type, y, index, (float)value);
 }
 
-static void moments(csimd_type type, size_t rows, size_t channels, const void *x, void *mean, void *squares) {
+static void moments(csimd_type type, size_t rows, size_t channels, const void *x, void *center, void *rest, void *squares) {
     const csimd_type wide = csimd_batchnorm_type(type);
     for (size_t c = 0; c < channels; c++) {
-        double sum = 0, total = 0;
-        for (size_t i = 0; i < rows; i++) sum += csimd_load_f64(type, x, i * channels + c);
-        store(wide, mean, c, sum / (double)rows);
-        const double middle = csimd_load_f64(wide, mean, c);
+        const double origin = csimd_load_f64(type, x, c);
+        double distance = 0, total = 0;
+        for (size_t i = 0; i < rows; i++) distance += csimd_load_f64(type, x, i * channels + c) - origin;
+        distance /= (double)rows;
+        store(wide, center, c, origin + distance);
+        const double middle = csimd_load_f64(wide, center, c);
         for (size_t i = 0; i < rows; i++) {
             const double d = csimd_load_f64(type, x, i * channels + c) - middle;
             total += d * d;
         }
+        store(wide, rest, c, origin - middle + distance);
         store(wide, squares, c, total);
     }
 }

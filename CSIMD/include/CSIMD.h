@@ -290,11 +290,16 @@ csimd_status csimd_average_pool_gradient(const csimd_pool_shape *shape, const vo
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Normalisation by statistics of columns: x [instances, rows, channels], values a channel [instances, channels] as float32
-// (double for f64). Sums are float32 over 128 rows, those float64 in order. Threading: OpenMP over such chunks.
+// (double for f64; moments always as double). Sums are float32 over 128 rows, those float64 in order. Differences and sums that
+// leave float32 are infinite or NaN, but for moments. Threading: OpenMP over such chunks.
 
-// The mean over rows, and the mean of the squared differences from it. rows >= 1.
-csimd_status csimd_moments(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, void *mean,
-                           void *variance);
+// The mean over rows as mean + correction, mean a value of float32 (float64 of f64), and the mean of the squared differences
+// from it. rows >= 1, epsilon >= 0: what will be added to the variance, beside which it has to be right.
+// Precision: u the roundoff of float32 (float64 for f64): the mean is off by at most 40 u, the variance by 80 u, of the mean
+// distance and the variance, at any offset; a constant column has its value and 0. Columns that have no room in float32 are
+// done in float64.
+csimd_status csimd_moments(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, double epsilon,
+                           double *mean, double *correction, double *variance);
 
 // y = (x - mean) scale + shift, max(0, .) of it if relu. y may be x.
 csimd_status csimd_normalize(csimd_type type, size_t instances, size_t rows, size_t channels, const void *x, const void *mean,
@@ -459,8 +464,8 @@ csimd_status csimd_cast(csimd_element from, const void *x, csimd_element to, voi
 
 // y[i, k] = (accumulate ? y[i, k] : 0) + scale * sum_j x[i, j, k], or max_j x[i, j, k] (scale and accumulate unused).
 // Shapes: x [outer, count, inner] contiguous, y [outer, inner]. Types: x any; y of x's type or f32 (f64 stays f64).
-// Sums are float32 in fixed chunks combined in float64, in an order that depends on the shape only. A maximum is NaN if any
-// element is, and -INFINITY over nothing.
+// Sums are float32 in fixed chunks (float64 where they would overflow) combined in float64, in an order that depends on the
+// shape only: |error| <= 128 u sum |x|, u = 2^-24. A maximum is NaN if any element is, and -INFINITY over nothing.
 csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,
                           double scale, bool accumulate, csimd_type y_type, void *y);
 
@@ -556,17 +561,27 @@ typedef struct {
     double epsilon;             // >= 0
 } csimd_row_norm_args;
 
-// y = n weight + bias. mean [rows] (NULL with RMS) and inverse_deviation [rows] = 1 / sqrt(... + epsilon) are kept for
-// backward, float32 (double for f64). Statistics are float32 (two passes over a row in L1: no cancellation), y is rounded once.
-// Aliasing: y may be x. Threading: OpenMP over blocks of rows.
-csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, void *mean, void *inverse_deviation);
+// What a row was normalised by, for backward: n = (unit x - center - correction) inverse. center + correction is the mean of
+// unit x (both 0 with RMS): center a value of float32 (float64 of f64), correction what is left of the mean.
+// inverse = 1 / sqrt(unit^2 (... + epsilon)). unit is a power of two, 1 but for rows whose squares are beyond float64.
+typedef struct {
+    double unit, center, correction, inverse;
+} csimd_row_statistics;
 
-// With g = dy weight and means over a row: dx = inverse_deviation (g - mean(g) - n mean(g n)), RMS without mean(g);
-// weight_gradient[j] = sum_i dy_ij n_ij and bias_gradient[j] = sum_i dy_ij, float32 (double for f64), added to what is there
-// where adds_to_* is true. Any of the three may be NULL. The sums run over fixed blocks of rows, which are added up in float64
-// in order: the same bits for any number of threads. Aliasing: dx may be dy.
-csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const void *mean, const void *inverse_deviation,
-                                     const void *dy, void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
+// y = n weight + bias, statistics [rows].
+// Precision: u the roundoff of float32 (float64 for f64), k = columns / 32 + 8: n is off by at most 2 k u (1 + |n|) for rows of
+// any offset and size; a constant row has n = 0 exactly. y is rounded once. Rows that have no room in float32 (squares beyond
+// it, or lost in its subnormals) are done in float64. Aliasing: y may be x. Threading: OpenMP over blocks of rows.
+csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, csimd_row_statistics *statistics);
+
+// With g = dy weight, means over a row and the inverse deviation unit inverse: dx = unit inverse (g - mean(g) - n mean(g n)),
+// RMS without mean(g); weight_gradient[j] = sum_i dy_ij n_ij and bias_gradient[j] = sum_i dy_ij, float32 (double for f64),
+// added to what is there where adds_to_* is true. Any of the three may be NULL. The sums run over fixed blocks of rows, which
+// are added up in float64 in order: the same bits for any number of threads. Rows, and sums of columns, that leave float32 are
+// done in float64: a gradient is infinite only where the exact one is beyond its type. Aliasing: dx may be dy, unless it wants
+// a parameter's gradient.
+csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const csimd_row_statistics *statistics, const void *dy,
+                                     void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
                                      bool adds_to_bias);
 
 // ---------------------------------------------------------------------------------------------------------------------

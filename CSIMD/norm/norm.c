@@ -4,6 +4,7 @@
 
 #include "../dispatch/kernel_table.h"
 #include "../support/parallel.h"
+#include "../support/scalar16.h"
 #include "../support/scratch.h"
 
 enum {
@@ -18,7 +19,8 @@ typedef struct {
     const csimd_norm_kernels *kernels;
     csimd_row_norm_args args;
     size_t step;  // rows a block
-    void *y, *mean, *inverse_deviation;
+    void *y;
+    csimd_row_statistics *statistics;
     const void *dy;
     char *sums;  // of each block: [2, columns]
     bool wants_weight, wants_bias;
@@ -41,9 +43,7 @@ static void run_forward(void *context, size_t block, size_t worker) {
     const norm_pass *pass = context;
     size_t first;
     const csimd_row_norm_args args = block_of(pass, block, &first);
-    const csimd_type statistics = csimd_norm_statistics_type(args.type);
-    pass->kernels->forward(&args, shifted(pass->y, first * args.columns, args.type), shifted(pass->mean, first, statistics),
-                           shifted(pass->inverse_deviation, first, statistics));
+    pass->kernels->forward(&args, shifted(pass->y, first * args.columns, args.type), pass->statistics + first);
 }
 
 static void run_backward(void *context, size_t block, size_t worker) {
@@ -51,35 +51,51 @@ static void run_backward(void *context, size_t block, size_t worker) {
     const norm_pass *pass = context;
     size_t first;
     const csimd_row_norm_args args = block_of(pass, block, &first);
-    const csimd_type statistics = csimd_norm_statistics_type(args.type);
-    const size_t bytes = args.columns * csimd_type_size(statistics);
+    const size_t bytes = args.columns * csimd_type_size(csimd_norm_sum_type(args.type));
     char *sums = pass->sums + 2 * block * bytes;
     memset(sums, 0, 2 * bytes);
-    pass->kernels->backward(&args, shifted(pass->mean, first, statistics), shifted(pass->inverse_deviation, first, statistics),
-                            shifted(pass->dy, first * args.columns, args.type),
+    pass->kernels->backward(&args, pass->statistics + first, shifted(pass->dy, first * args.columns, args.type),
                             shifted(pass->y, first * args.columns, args.type), pass->wants_weight ? sums : NULL,
                             pass->wants_bias ? sums + bytes : NULL);
 }
 
-// y[j] = (accumulate ? y[j] : 0) + sum over blocks of sums[block, j], in float64.
-static void add_blocks(csimd_type type, size_t blocks, size_t columns, const char *sums, bool accumulate, void *y) {
-    const size_t stride = 2 * columns;
+// total[j] += the sum over rows of dy n, or of dy, of columns start + j, in float64 throughout.
+static void add_rows(const norm_pass *pass, bool of_weight, size_t start, size_t count, double *total) {
+    const csimd_row_norm_args *g = &pass->args;
+    for (size_t i = 0; i < g->rows; i++)
+        for (size_t j = 0; j < count; j++) {
+            const size_t at = i * g->columns + start + j;
+            const double normal = of_weight ? csimd_normalized(csimd_load_f64(g->type, g->x, at), pass->statistics + i) : 1;
+            total[j] += csimd_load_f64(g->type, pass->dy, at) * normal;
+        }
+}
+
+static bool are_finite(size_t count, const double *x) {
+    for (size_t j = 0; j < count; j++)
+        if (!isfinite(x[j])) return false;
+    return true;
+}
+
+// y[j] = (accumulate ? y[j] : 0) + the sum over blocks of their sums, in float64. Sums that left float32 are done again.
+static void add_blocks(const norm_pass *pass, size_t blocks, bool of_weight, bool accumulate, void *y) {
+    const csimd_type type = csimd_norm_sum_type(pass->args.type);
+    const size_t columns = pass->args.columns;
     for (size_t start = 0; start < columns; start += COLUMNS_AT_ONCE) {
         const size_t count = csimd_minimum(columns - start, COLUMNS_AT_ONCE);
         double total[COLUMNS_AT_ONCE] = {0};
-        if (type == CSIMD_F64) {
-            const double *x = (const double *)(const void *)sums + start;
-            double *to = (double *)y + start;
-            for (size_t block = 0; block < blocks; block++)
-                for (size_t j = 0; j < count; j++) total[j] += x[block * stride + j];
-            for (size_t j = 0; j < count; j++) to[j] = (accumulate ? to[j] : 0) + total[j];
-        } else {
-            const float *x = (const float *)(const void *)sums + start;
-            float *to = (float *)y + start;
-            for (size_t block = 0; block < blocks; block++)
-                for (size_t j = 0; j < count; j++) total[j] += (double)x[block * stride + j];
-            for (size_t j = 0; j < count; j++) to[j] = (float)((accumulate ? (double)to[j] : 0) + total[j]);
+        for (size_t block = 0; block < blocks; block++) {
+            const void *sums = shifted(pass->sums, (2 * block + (of_weight ? 0 : 1)) * columns + start, type);
+            if (type == CSIMD_F64)
+                for (size_t j = 0; j < count; j++) total[j] += ((const double *)sums)[j];
+            else
+                for (size_t j = 0; j < count; j++) total[j] += (double)((const float *)sums)[j];
         }
+        if (type == CSIMD_F32 && !are_finite(count, total)) {
+            memset(total, 0, sizeof total);
+            add_rows(pass, of_weight, start, count, total);
+        }
+        for (size_t j = 0; j < count; j++)
+            csimd_store_f64(type, y, start + j, (accumulate ? csimd_load_f64(type, y, start + j) : 0) + total[j]);
     }
 }
 
@@ -89,51 +105,42 @@ static bool is_valid(const csimd_row_norm_args *args) {
     return args->rows == 0 || args->columns == 0 || args->x != NULL;
 }
 
-csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, void *mean, void *inverse_deviation) {
+csimd_status csimd_row_norm(const csimd_row_norm_args *args, void *y, csimd_row_statistics *statistics) {
     if (!is_valid(args)) return CSIMD_INVALID_ARGUMENT;
     if (args->rows == 0 || args->columns == 0) return CSIMD_OK;
-    if (y == NULL || inverse_deviation == NULL || (mean == NULL && args->kind == CSIMD_LAYER_NORM))
-        return CSIMD_INVALID_ARGUMENT;
+    if (y == NULL || statistics == NULL) return CSIMD_INVALID_ARGUMENT;
     size_t step = BLOCK_ELEMENTS / args->columns;
     if (step == 0) step = 1;
-    norm_pass pass = {.kernels = csimd_kernels()->norm,
-                      .args = *args,
-                      .step = step,
-                      .y = y,
-                      .mean = mean,
-                      .inverse_deviation = inverse_deviation};
+    norm_pass pass = {.kernels = csimd_kernels()->norm, .args = *args, .step = step, .y = y, .statistics = statistics};
     const int threads = csimd_threads_for((double)args->rows * (double)args->columns, grain);
     csimd_run_tasks((args->rows + step - 1) / step, threads, run_forward, &pass);
     return CSIMD_OK;
 }
 
-csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const void *mean, const void *inverse_deviation,
-                                     const void *dy, void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
+csimd_status csimd_row_norm_gradient(const csimd_row_norm_args *args, const csimd_row_statistics *statistics, const void *dy,
+                                     void *dx, void *weight_gradient, bool adds_to_weight, void *bias_gradient,
                                      bool adds_to_bias) {
     if (!is_valid(args)) return CSIMD_INVALID_ARGUMENT;
     const bool is_empty = args->rows == 0 || args->columns == 0;
-    if (!is_empty && (dy == NULL || inverse_deviation == NULL || (mean == NULL && args->kind == CSIMD_LAYER_NORM)))
-        return CSIMD_INVALID_ARGUMENT;
+    if (!is_empty && (dy == NULL || statistics == NULL)) return CSIMD_INVALID_ARGUMENT;
     size_t step = (args->rows + GRADIENT_BLOCKS - 1) / GRADIENT_BLOCKS;
     if (step < GRADIENT_ROWS) step = GRADIENT_ROWS;
     const size_t blocks = is_empty ? 0 : (args->rows + step - 1) / step;
-    const csimd_type statistics = csimd_norm_statistics_type(args->type);
-    const size_t bytes = args->columns * csimd_type_size(statistics);
+    const size_t bytes = args->columns * csimd_type_size(csimd_norm_sum_type(args->type));
     char *sums = csimd_scratch(CSIMD_SCRATCH_A, 2 * blocks * bytes);
     if (sums == NULL) return CSIMD_OUT_OF_MEMORY;
     norm_pass pass = {.kernels = csimd_kernels()->norm,
                       .args = *args,
                       .step = step,
                       .y = dx,
-                      .mean = (void *)(uintptr_t)mean,
-                      .inverse_deviation = (void *)(uintptr_t)inverse_deviation,
+                      .statistics = (csimd_row_statistics *)(uintptr_t)statistics,
                       .dy = dy,
                       .sums = sums,
                       .wants_weight = weight_gradient != NULL,
                       .wants_bias = bias_gradient != NULL};
     const int threads = csimd_threads_for((double)args->rows * (double)args->columns, grain);
     csimd_run_tasks(blocks, threads, run_backward, &pass);
-    if (weight_gradient != NULL) add_blocks(statistics, blocks, args->columns, sums, adds_to_weight, weight_gradient);
-    if (bias_gradient != NULL) add_blocks(statistics, blocks, args->columns, sums + bytes, adds_to_bias, bias_gradient);
+    if (weight_gradient != NULL) add_blocks(&pass, blocks, true, adds_to_weight, weight_gradient);
+    if (bias_gradient != NULL) add_blocks(&pass, blocks, false, adds_to_bias, bias_gradient);
     return CSIMD_OK;
 }

@@ -25,14 +25,15 @@ typedef struct {
 } reduction;
 
 // result[k] = chunk `chunk` of x[i, :, begin + k], k < columns.
-static void reduce_chunk(const reduction *r, size_t i, size_t chunk, size_t begin, size_t columns, double *result) {
+static void reduce_chunk(const csimd_reduce_kernels *kernels, const reduction *r, size_t i, size_t chunk, size_t begin,
+                         size_t columns, double *result) {
     const size_t first = chunk * r->chunk, length = csimd_minimum(r->chunk, r->count - first);
     const size_t element = (i * r->count + first) * r->inner + begin;
     const void *x = (const char *)r->x + element * csimd_type_size(r->type);
     if (r->inner == 1)
-        *result = (r->op == CSIMD_SUM ? r->kernels->sum_row : r->kernels->max_row)(r->type, length, x);
+        *result = (r->op == CSIMD_SUM ? kernels->sum_row : kernels->max_row)(r->type, length, x);
     else
-        (r->op == CSIMD_SUM ? r->kernels->sum_columns : r->kernels->max_columns)(r->type, length, columns, r->inner, x, result);
+        (r->op == CSIMD_SUM ? kernels->sum_columns : kernels->max_columns)(r->type, length, columns, r->inner, x, result);
 }
 
 static void combine(const reduction *r, size_t columns, double *total, const double *part) {
@@ -40,16 +41,36 @@ static void combine(const reduction *r, size_t columns, double *total, const dou
         total[k] = r->op == CSIMD_SUM ? total[k] + part[k] : csimd_nan_maximum(total[k], part[k]);
 }
 
+// scale times the sum of x[i, :, k] of float64, of terms so small that their sum does not overflow where the result does not.
+static double scaled_sum(const reduction *r, size_t i, size_t k) {
+    const double *x = r->x;
+    double sum = 0;
+    for (size_t j = 0; j < r->count; j++) sum += x[(i * r->count + j) * r->inner + k] * 0x1p-64;
+    return sum * r->scale * 0x1p64;
+}
+
 static void write_results(const reduction *r, size_t i, size_t begin, size_t columns, const double *total) {
     for (size_t k = 0; k < columns; k++) {
         const size_t at = i * r->inner + begin + k;
         double result = total[k];
         if (r->op == CSIMD_SUM) {
-            result *= r->scale;
+            result = r->type == CSIMD_F64 && !isfinite(result) ? scaled_sum(r, i, begin + k) : result * r->scale;
             if (r->accumulate) result += csimd_load_f64(r->y_type, r->y, at);
         }
         csimd_store_f64(r->y_type, r->y, at, result);
     }
+}
+
+// An exponent of all ones carries into the sign: integer arithmetic, which compilers vectorise as a sum of float64 is not.
+static bool are_finite(size_t count, const double *x) {
+    const uint64_t exponent = UINT64_C(0x7FF0000000000000), one = UINT64_C(0x0010000000000000);
+    uint64_t carries = 0;
+    for (size_t k = 0; k < count; k++) {
+        uint64_t bits;
+        memcpy(&bits, x + k, sizeof bits);
+        carries |= (bits & exponent) + one;
+    }
+    return carries >> 63 == 0;
 }
 
 // Block `task` of the results.
@@ -64,7 +85,15 @@ static void reduce_block(void *context, size_t task, size_t worker) {
         if (r->parts != NULL) {
             combine(r, columns, total, r->parts + (i * r->chunks + chunk) * r->inner + begin);
         } else {
-            reduce_chunk(r, i, chunk, begin, columns, part);
+            reduce_chunk(r->kernels, r, i, chunk, begin, columns, part);
+            combine(r, columns, total, part);
+        }
+    }
+    if (r->op == CSIMD_SUM && r->type != CSIMD_F64 && !are_finite(columns, total)) {
+        // float32 partial sums may have overflowed: again in float64.
+        for (size_t k = 0; k < columns; k++) total[k] = 0;
+        for (size_t chunk = 0; chunk < r->chunks; chunk++) {
+            reduce_chunk(&csimd_reduce_kernels_ref, r, i, chunk, begin, columns, part);
             combine(r, columns, total, part);
         }
     }
@@ -74,7 +103,7 @@ static void reduce_block(void *context, size_t task, size_t worker) {
 static void reduce_unit(void *context, size_t unit, size_t worker) {
     (void)worker;
     const reduction *r = context;
-    reduce_chunk(r, unit / r->chunks, unit % r->chunks, 0, r->inner, r->parts + unit * r->inner);
+    reduce_chunk(r->kernels, r, unit / r->chunks, unit % r->chunks, 0, r->inner, r->parts + unit * r->inner);
 }
 
 csimd_status csimd_reduce(csimd_reduce_op op, csimd_type type, size_t outer, size_t count, size_t inner, const void *x,

@@ -64,15 +64,24 @@ struct ColumnLayout: Sendable {
 }
 
 extension Kernels {
-    /// Mean and mean squared difference from it of each column.
-    static func moments(_ x: Tensor, _ layout: ColumnLayout) -> (mean: [Double], variance: [Double]) {
-        let mean = Tensor(uninitialized: [layout.values], x.dtype.accumulationType)
-        let variance = Tensor(uninitialized: [layout.values], x.dtype.accumulationType)
-        let status = withMemory(of: x, mean, variance) {
-            csimd_moments(x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, $1, $2)
+    /// Mean, as a value of the accumulation type and what is left of it, and mean squared difference from it of each column, in
+    /// float64.
+    /// - Parameter epsilon: what will be added to the variance, beside which that has to be right.
+    static func moments(
+        _ x: Tensor, _ layout: ColumnLayout, epsilon: Double
+    ) -> (mean: Tensor, correction: Tensor, variance: Tensor) {
+        let mean = Tensor(uninitialized: [layout.values], .float64)
+        let correction = Tensor(uninitialized: [layout.values], .float64)
+        let variance = Tensor(uninitialized: [layout.values], .float64)
+        let status = withMemory(
+            of: x, mean.elements(Double.self), correction.elements(Double.self), variance.elements(Double.self)
+        ) {
+            csimd_moments(
+                x.dtype.csimd, layout.instances, layout.rows, layout.channels, $0, epsilon, $1.baseAddress,
+                $2.baseAddress, $3.baseAddress)
         }
         expectSuccess(status, "moments")
-        return (mean.scalars(), variance.scalars())
+        return (mean, correction, variance)
     }
 
     /// y = (x - mean) scale + shift, then the rectifier if `relu`.

@@ -14,29 +14,31 @@ struct RowNormArguments {
 }
 
 extension Kernels {
-    /// The result, and mean and inverse deviation of each row in the accumulation type.
-    static func rowNorm(_ arguments: RowNormArguments) -> (y: Tensor, mean: Tensor, inverse: Tensor) {
+    /// The result, and the statistics of each row: four float64 each, `csimd_row_statistics`.
+    static func rowNorm(_ arguments: RowNormArguments) -> (y: Tensor, statistics: Tensor) {
         let x = arguments.x
         let y = Tensor(uninitialized: x.shape, x.dtype)
-        let mean = Tensor(uninitialized: [arguments.isRMS ? 0 : arguments.rows], x.dtype.accumulationType)
-        let inverse = Tensor(uninitialized: [arguments.rows], x.dtype.accumulationType)
+        let statistics = Tensor(uninitialized: [arguments.rows, 4], .float64)
         let status = withNative(arguments) { native in
-            withMemory(of: y, mean, inverse) { csimd_row_norm(&native, $0, $1, $2) }
+            withMemory(of: y, statistics) {
+                csimd_row_norm(&native, $0, $1.assumingMemoryBound(to: csimd_row_statistics.self))
+            }
         }
         expectSuccess(status, "row norm")
-        return (y, mean, inverse)
+        return (y, statistics)
     }
 
     /// dx, and the gradients of weight and bias into memory of the accumulation type; what is nil is not computed.
     static func rowNormGradient(
-        _ arguments: RowNormArguments, mean: Tensor, inverse: Tensor, dy: Tensor, dx: Tensor?,
+        _ arguments: RowNormArguments, statistics: Tensor, dy: Tensor, dx: Tensor?,
         weight: (buffer: Tensor, accumulate: Bool)?, bias: (buffer: Tensor, accumulate: Bool)?
     ) {
         assert(dy.isContiguous)
         let status = withNative(arguments) { native in
-            withMemory(of: mean, inverse, dy, dx, weight?.buffer, bias?.buffer) {
+            withMemory(of: statistics, dy, dx, weight?.buffer, bias?.buffer) {
                 csimd_row_norm_gradient(
-                    &native, $0, $1, $2, $3, $4, weight?.accumulate ?? false, $5, bias?.accumulate ?? false)
+                    &native, $0.assumingMemoryBound(to: csimd_row_statistics.self), $1, $2, $3,
+                    weight?.accumulate ?? false, $4, bias?.accumulate ?? false)
             }
         }
         expectSuccess(status, "row norm gradient")

@@ -13,7 +13,8 @@ public struct BatchStatistics: Sendable {
 /// activation((x - mean) / √(variance + ε) · weight + bias) with mean and variance of each channel over the batch.
 ///
 /// Shapes: x [N, C, …], weight and bias [C], result as x. Of rank 4 it lies channels-last in memory.
-/// Precision: statistics and arithmetic are float32 (float64 for float64), rounded once to the type of x.
+/// Precision: arithmetic is float32 (float64 for float64), rounded once to the type of x. Statistics are right whatever the
+/// values' offset and size, and a constant channel is normalised to 0 (docs/numerics.md has the bounds).
 /// Gradients: with x̂ the normalised values and m values a channel: db = Σ dy, dw = Σ dy x̂,
 /// dx = weight / √(variance + ε) · (dy - db / m - x̂ dw / m).
 /// Errors: a channel of a single value traps: it has no variance.
@@ -29,12 +30,12 @@ public func batchNormalization(
         layout.rows > 1,
         "batchNormalization: shape \(x.shape) has \(layout.rows == 0 ? "no" : "one") value per channel to take statistics of, "
             + "expected more than one; in evaluation mean and variance are given")
-    let (mean, variance) = Kernels.moments(plain, layout)
+    let statistics = ColumnStatistics(of: plain, layout, groups: layout.channels, epsilon: epsilon)
     let normalization = Normalization(
-        name: "batchNormalization", layout: layout, groups: layout.channels, mean: mean,
-        inverse: variance.map { 1 / ($0 + epsilon).squareRoot() }, dependsOnInput: true)
+        name: "batchNormalization", layout: layout, groups: layout.channels, statistics: statistics,
+        epsilon: epsilon, dependsOnInput: true)
     let result = normalization.apply(x, plain, weight, bias, activation)
-    return (result, BatchStatistics(mean: mean, variance: variance, count: layout.rows))
+    return (result, statistics.ofBatch(count: layout.rows))
 }
 
 /// activation((x - mean) / √(variance + ε) · weight + bias) with given mean and variance of each channel, as in evaluation.
@@ -53,9 +54,10 @@ public func batchNormalization(
     )
     let plain = x.channelsLast()
     let layout = ColumnLayout(instances: 1, rows: plain.count / max(1, channels), channels: channels)
+    let statistics = ColumnStatistics(mean: mean.scalars(), variance: variance.scalars(), type: x.dtype)
     let normalization = Normalization(
-        name: "batchNormalization", layout: layout, groups: channels, mean: mean.scalars(),
-        inverse: variance.scalars(as: Double.self).map { 1 / ($0 + epsilon).squareRoot() }, dependsOnInput: false)
+        name: "batchNormalization", layout: layout, groups: channels, statistics: statistics, epsilon: epsilon,
+        dependsOnInput: false)
     return normalization.apply(x, plain, weight, bias, activation)
 }
 
@@ -80,16 +82,10 @@ public func groupNormalization(
         layout.rows > 0 && x.count != groups,
         "groupNormalization: shape \(x.shape) has \(layout.rows == 0 ? "no" : "one") value per group of \(groups) to take "
             + "statistics of, expected more than one")
-    var (mean, inverse) = Kernels.moments(plain, layout)
-    let size = channels / groups
-    for first in stride(from: 0, to: mean.count, by: size) {
-        let own = first..<first + size
-        let middle = own.reduce(0) { $0 + mean[$1] } / Double(size)
-        let spread = own.reduce(0) { $0 + inverse[$1] + (mean[$1] - middle) * (mean[$1] - middle) } / Double(size)
-        for index in own { (mean[index], inverse[index]) = (middle, 1 / (spread + epsilon).squareRoot()) }
-    }
     let normalization = Normalization(
-        name: "groupNormalization", layout: layout, groups: groups, mean: mean, inverse: inverse, dependsOnInput: true)
+        name: "groupNormalization", layout: layout, groups: groups,
+        statistics: ColumnStatistics(of: plain, layout, groups: groups, epsilon: epsilon), epsilon: epsilon,
+        dependsOnInput: true)
     return normalization.apply(x, plain, weight, bias, activation)
 }
 
@@ -110,11 +106,20 @@ private struct Normalization: Sendable {
     let name: StaticString
     let layout: ColumnLayout
     let groups: Int
-    let mean: [Double]
-    /// 1 / √(variance + ε).
+    let statistics: ColumnStatistics
+    /// x̂ = (unit x - mean - correction) inverse.
     let inverse: [Double]
     /// Whether mean and variance are the input's own.
     let dependsOnInput: Bool
+
+    init(
+        name: StaticString, layout: ColumnLayout, groups: Int, statistics: ColumnStatistics, epsilon: Double,
+        dependsOnInput: Bool
+    ) {
+        (self.name, self.layout, self.groups) = (name, layout, groups)
+        (self.statistics, self.dependsOnInput) = (statistics, dependsOnInput)
+        inverse = statistics.inverses(epsilon)
+    }
 
     /// The result for x, which is `plain` channels-last.
     func apply(
@@ -124,11 +129,7 @@ private struct Normalization: Sendable {
         let ones = [Double](repeating: 1, count: channels), zeros = [Double](repeating: 0, count: channels)
         let factor = weight?.detached().scalars(as: Double.self) ?? ones
         let offset = bias?.detached().scalars(as: Double.self) ?? zeros
-        let scale = mean.indices.map { inverse[$0] * factor[$0 % channels] }
-        let y = Tensor(uninitialized: plain.shape, x.dtype)
-        Kernels.normalize(
-            plain, layout, mean: mean, scale: scale, shift: mean.indices.map { offset[$0 % channels] },
-            relu: activation == .relu, into: y)
+        let y = normalized(plain, factor, offset, relu: activation == .relu)
         let activated = activation == .gelu ? Kernels.unary(.gelu, y) : y
         var result = activated.viewedChannelsFirst()
         let nodes = [x.node, weight?.node, bias?.node]
@@ -148,41 +149,75 @@ private struct Normalization: Sendable {
         return result.activatedChannelsLast(activation, of: result, saved: activation == .gelu ? y : activated)
     }
 
+    private func normalized(_ x: Tensor, _ factor: [Double], _ offset: [Double], relu: Bool) -> Tensor {
+        let scale = inverse.indices.map { inverse[$0] * factor[$0 % layout.channels] }
+        let shift = scale.indices.map { offset[$0 % layout.channels] - statistics.correction[$0] * scale[$0] }
+        let operand = statistics.operand(x, layout, inFloat64: !fitsFloat32(scale))
+        let y = Tensor(uninitialized: x.shape, operand.dtype)
+        Kernels.normalize(
+            operand, layout, mean: statistics.mean, scale: scale, shift: shift, relu: relu, into: y)
+        return y.cast(to: x.dtype)
+    }
+
+    /// Whether float32 has room for the distances from the means and for these factors of theirs.
+    private func fitsFloat32(_ factors: [Double]) -> Bool {
+        statistics.mean.allSatisfy { abs($0) < 0x1p100 }
+            && inverse.allSatisfy { (0x1p-30...0x1p100).contains($0) }
+            && factors.allSatisfy { $0 == 0 || (0x1p-100...0x1p100).contains(abs($0)) }
+    }
+
     private func gradients(
         _ x: Tensor, _ dz: Tensor, _ factor: [Double], _ nodes: [GradientNode?], _ types: [DType?]
     ) -> [Tensor?] {
-        let channels = layout.channels, size = channels / groups
-        let (sum, product) = Kernels.normalizeSums(x, dz, layout, mean: mean)
-        var a = [Double](repeating: 0, count: layout.values)
-        var (b, k) = (a, a)
-        var dw = [Double](repeating: 0, count: channels)
-        var db = dw
-        let count = Double(layout.rows * size)
-        for first in stride(from: 0, to: layout.values, by: size) {
-            let own = first..<first + size
-            let ofSums = own.reduce(0) { $0 + factor[$1 % channels] * sum[$1] } / count
-            let ofProducts = own.reduce(0) { $0 + factor[$1 % channels] * product[$1] } / count
-            for index in own {
-                let (channel, inverse) = (index % channels, inverse[index])
-                dw[channel] += product[index] * inverse
-                db[channel] += sum[index]
-                a[index] = factor[channel] * inverse
-                guard dependsOnInput else { continue }
-                b[index] = -inverse * inverse * inverse * ofProducts
-                k[index] = -inverse * ofSums
-            }
-        }
+        let narrow = gradientFactors(x, dz, factor)
+        let inFloat64 = x.dtype != .float64 && !(fitsFloat32(narrow.a) && narrow.isOrdinary)
+        let wide = statistics.operand(x, layout, inFloat64: inFloat64), slopes = dz.cast(to: wide.dtype)
+        let factors = inFloat64 ? gradientFactors(wide, slopes, factor) : narrow
         var dx: Tensor?
         if nodes[0] != nil {
-            let target = Tensor(uninitialized: x.shape, x.dtype)
-            Kernels.normalizeGradient(x, dz, layout, mean: mean, a: a, b: b, k: k, into: target)
-            dx = target.viewedChannelsFirst()
+            let target = Tensor(uninitialized: x.shape, wide.dtype)
+            Kernels.normalizeGradient(
+                wide, slopes, layout, mean: statistics.mean, a: factors.a, b: factors.b, k: factors.k, into: target)
+            dx = statistics.operand(target, layout, inFloat64: false).cast(to: x.dtype).viewedChannelsFirst()
         }
         // A parameter's gradient stays as wide as it accumulates.
         func own(_ values: [Double], _ index: Int) -> Tensor? {
             guard let node = nodes[index], let dtype = types[index] else { return nil }
             return Tensor(values).cast(to: (node as? LeafNode)?.dtype ?? dtype)
         }
-        return [dx, own(dw, 1), own(db, 2)]
+        return [dx, own(factors.dw, 1), own(factors.db, 2)]
+    }
+
+    /// dx = unit (a dz + b (unit x - mean) + k), and the gradients of weight and bias.
+    private struct GradientFactors {
+        var a: [Double], b: [Double], k: [Double], dw: [Double], db: [Double]
+        /// Whether nothing is near float32's largest value, so that no sum has left it and no term of dx will.
+        var isOrdinary = true
+    }
+
+    private func gradientFactors(_ x: Tensor, _ dz: Tensor, _ factor: [Double]) -> GradientFactors {
+        let channels = layout.channels, size = channels / groups, count = Double(layout.rows * size)
+        let operand = statistics.operand(x, layout, inFloat64: false)
+        var (sum, product) = Kernels.normalizeSums(operand, dz, layout, mean: statistics.mean)
+        for index in sum.indices { product[index] -= statistics.correction[index] * sum[index] }
+        let zeros = [Double](repeating: 0, count: layout.values), none = [Double](repeating: 0, count: channels)
+        var result = GradientFactors(a: zeros, b: zeros, k: zeros, dw: none, db: none)
+        for first in stride(from: 0, to: layout.values, by: size) {
+            let own = first..<first + size
+            let ofSums = own.reduce(0) { $0 + factor[$1 % channels] * sum[$1] } / count
+            let ofProducts = own.reduce(0) { $0 + factor[$1 % channels] * product[$1] } / count
+            for index in own {
+                let (channel, inverse) = (index % channels, inverse[index])
+                result.dw[channel] += product[index] * inverse
+                result.db[channel] += sum[index]
+                result.a[index] = factor[channel] * inverse
+                let sizes = [sum[index], product[index], inverse * ofSums, inverse * ofProducts * inverse]
+                if !sizes.allSatisfy({ abs($0) < 0x1p100 }) { result.isOrdinary = false }
+                guard dependsOnInput else { continue }
+                result.b[index] = -(ofProducts * inverse) * inverse * inverse
+                result.k[index] = -inverse * ofSums - result.b[index] * statistics.correction[index]
+            }
+        }
+        return result
     }
 }

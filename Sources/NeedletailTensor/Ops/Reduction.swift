@@ -18,19 +18,35 @@ extension Tensor {
         return scaledSum(axes, keepDimensions, "mean") { 1 / Double($0) }
     }
 
-    /// Σ (x - mean)² / (n - correction) over axes (all where nil). Of integers and bools it is float32.
+    /// Σ (x - mean)² / (n - correction) over axes (all where nil); NaN where n is not above the correction. Of integers
+    /// and bools it is float32.
     ///
-    /// Precision: 16-bit tensors are computed in float32, integers in float64, and rounded at the end.
+    /// Precision: relative error k u whatever the values' offset and size (docs/numerics.md has the bound); 0 for equal values.
+    /// float32 inside (float64 for float64 and integers), rounded once. Gradients: dy · 2 (x - mean) / (n - correction).
     public func variance(axes: [Int]? = nil, correction: Int = 1, keepDimensions: Bool = false) -> Tensor {
         guard dtype.isFloatingPoint else {
             return cast(to: .float64).variance(axes: axes, correction: correction, keepDimensions: keepDimensions)
                 .cast(to: .float32)
         }
-        let x = cast(to: dtype.accumulationType)
-        let centered = x - x.mean(axes: axes, keepDimensions: true)
-        let n = Shapes.axes(axes, of: shape, "variance").reduce(1) { $0 * shape[$1] }
-        let sum = (centered * centered).sum(axes: axes, keepDimensions: keepDimensions)
-        return (sum * (1 / Double(n - correction))).cast(to: dtype)
+        let plan = ReductionPlan(self, axes, "variance")
+        let layout = ColumnLayout(instances: plan.outer, rows: plan.count, channels: plan.inner)
+        guard layout.rows > 0 else {
+            let y = Tensor.full(plan.keptShape, .nan, dtype: dtype)
+            return keepDimensions ? y : y.reshape(plan.reducedShape)
+        }
+        let moments = Kernels.moments(plan.x, layout, epsilon: 0)
+        let divisor = Double(Swift.max(0, layout.rows - correction))
+        let y = (moments.variance * (Double(layout.rows) / divisor)).cast(to: dtype).reshape(plan.keptShape)
+        let x = detached()
+        let result = y.recorded("variance", self) { dy in
+            // Of halves, so that no difference overflows.
+            let wide = dtype.accumulationType
+            let mean = moments.mean.cast(to: wide).reshape(plan.keptShape)
+            let rest = moments.correction.cast(to: wide).reshape(plan.keptShape)
+            let distances = x.cast(to: wide) * 0.5 - mean * 0.5 - rest * 0.5
+            return [(distances * (dy.cast(to: wide) * (4 / divisor))).cast(to: dtype)]
+        }
+        return keepDimensions ? result : result.reshape(plan.reducedShape)
     }
 
     /// Largest element over axes (all where nil), NaN if there is one.

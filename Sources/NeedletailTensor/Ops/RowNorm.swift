@@ -3,7 +3,8 @@
 /// n · weight + bias with n = (x - mean) / √(variance + ε) over the last axis; the variance has the axis's size as divisor.
 ///
 /// Shapes: x […, n], weight and bias [n], result […, n].
-/// Precision: x is cast to the weight's type; statistics are float32 (float64 for float64), the result is rounded once.
+/// Precision: x is cast to the weight's type; arithmetic is float32 (float64 for float64), the result is rounded once. n is
+/// off by k u (1 + |n|), whatever the row's offset and size; that of a constant row is 0 (docs/numerics.md has the bound).
 /// Gradients: with g = dy · weight and means over the axis: dx = (g - mean(g) - n mean(g n)) / √(variance + ε); those of
 /// weight and bias, Σ dy n and Σ dy, are summed in fixed blocks of rows straight into float32.
 ///
@@ -38,7 +39,7 @@ private func rowNorm(
     let arguments = RowNormArguments(
         isRMS: "\(name)" == "rmsNorm", x: input.detached().contiguous(), weight: weight?.detached().contiguous(),
         bias: bias?.detached().contiguous(), epsilon: epsilon)
-    let (y, mean, inverse) = Kernels.rowNorm(arguments)
+    let (y, statistics) = Kernels.rowNorm(arguments)
     let (inputNode, weightNode, biasNode) = (input.node, weight?.node, bias?.node)
     let inputs = [input] + (weight.map { [$0] } ?? []) + (bias.map { [$0] } ?? [])
     let hasWeight = weight != nil, hasBias = bias != nil
@@ -48,7 +49,7 @@ private func rowNorm(
         let dw = GradientTarget(weightNode, shape: [columns], sums)
         let db = GradientTarget(biasNode, shape: [columns], sums)
         Kernels.rowNormGradient(
-            arguments, mean: mean, inverse: inverse, dy: dy.contiguous(), dx: dx,
+            arguments, statistics: statistics, dy: dy.contiguous(), dx: dx,
             weight: dw.map { ($0.buffer, $0.accumulate) }, bias: db.map { ($0.buffer, $0.accumulate) })
         return [dx] + (hasWeight ? [dw?.remaining(type)] : []) + (hasBias ? [db?.remaining(type)] : [])
     }
