@@ -66,6 +66,7 @@ extension Trainer {
             of: train.batchCount, option: "limitTrainBatches")
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         state = TrainerState()
+        hasToldOfEmptyMeans = false
         let optimizers = module.configureOptimizers()
         if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
             for group in optimizers[0].groups { group.learningRate *= rate / own }
@@ -114,7 +115,7 @@ extension Trainer {
             for slot in step.slots {
                 slot.toggle()
                 defer { slot.untoggle() }
-                _ = try step.forward(batch, last, slot, seed: 1)
+                _ = try step.forward(batch, last, slot, seed: 1, isGuarded: true)
             }
         }
     }
