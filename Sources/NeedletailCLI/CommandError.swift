@@ -44,7 +44,9 @@ extension CommandError {
             self = error.problem == .content ? .usage("\(error)") : .data("\(error)")
         case let error as RunInterrupted: self = .interrupted("\(error)", code: error.exitCode)
         case let error as TrainingDiverged: self = .diverged("\(error)")
-        case let error as TrainerError: self = .usage("\(error)")
+        case let error as TrainerError:
+            if case .badBatch = error { self = .data("\(error)") } else { self = .usage("\(error)") }
+        case let error as OperationError: self = .data("\(error)")
         case let error as ScheduleError: self = .usage("\(error)")
         case let error as PrecisionError: self = .usage("\(error)")
         case let error as MatMulAccumulationError: self = .usage("\(error)")

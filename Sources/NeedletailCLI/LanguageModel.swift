@@ -36,7 +36,7 @@ final class LanguageModel: TrainingModule {
 
     override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
         let loss = try gpt.loss(batch.inputs, targets: batch.targets)
-        log("train_loss", loss, onStep: true, onEpoch: true, progressBar: true)
+        log("train_loss", loss, onStep: true, onEpoch: true, progressBar: true, weight: lossWeight(of: batch))
         return loss
     }
 
@@ -45,7 +45,8 @@ final class LanguageModel: TrainingModule {
     }
 
     override func validationStep(_ batch: Batch, _ index: Int) throws {
-        log("validation_loss", try gpt.loss(batch.inputs, targets: batch.targets), progressBar: true)
+        let loss = try gpt.loss(batch.inputs, targets: batch.targets)
+        log("validation_loss", loss, progressBar: true, weight: lossWeight(of: batch))
     }
 
     /// The logits, [windows, context, vocabulary].

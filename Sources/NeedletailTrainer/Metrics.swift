@@ -1,4 +1,5 @@
 // Values that a module logs: the last one of a step and the weighted mean of an epoch, summed in float64.
+import NeedletailTensor
 
 /// One logged value under its final name.
 public typealias Metric = (name: String, value: Double)
@@ -47,19 +48,28 @@ package final class MetricStore {
     var optimizer: Int?
     private(set) var entries: [Entry] = []
     private var cursor = 0
-    private var batchWeight = 1.0
+    /// The weight of values that are logged without one, in a batch that counts.
+    private var sampleCount = 1.0
+    private var batchCounts = true
 
     package init(phase: Phase = .trainingStep) { self.phase = phase }
 
-    /// Starts a batch of the given weight.
-    package func beginBatch(weight: Double) {
+    /// Starts a batch of so many samples; `counts`: its loss is of something, so that what is logged enters epoch means.
+    package func beginBatch(samples: Int = 1, counts: Bool = true) {
         cursor = 0
-        batchWeight = weight
+        sampleCount = Double(samples)
+        batchCounts = counts
         for index in entries.indices { entries[index].isFresh = false }
     }
 
-    /// Records a value under `name`.
-    package func record(_ base: String, _ value: Double, onStep: Bool?, onEpoch: Bool?, progressBar: Bool) {
+    /// Records a value under `name`, which counts `weight` times in the epoch's mean; nil: once a sample.
+    package func record(
+        _ base: String, _ value: Double, onStep: Bool?, onEpoch: Bool?, progressBar: Bool, weight: Double? = nil
+    ) {
+        let weight = weight ?? sampleCount
+        require(
+            weight >= 0 && weight.isFinite,
+            "log: the weight of '\(base)' is \(weight), expected a finite number of at least 0")
         let name = suffix.isEmpty ? base : base + suffix
         if cursor >= entries.count || entries[cursor].name != name {
             cursor =
@@ -68,8 +78,8 @@ package final class MetricStore {
         }
         entries[cursor].value = value
         entries[cursor].isFresh = true
-        if batchWeight > 0 {  // the mean of nothing is NaN, and counts for nothing
-            entries[cursor].add(value * batchWeight, weight: batchWeight, optimizer)
+        if batchCounts, weight > 0 {  // the mean of nothing is NaN, and counts for nothing
+            entries[cursor].add(value * weight, weight: weight, optimizer)
         }
         cursor += 1
     }
@@ -96,6 +106,18 @@ package final class MetricStore {
         for index in entries.indices {
             if counts { for term in entries[index].pending { entries[index].commit(term) } }
             entries[index].pending.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// Drops the values of an evaluated batch that are NaN because `means` has one of nothing; all of the batch's, also those
+    /// that are yet to be logged, where none of its means is of anything.
+    func dropEmpty(_ means: LossMeans) {
+        guard means.hasEmpty else { return }
+        let isNaN = { (term: Term) in term.sum.isNaN }
+        guard entries.contains(where: { $0.pending.contains(where: isNaN) }) else { return }
+        batchCounts = means.hasCounted
+        for index in entries.indices {
+            entries[index].pending.removeAll { !batchCounts || isNaN($0) }
         }
     }
 

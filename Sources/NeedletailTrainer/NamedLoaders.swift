@@ -1,5 +1,6 @@
 // One loader, or several with names.
 public import NeedletailData
+import NeedletailTensor
 
 /// The loaders of a validation, a test or a prediction, in their order.
 ///
@@ -16,7 +17,7 @@ public struct NamedLoaders: ExpressibleByDictionaryLiteral {
 
     /// Loaders with different names, in this order.
     public init(_ list: [(name: String, loader: DataLoader)]) {
-        precondition(
+        require(
             Set(list.map(\.name)).count == list.count && (list.count == 1 || !list.contains { $0.name.isEmpty }),
             "NamedLoaders: found the names \(list.map(\.name)), expected different ones that are not empty")
         self.list = list

@@ -18,6 +18,8 @@ final class OptimizerSlot {
     /// The parameters whose gradients ``toggle()`` has switched off.
     private var toggled: [Parameter] = []
     var window = AccumulationWindow()
+    /// Whether a training step has run for the optimizer, so that batches can be taken to fit the module.
+    var hasRun = false
     /// Why training ends with the window that has just been skipped, nil where it goes on.
     var autopsy: Autopsy?
 

@@ -10,4 +10,14 @@ public enum Stage: String, Sendable, CaseIterable {
     case test
     /// A prediction.
     case predict
+
+    /// What a batch of the stage is of; the validations of a fit have the stage ``validate`` here.
+    var noun: String {
+        switch self {
+        case .fit: "training"
+        case .validate: "validation"
+        case .test: "test"
+        case .predict: "prediction"
+        }
+    }
 }

@@ -9,7 +9,7 @@ public struct StepResult: Sendable, Equatable {
         case nonFiniteLoss
         /// This parameter is the first whose gradient is not finite.
         case nonFiniteGradient(parameter: String)
-        /// Every batch of the window had weight 0: there was nothing to learn from.
+        /// Every batch of the window had weight 0, or a loss that is a mean of nothing: there was nothing to learn from.
         case noWeight
     }
 
@@ -37,6 +37,11 @@ public struct StepResult: Sendable, Equatable {
     /// How many updates rounding has lost, over all optimizers; nil but in steps that are logged, where parameters are stored
     /// in 16 bits.
     public internal(set) var lostUpdates: LostUpdates?
+
+    /// Set where a loss of the batch (the first of several optimizers') is not a number because no target of a mean in it counts.
+    var hasEmptyMean = false
+    /// Whether the batch was left out by the last optimizer, because it had no weight or its loss is a mean of nothing.
+    var isEmpty = true
 
     /// Whether any optimizer has updated its parameters.
     public var isApplied: Bool { outcomes.contains(.applied) }

@@ -45,7 +45,7 @@ extension Trainer {
         // Nobody hears of this epoch before the checkpoint of the one before it is on disk.
         try checkpointWriter.finish()
         trainingMetrics.phase = .epochHook
-        trainingMetrics.beginBatch(weight: 1)
+        trainingMetrics.beginBatch()
         for callback in early { try callback.onTrainEpochEnd(self, module) }
         try module.onTrainEpochEnd()
         trainingMetrics.endBatch(counts: true)
@@ -77,7 +77,8 @@ extension Trainer {
         let index = state.batchInEpoch
         if isAtStepBoundary { windowStart = try WindowStart(self, step) }
         let batch = try transferred(batch, index, module, .fit)
-        trainingMetrics.beginBatch(weight: module.lossWeight(of: batch))
+        let weight = module.lossWeight(of: batch)
+        trainingMetrics.beginBatch(samples: batch.count, counts: weight > 0)
         try each(
             { try $0.onTrainBatchStart(self, module, batch, index) }, { try module.onTrainBatchStart(batch, index) })
         let closesWindow = (index + 1) % step.accumulation == 0 || index + 1 == trainingBatchCount
@@ -88,6 +89,7 @@ extension Trainer {
             throw error
         }
         if closesWindow, !result.isApplied { windowStart?.restoreBuffers() }
+        tellOfEmptyMeans(result, index)
         isAtStepBoundary = closesWindow
         state.batchInEpoch = index + 1
         endBatch(result, closesWindow)  // now: a callback may save a checkpoint
@@ -98,6 +100,16 @@ extension Trainer {
             try logStep(result)
         }
         for callback in late { try callback.onTrainBatchEnd(self, module, result, batch, index) }
+    }
+
+    /// Says, once a fit, that a batch was left out though it has a weight.
+    private func tellOfEmptyMeans(_ result: StepResult, _ index: Int) {
+        guard result.hasEmptyMean, !hasToldOfEmptyMeans else { return }
+        hasToldOfEmptyMeans = true
+        notice(
+            "batch \(index) of epoch \(state.epoch) is left out, as are others of its kind: no target counts in its loss, all "
+                + "are ignored or of class weight 0; where other terms of the loss do count, emptyMean: .zero lets them"
+        )
     }
 
     /// What the batch has logged enters the epoch's sums when its accumulation window has been applied.

@@ -89,13 +89,13 @@ extension Trainer {
         module.metrics = evaluationMetrics
         return try withoutGradients {
             try evaluationStart(stage, module)
-            evaluationMetrics.beginBatch(weight: 1)
+            evaluationMetrics.beginBatch()
             try evaluationEpochStart(stage, module)
             for index in loaders.list.indices {
                 try evaluate(stage, module, loaders, at: index, limit: limit, collect)
             }
             evaluationMetrics.suffix = ""
-            evaluationMetrics.beginBatch(weight: 1)
+            evaluationMetrics.beginBatch()
             try evaluationEpochEnd(stage, module)
             evaluationMetrics.endBatch(counts: true)
             let metrics = evaluationMetrics.epochMetrics
@@ -107,6 +107,18 @@ extension Trainer {
             try evaluationEnd(stage, module)
             return means
         }
+    }
+
+    /// The stage's step; its prediction where it has one.
+    private func evaluationStep(
+        _ stage: Stage, _ module: TrainingModule, _ batch: Batch, _ index: Int, loader: Int
+    ) throws -> Tensor? {
+        switch stage {
+        case .test: try module.testStep(batch, index, loader: loader)
+        case .predict: return try module.predictStep(batch, index, loader: loader)
+        default: try module.validationStep(batch, index, loader: loader)
+        }
+        return nil
     }
 
     /// The batches of one loader.
@@ -124,13 +136,15 @@ extension Trainer {
         var index = 0
         while let loaded = try batches.next() {
             let batch = try transferred(loaded, index, module, stage)
-            evaluationMetrics.beginBatch(weight: module.lossWeight(of: batch))
+            evaluationMetrics.beginBatch(samples: batch.count, counts: module.lossWeight(of: batch) > 0)
             try evaluationBatchStart(stage, module, batch, index)
-            switch stage {
-            case .test: try module.testStep(batch, index, loader: loaderIndex)
-            case .predict: collect(try module.predictStep(batch, index, loader: loaderIndex))
-            default: try module.validationStep(batch, index, loader: loaderIndex)
+            let step = { [self, index] in
+                try LossMeans.collecting { try evaluationStep(stage, module, batch, index, loader: loaderIndex) }
             }
+            let place = stage.noun + (name.isEmpty ? "" : " '\(name)'")
+            let (prediction, means) = try index == 0 ? guarding(batch, index, of: place, step) : step()
+            if let prediction { collect(prediction) }
+            evaluationMetrics.dropEmpty(means)
             try evaluationBatchEnd(stage, module, batch, index)
             evaluationMetrics.endBatch(counts: true)
             index += 1

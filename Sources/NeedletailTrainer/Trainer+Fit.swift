@@ -64,6 +64,7 @@ extension Trainer {
             of: train.batchCount, option: "limitTrainBatches")
         guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         state = TrainerState()
+        hasToldOfEmptyMeans = false
         let optimizers = module.configureOptimizers()
         module.nameParameters()  // it may have added some
         if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
@@ -113,7 +114,7 @@ extension Trainer {
             for slot in step.slots {
                 slot.toggle()
                 defer { slot.untoggle() }
-                _ = try step.forward(batch, last, slot, seed: 1)
+                _ = try step.forward(batch, last, slot, seed: 1, isGuarded: true)
             }
         }
     }

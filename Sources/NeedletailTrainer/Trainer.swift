@@ -85,6 +85,8 @@ public final class Trainer {
     var validationMeans: [String: Double]?
     /// What the running accumulation window began with.
     var windowStart: WindowStart?
+    /// Whether the running fit has said that it leaves out batches whose loss is a mean of nothing.
+    var hasToldOfEmptyMeans = false
     /// Whether an error is ending the run.
     var isFailing = false
     /// How many layers took batch statistics when the epoch's last batch was looked at.

@@ -20,6 +20,10 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case badLossWeight(Double, batch: Int)
     /// What `trainingStep` returned for an optimizer is not a loss that can be trained on.
     case badLoss(optimizer: Int, why: String)
+    /// The module does not take the first batch that it was given.
+    case badBatch(BadBatch)
+    /// The module does not take its example inputs.
+    case badExampleInputs(shape: [Int], why: String)
     /// A layer such as batch norm was to take the statistics of one value a channel.
     case singleValue(layer: String, shape: [Int], batch: Int)
     /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
@@ -49,6 +53,11 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
             "batch \(batch) gives layer '\(layer)' the input \(shape), one value a channel, of which there is no variance; "
                 + "expected two or more: use another batch size, leave out an epoch's last batch of one sample by the "
                 + "training loader's dropLast: true, or freeze the layer"
+        case .badBatch(let found):
+            "batch \(found.batch) of \(found.stage), inputs \(found.inputs) \(found.inputType) and targets \(found.targets) "
+                + "\(found.targetType), does not fit the module: \(found.why)"
+        case .badExampleInputs(let shape, let why):
+            "exampleInputs, of shape \(shape), do not fit the module: \(why)"
         case .badLoss(let optimizer, let why):
             "the training step's loss for optimizer \(optimizer) \(why)"
         case .noStepBoundary:

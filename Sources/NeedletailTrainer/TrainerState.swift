@@ -10,7 +10,7 @@ public struct TrainerState: Codable, Sendable, Equatable {
     public internal(set) var globalStep = 0
     /// Steps that were skipped because a loss or gradient was not finite, counted for each optimizer.
     public internal(set) var skippedSteps = 0
-    /// Accumulation windows in which no batch had a weight, counted for each optimizer.
+    /// Accumulation windows in which no batch had a weight, or a loss of anything, counted for each optimizer.
     public internal(set) var emptyWindows = 0
     /// After how many of this epoch's batches validation ran last; nil where it has not.
     public internal(set) var validatedBatch: Int?

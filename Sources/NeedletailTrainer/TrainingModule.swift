@@ -24,7 +24,7 @@ open class TrainingModule: Module {
     /// Inputs like those of the data: where given, the weights summary runs ``predictStep(_:_:)`` on them when fit begins,
     /// and shows the sizes and operations of each layer.
     open var exampleInputs: Tensor? { nil }
-    /// Where ``log(_:_:onStep:onEpoch:progressBar:)-(String,Double,_,_,_)`` writes; nil outside of a run.
+    /// Where ``log(_:_:onStep:onEpoch:progressBar:weight:)-(String,Double,_,_,_,_)`` writes; nil outside of a run.
     package final var metrics: MetricStore?
 
     // MARK: Steps
@@ -33,7 +33,7 @@ open class TrainingModule: Module {
     ///
     /// Must be overridden, here or in ``trainingStep(_:_:optimizer:)``.
     open func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
-        fatalError("\(type(of: self)) must override trainingStep(_:_:) or trainingStep(_:_:optimizer:)")
+        stop("\(type(of: self)) must override trainingStep(_:_:) or trainingStep(_:_:optimizer:)")
     }
 
     /// The loss that the optimizer at index `optimizer` of ``configureOptimizers()`` minimises.
@@ -57,7 +57,7 @@ open class TrainingModule: Module {
 
     /// The prediction for one batch. Runs in evaluation mode and records no graph. Must be overridden to predict.
     open func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
-        fatalError("\(type(of: self)) must override predictStep(_:_:)")
+        stop("\(type(of: self)) must override predictStep(_:_:)")
     }
 
     /// The prediction for one batch of the loader at index `loader`; override it where loaders differ.
@@ -65,7 +65,7 @@ open class TrainingModule: Module {
 
     /// The optimizers, made anew for each fit, after the parameters have been given their types.
     open func configureOptimizers() -> [Optimizer] {
-        fatalError("\(type(of: self)) must override configureOptimizers()")
+        stop("\(type(of: self)) must override configureOptimizers()")
     }
 
     /// The learning-rate schedules of the optimizers, at most one for each; none where it is not overridden.
@@ -80,7 +80,7 @@ open class TrainingModule: Module {
     /// Callbacks that the module brings along. One of the trainer's that has the same type gives way to it.
     open func configureCallbacks() -> [Callback] { [] }
 
-    /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window and in epoch means.
+    /// How many terms the batch's mean loss is a mean of: its weight in an accumulation window.
     ///
     /// Targets that are class indices count where they are not -100, `crossEntropy`'s ignored index; else samples count.
     /// Override it where the loss divides by something else. With another `ignoreIndex` return the number of targets that
@@ -90,7 +90,9 @@ open class TrainingModule: Module {
     ///         batch.targets.scalars(as: Int64.self).reduce(0) { $0 + ($1 == -100 ? 0 : classWeights[Int($1)]) }
     ///     }
     ///
-    /// A batch of weight 0 is left out and counted.
+    /// A batch of weight 0 is left out and counted, and nothing that is logged about it enters an epoch's mean. So is one whose
+    /// loss is NaN because no target counts in it (all of them another `ignoreIndex`, or of class weight 0), whatever this
+    /// returns; where other terms of its loss do count, `emptyMean: .zero` lets them.
     open func lossWeight(of batch: Batch) -> Double {
         let targets = batch.targets
         guard targets.dtype == .int64 || targets.dtype == .int32, targets.count > 0 else { return Double(batch.count) }
@@ -99,22 +101,28 @@ open class TrainingModule: Module {
 
     // MARK: Logging
 
-    /// Logs a value under `name`; epoch means are weighted by ``lossWeight(of:)`` and summed in float64.
+    /// Logs a value under `name`. The epoch's mean is weighted and summed in float64.
+    ///
+    /// - Parameter weight: how often the value counts in that mean: by default once a sample of the batch. Give what the value
+    ///   is a mean of where that is something else: `lossWeight(of: batch)` for a loss over the targets that count. It traps
+    ///   where it is negative or not finite, and counts for nothing where it is 0.
     ///
     /// Where `onStep` and `onEpoch` are not given, training steps log by step, everything else by epoch. With both, the
     /// names end in `_step` and `_epoch`. The first call for a name decides. Outside of a trainer's run it does nothing.
     public final func log(
-        _ name: String, _ value: Double, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false
+        _ name: String, _ value: Double, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false,
+        weight: Double? = nil
     ) {
-        metrics?.record(name, value, onStep: onStep, onEpoch: onEpoch, progressBar: progressBar)
+        metrics?.record(name, value, onStep: onStep, onEpoch: onEpoch, progressBar: progressBar, weight: weight)
     }
 
     /// Logs a tensor of one element, such as the loss.
     public final func log(
-        _ name: String, _ value: Tensor, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false
+        _ name: String, _ value: Tensor, onStep: Bool? = nil, onEpoch: Bool? = nil, progressBar: Bool = false,
+        weight: Double? = nil
     ) {
         guard let metrics else { return }
-        metrics.record(name, value.item(), onStep: onStep, onEpoch: onEpoch, progressBar: progressBar)
+        metrics.record(name, value.item(), onStep: onStep, onEpoch: onEpoch, progressBar: progressBar, weight: weight)
     }
 
     // MARK: Hooks of a run

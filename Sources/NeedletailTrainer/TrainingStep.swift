@@ -4,6 +4,13 @@ import NeedletailNN
 import NeedletailOptim
 import NeedletailTensor
 
+/// What a forward pass gives.
+struct ForwardPass {
+    let loss: Tensor
+    /// The means of losses that were formed in it.
+    let means: LossMeans
+}
+
 /// One training step over all optimizers.
 ///
 /// Its order: forward -> forget gradients (first batch of a window) -> scale and backward -> finite check and unscale ->
@@ -27,8 +34,9 @@ final class TrainingStep {
     let detectAnomaly: Bool
     /// The parts of the module that hold state.
     let moduleState: ModuleState
-    /// The batch whose forward pass is the last that began.
+    /// The batch whose forward pass is the last that began, and the optimizer that it is for.
     private(set) var running: ReplayableBatch?
+    private(set) var runningSlot = 0
     /// What module and data module save of themselves, as it was before that pass, where ``keepsOwnState`` asks for it.
     private(set) var ownState: OwnState?
     var keepsOwnState = false
@@ -72,23 +80,34 @@ final class TrainingStep {
                 let seed = scale * slot.window.share(weight: weight, of: accumulation)
                 let begun = ReplayableBatch(
                     batch: batch, index: index, seed: seed, before: moduleState.snapshot([.buffers, .generators]))
-                running = begun
+                (running, runningSlot) = (begun, slot.index)
                 ownState = keepsOwnState ? try OwnState(module, module.trainer?.data) : nil
                 let observer = watcher(of: slot, batch, index)
-                let loss = try watched(by: observer) { try forward(batch, index, slot, seed: seed) }
-                if let why = problem(of: loss, slot) { throw TrainerError.badLoss(optimizer: slot.index, why: why) }
-                observer?.finishForward(loss: loss)
-                result.loss = loss.item()
-                if slot.window.isEmpty {
-                    try hooks.beforeZeroGrad(slot.optimizer)
-                    slot.zeroGradients()
+                let pass = try watched(by: observer) {
+                    try forward(batch, index, slot, seed: seed, isGuarded: !slot.hasRun)
                 }
-                try hooks.beforeBackward(loss)
-                let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
-                slot.window.replayable.append(begun)
-                watched(by: observer) { loss.backward(seed: scale * share) }
-                try hooks.afterBackward()
-                slot.window.changedBuffers.formUnion(begun.before.changedBuffers)
+                slot.hasRun = true
+                let loss = pass.loss
+                if let why = problem(of: loss, slot) { throw TrainerError.badLoss(optimizer: slot.index, why: why) }
+                result.loss = loss.item()
+                result.isEmpty = isOfNothing(pass)
+                if result.isEmpty { result.hasEmptyMean = true }
+                if !result.isEmpty {
+                    observer?.finishForward(loss: loss)
+                    if slot.window.isEmpty {
+                        try hooks.beforeZeroGrad(slot.optimizer)
+                        slot.zeroGradients()
+                    }
+                    try hooks.beforeBackward(loss)
+                    let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
+                    slot.window.replayable.append(begun)
+                    watched(by: observer) { loss.backward(seed: scale * share) }
+                    try hooks.afterBackward()
+                    slot.window.changedBuffers.formUnion(begun.before.changedBuffers)
+                } else {
+                    begun.before.restore()
+                    slot.window.observer = nil  // it has met the loss that is not a number
+                }
                 if !result.loss.isFinite { module.metrics?.dropBatch(of: slot.index) }
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
@@ -99,14 +118,39 @@ final class TrainingStep {
     }
 
     /// The loss of one batch for one optimizer.
-    /// Throws: ``TrainerError/singleValue(layer:shape:batch:)``, and what the module throws.
-    func forward(_ batch: Batch, _ index: Int, _ slot: OptimizerSlot, seed: Double) throws -> Tensor {
-        let (loss, single) = try SingleValueLayers.collecting {
-            try expectingSeed(seed) { try module.trainingStep(batch, index, optimizer: slot.index) }
+    ///
+    /// - Parameter isGuarded: whether a batch that the module does not take throws ``TrainerError/badBatch(_:)``.
+    /// Throws: ``TrainerError/singleValue(layer:shape:batch:)``, ``TrainerError/badLoss(optimizer:why:)`` for one of 16 bits, and
+    /// what the module throws.
+    func forward(
+        _ batch: Batch, _ index: Int, _ slot: OptimizerSlot, seed: Double, isGuarded: Bool = false
+    ) throws -> ForwardPass {
+        let pass = { [module] in
+            try SingleValueLayers.collecting {
+                try LossMeans.collecting {
+                    try expectingSeed(seed) { try module.trainingStep(batch, index, optimizer: slot.index) }
+                }
+            }
         }
-        guard let single else { return loss }
-        let layer = module.namedModules().first { ObjectIdentifier($0.module) == single.layer }
-        throw TrainerError.singleValue(layer: layer?.name ?? "", shape: single.shape, batch: index)
+        let ((loss, means), single) = try isGuarded ? guarding(batch, index, of: "training", pass) : pass()
+        if let single {
+            let layer = module.namedModules().first { ObjectIdentifier($0.module) == single.layer }
+            throw TrainerError.singleValue(layer: layer?.name ?? "", shape: single.shape, batch: index)
+        }
+        guard !loss.dtype.is16Bit else {
+            throw TrainerError.badLoss(
+                optimizer: slot.index,
+                why:
+                    "is \(loss.dtype), whose sums have two or three digits, expected float32: crossEntropy and the like "
+                    + "return it; of a loss of your own cast the terms before their mean, as in cast(to: .float32).mean()"
+            )
+        }
+        return ForwardPass(loss: loss, means: means)
+    }
+
+    /// Whether a pass's loss is not a number because a mean in it is of nothing.
+    func isOfNothing(_ pass: ForwardPass) -> Bool {
+        pass.means.explain(pass.loss, parameters: moduleState.parameters)
     }
 
     /// What is wrong with a loss; nil where it can be trained on.

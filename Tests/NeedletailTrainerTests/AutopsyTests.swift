@@ -95,14 +95,6 @@ private func autopsy(
         #expect(autopsy.advice[0].contains("initial loss scale"))
     }
 
-    /// A loss in float16 does not take the scale 65536.
-    @Test func aScaleThatDoesNotFitTheLossIsNamed() throws {
-        let model = Model()
-        model.step = { model, batch in model.logits(batch).mean() }
-        let finding = try #require(try autopsy(model).finding)
-        #expect(finding.origin == .backward && finding.operation == "seed" && finding.type == .float16)
-    }
-
     /// A weight that float32 holds and float16 does not.
     @Test func parametersThatDoNotFitAreNamed() throws {
         let model = Model()
@@ -150,7 +142,8 @@ private func autopsy(
             let mask = Tensor([true, false, false])
             let masked = Tensor.where(mask, Tensor(-.infinity, dtype: batch.inputs.dtype), model.logits(batch))
             let weights = masked.softmax()
-            return (weights * 1e6 * batch.targets.oneHot(classes: 3, dtype: weights.dtype)).mean()
+            let picked = weights * 1e6 * batch.targets.oneHot(classes: 3, dtype: weights.dtype)
+            return picked.cast(to: .float32).mean()
         }
         let finding = try #require(try autopsy(model).finding)
         #expect(finding.operation == "multiply" && finding.value == .infinity)
@@ -163,7 +156,7 @@ private func autopsy(
             model.drop.generator = SeededGenerator(seed: UInt64(seed))
             model.step = { model, batch in
                 let kept = model.drop(Tensor([1] as [Float]).cast(to: .float16)) * 60000
-                return (model.head.bias!.value * kept).sum()
+                return (model.head.bias!.value * kept).cast(to: .float32).sum()
             }
             let autopsy = try autopsy(model) {
                 $0.nonFinite = .throw

@@ -10,11 +10,12 @@ final class Writer: TrainingModule {
     }
     override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
         let loss = try gpt.loss(batch.inputs, targets: batch.targets)
-        log("loss", loss, progressBar: true)
+        log("loss", loss, progressBar: true, weight: lossWeight(of: batch))
         return loss
     }
     override func validationStep(_ batch: Batch, _ index: Int) throws {
-        log("validation_loss", try gpt.loss(batch.inputs, targets: batch.targets))
+        let loss = try gpt.loss(batch.inputs, targets: batch.targets)
+        log("validation_loss", loss, weight: lossWeight(of: batch))
     }
     override func configureOptimizers() -> [Optimizer] {
         let (matrices, others) = gpt.decayGroups()

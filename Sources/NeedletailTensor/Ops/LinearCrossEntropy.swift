@@ -79,7 +79,7 @@ public func linearCrossEntropy(
         result = Tensor(value, dtype: weight.dtype.accumulationType)
     }
     let inputShape = x.shape
-    return result.recorded("linearCrossEntropy", [x, weight] + (bias.map { [$0] } ?? [])) { dy in
+    let loss = result.recorded("linearCrossEntropy", [x, weight] + (bias.map { [$0] } ?? [])) { dy in
         let found: LinearCrossEntropy.Gradients
         if hasNoGradient {
             found = head.zeros(for: nodes)
@@ -102,6 +102,7 @@ public func linearCrossEntropy(
         let all = [found.x?.reshape(inputShape), found.weight, found.bias]
         return Array(all.prefix(bias == nil ? 2 : 3))
     }
+    return reduction == .mean ? loss.notedMean(weight: head.weightSum, emptyMean) : loss
 }
 
 /// The head over rows x [N, in] with targets [N], all of them checked.

@@ -57,7 +57,8 @@ public struct LossArgumentError: Error, CustomStringConvertible, Equatable {
 ///
 /// A trainer weights batches by `TrainingModule.lossWeight(of:)`, which counts the targets that are not -100. Override it
 /// where `ignoreIndex` or `classWeights` is given: return the number of targets that are not `ignoreIndex`, or Σ w[t] over
-/// them, which is what the mean divides by. Otherwise accumulation windows and epoch means are weighted wrongly.
+/// them, which is what the mean divides by. Otherwise accumulation windows are weighted wrongly. A mean in which nothing counts
+/// the trainer knows without it, and leaves the batch out.
 ///
 /// Shapes: (C)/(), (N, C)/(N), (N, C, d…)/(N, d…).
 /// Precision: float32 for 16-bit logits (float64 for float64): rows in float32, sums over rows in float64 in a fixed order.
@@ -96,10 +97,11 @@ public func crossEntropy(
     let divisor = reduction == .sum ? 1 : forward.weightSum
     let isEmpty = reduction == .mean && forward.weightSum == 0
     let mean = isEmpty ? (emptyMean == .zero ? 0 : Double.nan) : forward.lossSum / divisor
-    return Tensor(mean, dtype: type).recorded("crossEntropy", rows) { dy in
+    let result = Tensor(mean, dtype: type).recorded("crossEntropy", rows) { dy in
         let scale = isEmpty ? 0 : dy.item() / divisor
         return [Kernels.nllBackward(arguments, logSumExp: forward.logSumExp, rowScale: nil, scale: scale)]
     }
+    return reduction == .mean ? result.notedMean(weight: forward.weightSum, emptyMean) : result
 }
 
 /// Loss and gradient in one reading of the logits. The gradient is that of the seed that is expected, else of 1. If backward
@@ -117,7 +119,7 @@ private func lossWithGradient(
     let value = isEmpty ? (emptyMean == .zero ? 0 : Double.nan) : found.lossSum / divisor
     var waiting: Tensor? = found.gradient
     let logSumExp = found.logSumExp
-    return Tensor(value, dtype: rows.dtype.accumulationType).recorded("crossEntropy", rows) { dy in
+    let result = Tensor(value, dtype: rows.dtype.accumulationType).recorded("crossEntropy", rows) { dy in
         let factor = isEmpty ? 1 : dy.item() / expected
         let isPowerOfTwo = factor.isFinite && factor.significand == 1 && factor.sign == .plus
         if let gradient = waiting, factor == 1 || (isPowerOfTwo && arguments.logits.dtype != .float16) {
@@ -128,6 +130,7 @@ private func lossWithGradient(
         let scale = isEmpty ? 0 : dy.item() / divisor
         return [Kernels.nllBackward(arguments, logSumExp: logSumExp, rowScale: nil, scale: scale)]
     }
+    return isMean ? result.notedMean(weight: weight, emptyMean) : result
 }
 
 /// Negative log-likelihood of log-probabilities: the mean (or sum) of -w[t] · logProbabilities[t].
@@ -196,8 +199,9 @@ private func reduce(
     case .none: return losses.reshape(rowShape)
     case .sum: return losses.sum()
     case .mean:
-        if weightSum == 0 { return losses.sum() * (emptyMean == .zero ? 0 : Double.nan) }
-        return losses.sum() / weightSum
+        let sum = losses.sum()
+        let mean = weightSum == 0 ? sum * 0 + (emptyMean == .zero ? 0 : Double.nan) : sum / weightSum
+        return mean.notedMean(weight: weightSum, emptyMean)
     }
 }
 

@@ -34,7 +34,7 @@ public final class BackboneFineTuning: Callback {
         _ pattern: String = "backbone.*", unfreezeAtEpoch: Int = 10, rate: Rate = .ratio(0.1),
         tracksStatistics: Bool = false
     ) {
-        precondition(
+        require(
             unfreezeAtEpoch >= 0, "BackboneFineTuning: unfreezeAtEpoch is \(unfreezeAtEpoch), expected zero or more")
         self.pattern = pattern
         self.unfreezeAtEpoch = unfreezeAtEpoch

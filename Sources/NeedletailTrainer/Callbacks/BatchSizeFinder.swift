@@ -1,5 +1,6 @@
 // Finds a batch size before training.
 import Foundation
+import NeedletailTensor
 
 /// Times training steps with batch sizes that double, and trains with the smallest that is nearly as fast a sample as any.
 ///
@@ -35,8 +36,8 @@ public final class BatchSizeFinder: Callback {
         _ sizes: ClosedRange<Int> = 8...4096, tolerance: Double = 0.95, memoryLimit: Int? = nil,
         clock: (() -> Double)? = nil
     ) {
-        precondition(sizes.lowerBound >= 1, "BatchSizeFinder: sizes begin at \(sizes.lowerBound), expected at least 1")
-        precondition((0...1).contains(tolerance), "BatchSizeFinder: tolerance is \(tolerance), expected 0 to 1")
+        require(sizes.lowerBound >= 1, "BatchSizeFinder: sizes begin at \(sizes.lowerBound), expected at least 1")
+        require((0...1).contains(tolerance), "BatchSizeFinder: tolerance is \(tolerance), expected 0 to 1")
         self.sizes = sizes
         self.tolerance = tolerance
         self.memoryLimit = memoryLimit

@@ -1,4 +1,5 @@
 // Ends training when a metric no longer gets better.
+import NeedletailTensor
 
 /// Ends training where a monitored metric has stopped getting better, is not finite, or has passed a threshold.
 ///
@@ -54,8 +55,8 @@ public final class EarlyStopping: Callback {
         monitor: String, mode: MonitorMode = .min, minDelta: Double = 0, patience: Int = 3,
         thresholds: Thresholds = Thresholds()
     ) {
-        precondition(patience >= 0, "EarlyStopping: patience is \(patience), expected zero or more")
-        precondition(minDelta >= 0, "EarlyStopping: minDelta is \(minDelta), expected zero or more")
+        require(patience >= 0, "EarlyStopping: patience is \(patience), expected zero or more")
+        require(minDelta >= 0, "EarlyStopping: minDelta is \(minDelta), expected zero or more")
         self.monitor = monitor
         self.mode = mode
         self.minDelta = minDelta

@@ -1,4 +1,5 @@
 // Another length of accumulation windows from some epoch on.
+import NeedletailTensor
 
 /// Changes at given epochs how many batches share an update.
 ///
@@ -11,7 +12,7 @@ public final class GradientAccumulationScheduler: Callback {
     /// Windows of `scheduling[epoch]` batches from each of these epochs on; one batch before the first of them.
     public init(_ scheduling: [Int: Int]) {
         for (epoch, batches) in scheduling {
-            precondition(
+            require(
                 epoch >= 0 && batches >= 1,
                 "GradientAccumulationScheduler: found \(batches) batches from epoch \(epoch), expected at least 1 from 0 on"
             )

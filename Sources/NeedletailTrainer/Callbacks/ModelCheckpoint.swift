@@ -1,6 +1,7 @@
 // Writes checkpoints while training: the last one, the best ones, all of them.
 import Foundation
 public import NeedletailData
+import NeedletailTensor
 
 /// Keeps checkpoints in a directory: `last`, and where a metric is monitored `best` and the top k.
 ///
@@ -70,11 +71,11 @@ public final class ModelCheckpoint: Callback {
     ) {
         var options = Options()
         configure(&options)
-        precondition(saveTopK >= -1, "ModelCheckpoint: saveTopK is \(saveTopK), expected at least -1")
-        precondition(everyNSteps ?? 1 >= 1, "ModelCheckpoint: everyNSteps is \(everyNSteps!), expected at least 1")
-        precondition(
+        require(saveTopK >= -1, "ModelCheckpoint: saveTopK is \(saveTopK), expected at least -1")
+        require(everyNSteps ?? 1 >= 1, "ModelCheckpoint: everyNSteps is \(everyNSteps!), expected at least 1")
+        require(
             options.everyNEpochs >= 1, "ModelCheckpoint: everyNEpochs is \(options.everyNEpochs), expected at least 1")
-        precondition(!options.fileName.isEmpty, "ModelCheckpoint: fileName is empty, expected a name")
+        require(!options.fileName.isEmpty, "ModelCheckpoint: fileName is empty, expected a name")
         self.directory = directory
         self.monitor = monitor
         self.mode = mode

@@ -25,12 +25,15 @@ public final class ModelSummary: Callback {
         var calls: LayerCalls?
         if let inputs = module.exampleInputs {
             let compute = try trainer.chosenPolicy().compute
-            let batch = Batch(
-                inputs: inputs.dtype.isFloatingPoint ? inputs.cast(to: compute) : inputs,
-                targets: Tensor.zeros([inputs.shape.first ?? 1], dtype: .int64))
-            calls = try module.measured { _ in
+            let examples = inputs.dtype.isFloatingPoint ? inputs.cast(to: compute) : inputs
+            let outcome = try module.measured { _ in
                 module.evaluate()
-                return try withoutGradients { try LayerCalls { _ = try module.predictStep(batch, 0) } }
+                return try withoutGradients {
+                    try operationOutcome { try LayerCalls { _ = try module.predictStep(Batch(examples: examples), 0) } }
+                }
+            }
+            do { calls = try outcome.get() } catch {
+                throw TrainerError.badExampleInputs(shape: inputs.shape, why: error.message)
             }
         }
         return WeightsSummary(of: module, optimizers: trainer.step?.slots.map(\.optimizer) ?? [], calls: calls)

@@ -36,7 +36,7 @@ public final class NumericsReport: Callback {
 
     /// A report on every so many steps, as a page at `path`, which is replaced when fit begins, and as a table on `console`.
     public init(every: Int = 50, to path: String? = nil, console: Console = .standardOutput) {
-        precondition(every >= 1, "NumericsReport: every is \(every), expected at least 1")
+        require(every >= 1, "NumericsReport: every is \(every), expected at least 1")
         self.every = every
         self.path = path
         self.console = console

@@ -1,6 +1,7 @@
 // Distributions of parameters and gradients, for loggers that show them.
 public import NeedletailData
 public import NeedletailOptim
+import NeedletailTensor
 
 /// Gives every logger histograms of all parameters, and of their gradients, at the end of each so many epochs.
 ///
@@ -16,7 +17,7 @@ public final class ParameterHistograms: Callback {
 
     /// Histograms at the end of each `everyNEpochs` epochs.
     public init(everyNEpochs: Int = 1, gradients: Bool = true) {
-        precondition(everyNEpochs >= 1, "ParameterHistograms: everyNEpochs is \(everyNEpochs), expected at least 1")
+        require(everyNEpochs >= 1, "ParameterHistograms: everyNEpochs is \(everyNEpochs), expected at least 1")
         self.everyNEpochs = everyNEpochs
         self.gradients = gradients
     }

@@ -55,12 +55,11 @@ public final class ShadowPrecision: Callback {
     private var steps = 0
     private var isComparing = false
     private var window = Window()
-    private var slot = 0
     private var weight = 0.0
 
     /// Compares one of so many steps.
     public init(every: Int = 100) {
-        precondition(every >= 1, "ShadowPrecision: every is \(every), expected at least 1")
+        require(every >= 1, "ShadowPrecision: every is \(every), expected at least 1")
         self.every = every
     }
 
@@ -74,28 +73,30 @@ public final class ShadowPrecision: Callback {
         isComparing = steps % every == 0
         trainer.step?.keepsOwnState = isComparing
         guard isComparing else { return }
-        slot = 0
         weight = module.lossWeight(of: batch)
     }
 
     /// The forward pass of one optimizer is done: here the weights are still those that it had.
     public override func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {
         guard isComparing, let step = trainer.step, let running = step.running else { return }
-        let shadow = try run(module, running, step.ownState)
-        if slot == 0 { window.weights += weight }
-        if slot >= window.losses.count { window.losses.append((0, 0)) }
-        window.losses[slot].run += weight * loss.item()
-        window.losses[slot].shadow += weight * shadow
-        slot += 1
+        let slot = step.runningSlot
+        let shadow = try run(module, running, step.ownState, optimizer: slot)
+        var sums = window.losses[slot] ?? (0, 0, 0)
+        sums.run += weight * loss.item()
+        sums.shadow += weight * shadow
+        sums.weights += weight
+        window.losses[slot] = sums
     }
 
     public override func onBeforeOptimizerStep(
         _ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer, _ gradients: UnscaledGradients
     ) throws {
-        guard isComparing else { return }
+        guard isComparing, let slot = trainer.step?.slots.first(where: { $0.optimizer === optimizer })?.index,
+            let weights = window.losses[slot]?.weights
+        else { return }
         for parameter in optimizer.parameters {
             guard let sum = window.gradients.removeValue(forKey: ObjectIdentifier(parameter)) else { continue }
-            window.compare(gradients[parameter], sum, of: parameter.name)
+            window.compare(gradients[parameter], sum, weights: weights, of: parameter.name)
         }
         if !gradients.check.isFinite { window.isFinite = false }
     }
@@ -124,7 +125,9 @@ public final class ShadowPrecision: Callback {
 
     /// Runs the batch's step for the current optimizer in float32, with buffers, generators and the module's own state as the
     /// run's own forward pass had them; adds its gradients to the window's, and leaves the module as it was. Returns the loss.
-    private func run(_ module: TrainingModule, _ batch: ReplayableBatch, _ own: OwnState?) throws -> Double {
+    private func run(
+        _ module: TrainingModule, _ batch: ReplayableBatch, _ own: OwnState?, optimizer slot: Int
+    ) throws -> Double {
         try module.measured { state in
             for parameter in state.parameters { parameter.setTypes(storage: .float32, compute: .float32) }
             batch.before.restore()
@@ -148,18 +151,16 @@ public final class ShadowPrecision: Callback {
 
 /// What is summed over the batches of one step.
 private struct Window {
-    /// Σ w l of each optimizer.
-    var losses: [(run: Double, shadow: Double)] = []
-    /// Σ w.
-    var weights = 0.0
+    /// Σ w l, the run's and float32's, and Σ w of each optimizer for which a batch counted.
+    var losses: [Int: (run: Double, shadow: Double, weights: Double)] = [:]
     /// Σ w g' by parameter, float64.
     var gradients: [ObjectIdentifier: Tensor] = [:]
     var isFinite = true
     /// Squared norms of g - g' and of g', by layer in the order in which they came.
     private var layers: [(name: String, difference: Double, norm: Double)] = []
 
-    /// Adds one parameter: its gradient g, none where backward did not reach it, and Σ w g'.
-    mutating func compare(_ gradient: Tensor?, _ sum: Tensor, of parameter: String) {
+    /// Adds one parameter: its gradient g, none where backward did not reach it, and Σ w g' with Σ w.
+    mutating func compare(_ gradient: Tensor?, _ sum: Tensor, weights: Double, of parameter: String) {
         let (difference, norm) = withoutGradients {
             let shadow = sum / weights
             let run = gradient?.cast(to: .float64) ?? Tensor.zeros(sum.shape, dtype: .float64)
@@ -174,9 +175,9 @@ private struct Window {
         }
     }
 
-    /// The comparison; nil where no batch had a weight.
+    /// The comparison; nil where no batch counted.
     func result(step: Int) -> ShadowPrecision.Result? {
-        guard weights > 0, let loss = losses.last else { return nil }
+        guard let loss = losses.max(by: { $0.key < $1.key })?.value else { return nil }
         let difference = layers.reduce(0) { $0 + $1.difference }
         let norm = layers.reduce(0) { $0 + $1.norm }
         return ShadowPrecision.Result(

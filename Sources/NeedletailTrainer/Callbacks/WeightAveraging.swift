@@ -78,13 +78,13 @@ public final class WeightAveraging: Callback {
         statistics: Statistics = .ofAverage
     ) {
         if case .exponential(let decay, let every) = kind {
-            precondition(
+            require(
                 (0..<1).contains(decay) && every >= 1,
                 "WeightAveraging: found decay \(decay) every \(every) steps, expected 0 to below 1, at least 1")
         }
-        precondition(
+        require(
             start.isValid, "WeightAveraging: starts at \(start), expected an epoch, or a share from 0.0 to 1.0")
-        precondition(
+        require(
             annealingEpochs >= 1, "WeightAveraging: annealingEpochs is \(annealingEpochs), expected at least 1")
         self.kind = kind
         self.start = start
@@ -243,7 +243,7 @@ public final class WeightAveraging: Callback {
                     if module.lossWeight(of: batch) > 0 {
                         let before = state.snapshot(.buffers)
                         let losses = try withoutGradients {
-                            try step.slots.map { try step.forward(batch, index, $0, seed: 1).item() }
+                            try step.slots.map { try step.forward(batch, index, $0, seed: 1).loss.item() }
                         }
                         if !losses.allSatisfy({ $0.isFinite }) || !statisticsAreFinite(module) {
                             before.restore()

@@ -27,7 +27,7 @@ public struct Autopsy: Sendable, Equatable {
         public let layer: String?
         /// The layer that ran last before, where `layer` is nil.
         public let previousLayer: String?
-        /// The operation's name; "seed" where the loss scale does not fit the type of the loss.
+        /// The operation's name.
         public let operation: String
         /// The type and the shape of the tensor that holds the value.
         public let type: DType, shape: [Int]

@@ -40,6 +40,9 @@ final class AutopsyObserver: GraphObserver, @unchecked Sendable {
         (suspect, previousLayer) = (nil, nil)
     }
 
+    /// Forgets what was found: the batch counts for nothing.
+    func forget() { (finding, suspect) = (nil, nil) }
+
     /// Between forward and backward.
     func finishForward(loss: Tensor) {
         if finding == nil || !self.loss.isFinite { self.loss = loss.item() }
@@ -87,12 +90,10 @@ final class AutopsyObserver: GraphObserver, @unchecked Sendable {
     func backward(_ operation: StaticString, sequence: UInt64, _ gradient: Tensor, received: [Tensor]) {
         guard finding == nil else { return }
         let place = places[sequence] ?? (nil, nil)
-        // Only the scaled seed of backward can arrive so, where the loss is a 16-bit tensor.
-        let arrived = finiteCheck(gradient).firstNonFinite != nil
-        for tensor in arrived ? [gradient] : received where finiteCheck(tensor).firstNonFinite != nil {
+        for tensor in received where finiteCheck(tensor).firstNonFinite != nil {
             let extremes = Extremes(tensor)
             finding = makeFinding(
-                .backward, place, arrived ? "seed" : operation, tensor, extremes, largest: extremes.largest,
+                .backward, place, operation, tensor, extremes, largest: extremes.largest,
                 read: Extremes(gradient).largest)
             return
         }

@@ -69,14 +69,19 @@ extension TrainingStep {
             for batch in batches where observer.finding == nil {
                 batch.before.restore()
                 observer.begin(batch.batch.inputs, index: batch.index)
-                let loss: Tensor
+                let pass: ForwardPass
                 do {
-                    loss = try watched(by: observer) {
-                        try forward(batch.batch, batch.index, slot, seed: batch.seed)
+                    pass = try watched(by: observer) {
+                        try forward(batch.batch, batch.index, slot, seed: batch.seed, isGuarded: rethrowing)
                     }
                 } catch {
                     if rethrowing { throw error }
                     break
+                }
+                let loss = pass.loss
+                if isOfNothing(pass) {
+                    observer.forget()
+                    continue
                 }
                 observer.finishForward(loss: loss)
                 if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }

@@ -112,7 +112,8 @@ private final class Trial {
     /// The first steps, and how many of them make a repetition.
     func warmUp(_ clock: () -> Double, repetition: Double, most: Double) throws {
         start.restore()
-        isLossFinite = try step.run(batch, 0, closesWindow: true).loss.isFinite
+        let first = try step.run(batch, 0, closesWindow: true)
+        isLossFinite = first.loss.isFinite || first.skipReason == .noWeight
         let start = clock()
         _ = try step.run(batch, 0, closesWindow: true)
         let once = clock() - start

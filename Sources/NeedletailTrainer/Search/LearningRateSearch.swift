@@ -1,5 +1,6 @@
 // What losses do while the learning rate grows: the range test.
 import Foundation
+import NeedletailTensor
 
 /// The losses of a range test: from step to step the learning rate grows by the same factor.
 ///
@@ -79,7 +80,7 @@ public struct LearningRateRange: Sendable, Equatable {
 
     /// The default's range, or another one.
     public init(minimum: Double = 1e-8, maximum: Double = 1, steps: Int = 100, stopAbove: Double? = 4) {
-        precondition(
+        require(
             minimum > 0 && minimum < maximum && maximum.isFinite && steps >= 2,
             "LearningRateRange: found \(minimum) to \(maximum) in \(steps) steps, expected 0 < minimum < maximum, 2 or more"
         )
@@ -110,12 +111,16 @@ extension FitTrial {
                 try ProcessSignals.throwWhereAsked(trainer)
                 let rate = range.rate(rates.count)
                 for (group, ratio) in zip(slot.optimizer.groups, ratios) { group.learningRate = rate * ratio }
-                var loss = 0.0
+                var sum = 0.0, counted = 0.0, result: StepResult?
                 for index in 0..<window {
-                    let result = try step.run(source.next(), index, closesWindow: index == window - 1)
-                    loss += result.loss / Double(window)
-                    if index == window - 1, step.scaler != nil, result.skipReason != nil, loss.isFinite { loss = .nan }
+                    let one = try step.run(source.next(), index, closesWindow: index == window - 1)
+                    result = one
+                    if one.isEmpty { continue }
+                    sum += one.loss
+                    counted += 1
                 }
+                if result?.skipReason == .noWeight { continue }
+                let loss = step.scaler != nil && result?.skipReason != nil && sum.isFinite ? .nan : sum / counted
                 if loss.isNaN, step.scaler != nil { continue }  // how the loss scale is found
                 mean = 0.98 * mean + 0.02 * loss
                 let smoothed = mean / (1 - pow(0.98, Double(rates.count + 1)))
