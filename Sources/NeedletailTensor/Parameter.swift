@@ -78,7 +78,7 @@ public final class Parameter {
 
     /// Makes the values this parameter's alone, to be written to, and counts the change.
     func beginChange(keepingValues: Bool) {
-        version.count += 1
+        version.countChange()
         stored.makeUnshared(keepingValues: keepingValues)
         shadow?.makeUnshared(keepingValues: keepingValues)
     }

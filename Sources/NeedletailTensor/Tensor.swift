@@ -69,9 +69,12 @@ public struct Tensor: Sendable {
 
 // Copy on write, for the owners that write to a tensor which they keep.
 extension Tensor {
+    /// Whether others hold it too.
+    var isHandedOut: Bool { storage.isHandedOut.load(ordering: .relaxed) }
+
     /// Marks a tensor as one that others hold too, so that its owner copies it before it writes.
     package func handedOut() -> Tensor {
-        if !storage.isHandedOut.load(ordering: .relaxed) { storage.isHandedOut.store(true, ordering: .relaxed) }
+        if !isHandedOut { storage.isHandedOut.store(true, ordering: .relaxed) }
         return self
     }
 
@@ -79,7 +82,7 @@ extension Tensor {
     ///
     /// Only tensors that were ``handedOut()`` count: views that the recorded graph keeps are guarded by ``ParameterVersion``.
     package mutating func makeUnshared(keepingValues: Bool = true) {
-        guard storage.isHandedOut.load(ordering: .relaxed) else { return }
+        guard isHandedOut else { return }
         if isKnownUniquelyReferenced(&storage) {
             storage.isHandedOut.store(false, ordering: .relaxed)
             return

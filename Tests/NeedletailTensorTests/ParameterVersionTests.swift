@@ -10,6 +10,7 @@ private let losses: [(name: String, needsValues: Bool, @Sendable (Parameter) -> 
     ("matmul", true, { Tensor.ones([2, 4]).trackingGradient().matmul($0.value.transposed()).sum() }),
     ("linear", true, { linear(Tensor.ones([2, 4]).trackingGradient(), weight: $0.value).sum() }),
     ("exp", true, { $0.value.exp().sum() }),
+    ("gelu", true, { $0.value.gelu().sum() }),
     ("pow", true, { $0.value.pow(3).sum() }),
     ("maximum", true, { Tensor.maximum($0.value, Tensor.zeros([4, 4])).sum() }),
     ("recomputing", true, { w in recomputing(Tensor.ones([2, 4]).trackingGradient()) { $0.matmul(w.value) }.sum() }),
@@ -94,6 +95,26 @@ private func lossThenChange(_ loss: Int, _ change: Int) -> (Parameter, Tensor) {
             result.backward()
         }
         expectMessage(result, "parameter 'layer.weight' w")
+    }
+
+    /// A value that was read as a constant stays as it is: backward computes with it.
+    @Test func aConstantThatWasReadIsNoneOfTheParameters() throws {
+        let teacher = Parameter(.full([4, 4], 3)), constant = teacher.value.detached()
+        let x = Tensor.ones([2, 4]).trackingGradient()
+        let loss = linear(x, weight: constant).sum() + (x * teacher.value.detached()[0]).sum()
+        try teacher.assign(.zeros([4, 4]))
+        #expect(gradients(of: loss, withRespectTo: [x])[0].scalars(as: Float.self) == [Float](repeating: 15, count: 8))
+    }
+
+    /// The weight of a frozen layer has no gradient, but that of its input is computed with it.
+    @Test func aFrozenWeightCountsToo() async {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+            let weight = Parameter(.ones([4, 4]), requiresGradient: false)
+            let loss = linear(Tensor.ones([2, 4]).trackingGradient(), weight: weight.borrowedValue).sum()
+            try? weight.assign(.zeros([4, 4]))
+            loss.backward()
+        }
+        expectMessage(result, "a parameter of shape [4, 4]")
     }
 
     /// A trial between forward and backward that is put back is no change.

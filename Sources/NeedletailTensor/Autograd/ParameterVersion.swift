@@ -1,4 +1,5 @@
 // Parameters that change between forward and backward: backward would compute with other values than forward did.
+import Synchronization
 
 /// A parameter's name, for messages; see ``Parameter/name``.
 ///
@@ -18,15 +19,19 @@ final class ParameterName: @unchecked Sendable {
 /// Counts the changes of a parameter's values in the memory that holds them. That memory points here, and so do operations that need
 /// them again.
 ///
-/// `@unchecked Sendable`: written only by changes of the parameter, which may not run while anything else uses it.
+/// `@unchecked Sendable`: `isReplaced` is read and written only by changes of the parameter and by backward, which may not run at
+/// the same time.
 final class ParameterVersion: @unchecked Sendable {
     let name: ParameterName
     /// How often the values have been changed.
-    var count = 0
+    private let changes = Atomic<Int>(0)
+    var count: Int { changes.load(ordering: .relaxed) }
     /// Whether the parameter has other memory now.
     var isReplaced = false
 
     init(_ name: ParameterName) { self.name = name }
+
+    func countChange() { changes.add(1, ordering: .relaxed) }
 }
 
 /// The parameters whose values an operation needs in backward, each with its version when forward used it.
@@ -35,9 +40,11 @@ struct UsedParameters {
     /// Whether backward reads the parameters anew, so that it needs their memory of then.
     var areReadAgain = false
 
-    /// Those whose memory one of `tensors` shows.
+    /// Those that one of `tensors` shows; constants that were handed out stay as they are and are none.
     init(of tensors: [Tensor] = []) {
-        for tensor in tensors { if let parameter = tensor.storage.version { insert(parameter) } }
+        for tensor in tensors where tensor.node != nil || !tensor.isHandedOut {
+            if let parameter = tensor.storage.version { insert(parameter) }
+        }
     }
 
     mutating func insert(_ parameter: ParameterVersion) { versions.append((parameter, parameter.count)) }

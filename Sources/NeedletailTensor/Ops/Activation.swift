@@ -95,11 +95,11 @@ extension Tensor {
         case .identity: break
         case .relu:
             result.node = OperationNode(
-                name, inputs: [source], using: UsedParameters(of: [saved]), activationGradient: .reluGradient(saved)
+                name, inputs: [source], using: UsedParameters(of: [input]), activationGradient: .reluGradient(saved)
             ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
         case .gelu:
             result.node = OperationNode(
-                name, inputs: [source], using: UsedParameters(of: [saved]), activationGradient: .geluGradient(saved)
+                name, inputs: [source], using: UsedParameters(of: [input]), activationGradient: .geluGradient(saved)
             ) { dy in [Kernels.binary(.geluGradient, saved, dy.contiguous())] }
         }
         return result.observed(name, input)

@@ -201,7 +201,7 @@ private func convolved(
     )
     let biasType = bias?.dtype ?? weight.dtype
     let used = UsedParameters(
-        of: (inputNode == nil ? [] : [plainWeight]) + (weightNode == nil ? [] : [plainInput]))
+        of: (inputNode == nil ? [] : [weight]) + (weightNode == nil ? [] : [x]))
     result.node = OperationNode(operation, inputs: [inputNode, weightNode, biasNode], using: used) { dz in
         let dz = dz.channelsLast()
         var dx: Tensor?

@@ -123,7 +123,7 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil, activation:
     )
     let biasType = bias?.dtype ?? weight.dtype
     let used = UsedParameters(
-        of: (inputNode == nil ? [] : [plainWeight]) + (weightNode == nil ? [] : [plainInput]))
+        of: (inputNode == nil ? [] : [weight]) + (weightNode == nil ? [] : [x]))
     let node = OperationNode("linear", inputs: [inputNode, weightNode, biasNode], using: used) { dz in
         let dz = dz.reshape([rows, outputs])
         var dx: Tensor?
