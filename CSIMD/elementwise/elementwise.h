@@ -11,6 +11,9 @@ typedef struct {
     // As csimd_binary, y's rows contiguous.
     void (*binary)(csimd_binary_op op, csimd_type type, size_t rows, size_t columns, csimd_operand a, csimd_operand b, void *y,
                    bool stream);
+    // As csimd_silu_multiply_gradient.
+    void (*silu_multiply_gradient)(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                   void *gate_gradient, void *x_gradient);
 } csimd_elementwise_kernels;
 
 extern const csimd_elementwise_kernels csimd_elementwise_kernels_ref;

@@ -14,5 +14,6 @@
 const csimd_elementwise_kernels csimd_elementwise_kernels_avx512 = {
     .unary = unary,
     .binary = binary,
+    .silu_multiply_gradient = silu_multiply_gradient,
 };
 #endif
