@@ -322,7 +322,8 @@ typedef struct {
 csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void *log_sum_exp, double *loss_sum,
                                double *weight_sum, size_t *bad_row);
 
-// gradient[i, c] = g_i (dloss_i / dlogits[i, c]), g_i = scale * (row_scale ? row_scale[i] : 1); 0 in ignored rows.
+// gradient[i, c] = g_i (dloss_i / dlogits[i, c]), g_i = scale * (row_scale ? row_scale[i] : 1); 0 in rows that
+// are ignored or whose weight, or g_i, is 0, whatever their logits are.
 // log_sum_exp is what forward wrote; row_scale [rows] float32 (double for f64) or NULL. gradient may be the logits.
 // float32 inside, one rounding: the gradient is the rounding of the exact-form float32 value.
 csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_exp, const void *row_scale, double scale,
