@@ -27,8 +27,8 @@ typedef struct {
     ptrdiff_t visible;
     bool causal;
     float scale;
-    const float *mask;  // [columns]: 0, or below 0 where the key is hidden; or NULL
-    float *scores;      // [rows, columns], row stride ld, before `scale`
+    const uint32_t *mask;  // [columns]: all bits, or 0 where the key is hidden; or NULL
+    float *scores;         // [rows, columns], row stride ld, before `scale`
     size_t ld;
 } csimd_attention_stripe;
 
@@ -47,9 +47,9 @@ typedef struct csimd_attention_kernels {
     void (*weigh)(const csimd_attention_stripe *stripe, float *weights, size_t ldw, float *maximum, float *sum, float *factor);
 
     // For the queries of a stripe, the first being `row` of its block: weights p = exp(scale scores - log_sum_exp) and slopes
-    // s = p (products - delta) scale, 0 for hidden keys whatever the other numbers are, as panels of B (panel_stride floats
-    // each, width nr or at most nr / 2 where no more keys are left of `keys`), and the slopes as rows of A too. `row` is even;
-    // products have row stride ld.
+    // s = p (products - delta) scale, as panels of B (panel_stride floats each, width nr or at most nr / 2 where no more keys
+    // are left of `keys`), and the slopes as rows of A too. Where a row does not see a key both are 0, whatever the other
+    // numbers are, but for p where the mask hides the key: that may be anything. `row` is even; products have row stride ld.
     void (*slopes)(const csimd_attention_stripe *stripe, size_t keys, const float *products, const float *log_sum_exp,
                    const float *delta, size_t row, float *weight_panels, float *slope_panels, size_t panel_stride,
                    float *slope_rows, size_t ldr);
@@ -86,8 +86,8 @@ typedef struct {
     csimd_type type;
     const void *x;  // [keys, size], row stride ldx
     size_t ldx, keys, size;
-    const float *mask;  // [keys]: as a stripe's
-    bool finite;        // no element is infinite or NaN, or every query sees every key that the mask shows
+    const uint32_t *mask;  // [keys]: as a stripe's
+    bool finite;           // no element is infinite or NaN, or every query sees every key that the mask shows
     float *packed;
 } csimd_attention_key_rows;
 
@@ -146,7 +146,7 @@ static inline size_t csimd_attention_visible(const csimd_attention_args *args, s
 
 // Whether row r of a stripe sees its key j.
 static inline bool csimd_attention_sees(const csimd_attention_stripe *stripe, size_t r, size_t j) {
-    return (!stripe->causal || (ptrdiff_t)j < stripe->visible + (ptrdiff_t)r) && (stripe->mask == NULL || stripe->mask[j] == 0);
+    return (!stripe->causal || (ptrdiff_t)j < stripe->visible + (ptrdiff_t)r) && (stripe->mask == NULL || stripe->mask[j] != 0);
 }
 
 // Packed floats that `depth` elements take a row.
@@ -159,11 +159,11 @@ static inline size_t csimd_attention_width(const csimd_attention_kernels *kernel
     return left > kernels->products->nr / 2 ? kernels->products->nr : kernels->products->nr / 2;
 }
 
-// mask[j] = 0 or -1 for keys first ..< first + count of an element of the batch; NULL where there is no mask.
-static inline const float *csimd_attention_mask(const csimd_attention_args *args, size_t element, size_t first, size_t count,
-                                                float *mask) {
+// mask[j] = all bits or 0 for keys first ..< first + count of an element of the batch; NULL where there is no mask.
+static inline const uint32_t *csimd_attention_mask(const csimd_attention_args *args, size_t element, size_t first, size_t count,
+                                                   uint32_t *mask) {
     if (args->mask == NULL) return NULL;
-    for (size_t j = 0; j < count; j++) mask[j] = args->mask[element * args->keys + first + j] ? 0 : -1;
+    for (size_t j = 0; j < count; j++) mask[j] = args->mask[element * args->keys + first + j] ? UINT32_MAX : 0;
     return mask;
 }
 

@@ -9,7 +9,7 @@ static inline size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 typedef struct {
     float *key_panels, *value_panels, *key_rows;  // K^T, V^T [size, keys] and K [keys, size] of a block, packed
-    float *mask;
+    uint32_t *mask;
     float *queries, *gradients, *slope_rows;             // a stripe's rows of A
     float *queries_turned, *gradients_turned;            // a block's panels of A
     float *scores, *products;                            // [mr, keys]
@@ -38,7 +38,7 @@ static backward_buffers buffers_in(const csimd_attention_kernels *kernels, const
     b.key_panels = take(&b, scratch, csimd_round_up(keys, p->nr) * csimd_gemm_packed_depth(p, size));
     b.value_panels = take(&b, scratch, csimd_round_up(keys, p->nr) * csimd_gemm_packed_depth(p, size));
     b.key_rows = take(&b, scratch, b.ldq * csimd_gemm_packed_depth(p, keys));
-    b.mask = take(&b, scratch, keys);
+    b.mask = (uint32_t *)(void *)take(&b, scratch, keys);
     b.queries = take(&b, scratch, stripe);
     b.gradients = take(&b, scratch, stripe);
     b.slope_rows = take(&b, scratch, stripe);
@@ -253,12 +253,9 @@ static void store_keys(const csimd_attention_call *call, const backward_buffers 
     }
 }
 
-// Whether none of `rows` rows of a head has an infinite or NaN element that hidden keys keep from some results.
-static bool rows_finite(const csimd_attention_call *call, csimd_heads x, size_t element, size_t head, size_t rows) {
-    const csimd_attention_args *g = call->args;
-    return !g->causal || rows == 0 ||
-           call->kernels->all_finite(g->type, rows, g->head_size, csimd_attention_at(g->type, x, element, head, 0),
-                                     x.row_stride);
+// Whether none of the numbers of a head's queries is infinite or NaN.
+static bool numbers_finite(const csimd_attention_call *call, const float *numbers) {
+    return call->kernels->all_finite(CSIMD_F32, 1, call->args->queries, numbers, call->args->queries);
 }
 
 void csimd_attention_backward_task(const csimd_attention_call *call, size_t element, size_t key_head, float *scratch) {
@@ -269,15 +266,19 @@ void csimd_attention_backward_task(const csimd_attention_call *call, size_t elem
     const size_t blocks = divide_up(g->keys, csimd_attention_keys), group = g->heads / g->key_heads;
     memset(b->k_sums, 0, blocks * b->block_sums * sizeof(float));
     memset(b->v_sums, 0, blocks * b->block_sums * sizeof(float));
-    b->keys_finite = rows_finite(call, g->k, element, key_head, g->keys);
+    b->keys_finite =
+        !g->causal || call->kernels->all_finite(g->type, g->keys, g->head_size,
+                                                csimd_attention_at(g->type, g->k, element, key_head, 0), g->k.row_stride);
     for (at.head = key_head * group; at.head < (key_head + 1) * group; at.head++) {
-        b->queries_finite = rows_finite(call, g->q, element, at.head, g->queries);
-        b->gradients_finite = rows_finite(call, call->o_gradient, element, at.head, g->queries);
         memset(b->q_sums, 0, g->queries * b->ldq * sizeof(float));
         if (g->queries > 0)
             kernels->row_dots(g->type, g->queries, g->head_size, csimd_attention_at(g->type, call->o, element, at.head, 0),
                               call->o.row_stride, csimd_attention_at(g->type, call->o_gradient, element, at.head, 0),
                               call->o_gradient.row_stride, b->delta);
+        // An infinite or NaN element makes the numbers that the query has so too, whatever it sees.
+        const float *log_sum_exp = call->log_sum_exp + (element * g->heads + at.head) * g->queries;
+        b->queries_finite = !g->causal || numbers_finite(call, log_sum_exp);
+        b->gradients_finite = !g->causal || numbers_finite(call, b->delta);
         for (at.start = 0, at.block = 0; at.start < g->keys; at.start += csimd_attention_keys, at.block++) {
             at.keys = csimd_minimum(csimd_attention_keys, g->keys - at.start);
             run_block(&at, key_head);

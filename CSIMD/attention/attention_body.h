@@ -37,9 +37,12 @@ V_INLINE size_t columns_seen(const csimd_attention_stripe *stripe, size_t r) {
 }
 
 // Scores j ... of a row as the softmax takes them: scaled, with the mask, -infinity from column `seen` on.
-V_INLINE v_f32 scores_at(const float *row, const float *mask, v_f32 scale, size_t j, size_t seen) {
+V_INLINE v_f32 scores_at(const float *row, const uint32_t *mask, v_f32 scale, size_t j, size_t seen) {
     v_f32 value = v_mul(v_load(CSIMD_F32, row, j), scale);
-    if (mask != NULL) value = v_select(v_less(v_load(CSIMD_F32, mask, j), v_set(0)), v_set(-INFINITY), value);
+    if (mask != NULL) {
+        const v_f32 none = v_set(-INFINITY);
+        value = v_xor(none, v_and(v_xor(none, value), v_load(CSIMD_F32, mask, j)));
+    }
     if (j + v_lanes > seen) value = v_select(lanes_first((ptrdiff_t)seen - (ptrdiff_t)j), value, v_set(-INFINITY));
     return value;
 }
@@ -105,11 +108,7 @@ static void slopes(const csimd_attention_stripe *stripe, size_t keys, const floa
                     p[k] = exponential(v_sub(v_mul(v_load(CSIMD_F32, from, j), scale), total[k]));
                     const v_f32 product = v_load(CSIMD_F32, products + (r + k) * stripe->ld, j);
                     s[k] = v_mul(v_mul(p[k], scale), v_sub(product, less[k]));
-                    if (stripe->mask != NULL) {
-                        const v_mask hidden = v_less(v_load(CSIMD_F32, stripe->mask, j), zero);
-                        p[k] = v_select(hidden, zero, p[k]);
-                        s[k] = v_select(hidden, zero, s[k]);
-                    }
+                    if (stripe->mask != NULL) s[k] = v_and(s[k], v_load(CSIMD_F32, stripe->mask, j));
                     if (j + v_lanes > seen[k]) {
                         const v_mask shown = lanes_first((ptrdiff_t)seen[k] - (ptrdiff_t)j);
                         p[k] = v_select(shown, p[k], zero);
@@ -169,12 +168,26 @@ static void row_dots(csimd_type type, size_t rows, size_t columns, const void *a
     if (type == CSIMD_BF16) row_dots_of(CSIMD_BF16, rows, columns, a, lda, b, ldb, dots);
 }
 
+// Added to an exponent of all ones, its lowest bit carries into the sign: a word of float32, or two elements of 16 bits, at
+// once.
 V_INLINE bool all_finite_of(csimd_type type, size_t rows, size_t columns, const void *x, size_t ldx) {
-    v_mask bad = v_no_lanes();
-    for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < columns; j += v_lanes)
-            bad = v_either(bad, v_not_finite(load_lanes(type, x, r * ldx + j, csimd_minimum(v_lanes, columns - j))));
-    return v_lanes_of_mask(bad) == 0;
+    const v_i32 ones = v_set_i32(type == CSIMD_F32 ? 0x7F800000 : type == CSIMD_BF16 ? 0x7F807F80 : 0x7C007C00);
+    const v_i32 lowest = v_set_i32(type == CSIMD_F32 ? 0x00800000 : type == CSIMD_BF16 ? 0x00800080 : 0x04000400);
+    const size_t size = csimd_type_size(type), words = columns * size / sizeof(float);
+    v_f32 carried = v_set(0);
+    for (size_t r = 0; r < rows; r++) {
+        const char *row = (const char *)x + r * ldx * size;
+        size_t j = 0;
+        for (; j + v_lanes <= words; j += v_lanes)
+            carried = v_or(carried, v_of_bits(v_add_i32(v_and_i32(v_bits(v_load(CSIMD_F32, row, j)), ones), lowest)));
+        if (j < words) {
+            const v_i32 last = v_bits(v_load_first(CSIMD_F32, row, j, words - j));
+            carried = v_or(carried, v_of_bits(v_add_i32(v_and_i32(last, ones), lowest)));
+        }
+        if (type != CSIMD_F32 && columns % 2 != 0 && !isfinite(csimd_load_f32(type, row, columns - 1))) return false;
+    }
+    const v_i32 signs = v_and_i32(v_bits(carried), v_set_i32(type == CSIMD_F32 ? INT32_MIN : (int32_t)0x80008000));
+    return v_lanes_of_mask(v_less(v_set(0), v_abs(v_to_f32(signs)))) == 0;
 }
 
 static bool all_finite(csimd_type type, size_t rows, size_t columns, const void *x, size_t ldx) {

@@ -22,7 +22,8 @@ size_t csimd_attention_forward_floats(const csimd_attention_kernels *kernels, co
 }
 
 typedef struct {
-    float *keys, *values, *masks;       // of all blocks
+    float *keys, *values;               // of all blocks
+    uint32_t *masks;                    // of all blocks
     float *queries, *scores, *weights;  // rows of A
     float *sums;
     size_t key_floats, value_floats, ldsums;
@@ -37,8 +38,9 @@ static forward_buffers buffers_in(const csimd_attention_kernels *kernels, const 
                          .ldsums = csimd_round_up(g->head_size, products->nr)};
     b.keys = scratch;
     b.values = b.keys + blocks * b.key_floats;
-    b.masks = b.values + blocks * b.value_floats;
-    b.queries = b.masks + blocks * csimd_attention_keys;
+    float *masks = b.values + blocks * b.value_floats;
+    b.masks = (uint32_t *)(void *)masks;
+    b.queries = masks + blocks * csimd_attention_keys;
     b.scores = b.queries + rows;
     b.weights = kernels->rounds_weights ? b.scores + rows : b.scores;
     b.sums = b.scores + 2 * rows;
@@ -153,7 +155,7 @@ void csimd_attention_few_task(const csimd_attention_call *call, size_t element, 
     const size_t width = products->a_panel_width, ldsums = csimd_round_up(g->head_size, products->nr);
     float *queries = scratch, *scores = queries + most * products->a_row_stride, *masks = scores + most * keys;
     float *panel = masks + keys, *sums = panel + keys * width, *copy = sums + most * ldsums;
-    const float *mask = csimd_attention_mask(g, element, 0, g->keys, masks);
+    const uint32_t *mask = csimd_attention_mask(g, element, 0, g->keys, (uint32_t *)(void *)masks);
     const void *k = csimd_attention_at(g->type, g->k, element, key_head, 0);
     const size_t group = g->heads / g->key_heads;
     for (size_t head = key_head * group; head < (key_head + 1) * group; head++) {

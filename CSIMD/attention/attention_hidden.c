@@ -40,7 +40,7 @@ void csimd_attention_pack_key_rows(const csimd_attention_key_rows *rows) {
     rows->kernels->products->pack_b_rows(rows->type, rows->x, rows->ldx, rows->keys, rows->size, rows->packed);
     if (rows->mask == NULL) return;
     for (size_t j = 0; j < rows->keys; j++)
-        if (rows->mask[j] != 0) clear_row(rows, j);
+        if (rows->mask[j] == 0) clear_row(rows, j);
 }
 
 // Keys whose non-finite elements not all rows of a stripe see, of those that are packed.
@@ -61,7 +61,7 @@ static key_range keys_in_question(const csimd_attention_key_rows *rows, const cs
 // What is packed of their non-finite elements: zeros, or the elements again.
 static void pack_non_finite(const csimd_attention_key_rows *rows, key_range range, bool as_zeros) {
     for (size_t j = range.first; j < range.last; j++) {
-        if (rows->mask != NULL && rows->mask[j] != 0) continue;
+        if (rows->mask != NULL && rows->mask[j] == 0) continue;
         for (size_t d = 0; d < rows->size; d++) {
             const float value = csimd_load_f32(rows->type, rows->x, j * rows->ldx + d);
             if (!isfinite(value)) put(rows, j, d, as_zeros ? 0 : value);

@@ -20,6 +20,7 @@ static bool unary_is_costly(csimd_unary_op op, csimd_type type) {
     case CSIMD_TANH:
     case CSIMD_SIGMOID:
     case CSIMD_GELU:
+    case CSIMD_GELU_TANH:
     case CSIMD_SILU:
     case CSIMD_POWER:
         return true;
@@ -62,7 +63,8 @@ csimd_status csimd_unary(csimd_unary_op op, csimd_type type, size_t count, const
 }
 
 static bool binary_is_costly(csimd_binary_op op, csimd_type type) {
-    return op == CSIMD_GELU_GRADIENT || op == CSIMD_SILU_GRADIENT || type == CSIMD_F64;
+    return op == CSIMD_EXP_GRADIENT || op == CSIMD_GELU_GRADIENT || op == CSIMD_GELU_TANH_GRADIENT ||
+           op == CSIMD_SILU_GRADIENT || type == CSIMD_F64;
 }
 
 // One long row: contiguous, or one element for all.
@@ -131,5 +133,33 @@ csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size
         whole_lines && a.base != y && b.base != y && count >= CSIMD_STREAM_BYTES / (arrays * csimd_type_size(type));
     binary_call all = {kernels, op, type, rows, columns, parts, rows >= parts, a, b, y, stream};
     csimd_run_tasks(parts, threads, binary_part, &all);
+    return CSIMD_OK;
+}
+
+typedef struct {
+    csimd_type type;
+    size_t count, parts;
+    const char *gate, *x, *dy;
+    char *gate_gradient, *x_gradient;
+} gated_call;
+
+static void gated_part(void *context, size_t part, size_t worker) {
+    (void)worker;
+    const gated_call *c = context;
+    size_t begin, end;
+    csimd_share(c->count, share_multiple, part, c->parts, &begin, &end);
+    const size_t at = begin * csimd_type_size(c->type);
+    csimd_kernels()->elementwise->silu_multiply_gradient(c->type, end - begin, c->gate + at, c->x + at, c->dy + at,
+                                                         c->gate_gradient == NULL ? NULL : c->gate_gradient + at,
+                                                         c->x_gradient == NULL ? NULL : c->x_gradient + at);
+}
+
+csimd_status csimd_silu_multiply_gradient(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                          void *gate_gradient, void *x_gradient) {
+    if (!csimd_type_valid(type)) return CSIMD_INVALID_ARGUMENT;
+    if (count == 0) return CSIMD_OK;
+    const int threads = csimd_threads_for((double)count, costly_elements_a_thread);
+    gated_call all = {type, count, parts_for(threads), gate, x, dy, gate_gradient, x_gradient};
+    csimd_run_tasks(all.parts, threads, gated_part, &all);
     return CSIMD_OK;
 }

@@ -21,6 +21,9 @@ typedef struct {
                    bool stream);
     // Elements `at` ..< `at` + count of the terms, to y[0 ..< count].
     void (*sum_arrays)(const csimd_sum *sum, size_t at, size_t count, void *y);
+    // As csimd_silu_multiply_gradient.
+    void (*silu_multiply_gradient)(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                   void *gate_gradient, void *x_gradient);
 } csimd_elementwise_kernels;
 
 extern const csimd_elementwise_kernels csimd_elementwise_kernels_ref;

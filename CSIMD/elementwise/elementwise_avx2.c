@@ -16,5 +16,6 @@ const csimd_elementwise_kernels csimd_elementwise_kernels_avx2 = {
     .unary = unary,
     .binary = binary,
     .sum_arrays = sum_arrays,
+    .silu_multiply_gradient = silu_multiply_gradient,
 };
 #endif

@@ -23,6 +23,8 @@ V_INLINE v_f32 apply_unary(csimd_unary_op op, v_f32 x, v_f32 p, v_f32 q) {
         return v_max(v_set(0), x);
     case CSIMD_GELU:
         return v_gelu(x);
+    case CSIMD_GELU_TANH:
+        return v_gelu_tanh(x);
     case CSIMD_SILU:
         return v_silu(x);
     case CSIMD_CLAMP:
@@ -133,6 +135,9 @@ static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *
     case CSIMD_GELU:
         unary_of(CSIMD_GELU, type, count, x, p32, q32, y, stream);
         return;
+    case CSIMD_GELU_TANH:
+        unary_of(CSIMD_GELU_TANH, type, count, x, p32, q32, y, stream);
+        return;
     case CSIMD_SILU:
         unary_of(CSIMD_SILU, type, count, x, p32, q32, y, stream);
         return;
@@ -154,6 +159,11 @@ static void unary(csimd_unary_op op, csimd_type type, size_t count, const void *
     }
 }
 
+// b times a derivative that may be infinite: 0 where b is 0, but NaN where a is.
+V_INLINE v_f32 chained(v_f32 a, v_f32 b, v_f32 product) {
+    return v_select(v_equal(b, v_set(0)), v_select(v_nan(a), a, b), product);
+}
+
 V_INLINE v_f32 apply_binary(csimd_binary_op op, v_f32 a, v_f32 b) {
     switch (op) {
     case CSIMD_ADD:
@@ -168,6 +178,16 @@ V_INLINE v_f32 apply_binary(csimd_binary_op op, v_f32 a, v_f32 b) {
         return v_select(v_nan(a), a, v_max(a, b));
     case CSIMD_MINIMUM:
         return v_select(v_nan(a), a, v_min(a, b));
+    case CSIMD_EXP_GRADIENT: {
+        const v_f32 root = v_exp(v_mul(a, v_set(0.5f)));  // e^a may be beyond float32 where b e^a is not
+        return chained(a, b, v_mul(v_mul(b, root), root));
+    }
+    case CSIMD_LOG_GRADIENT:
+        return chained(a, b, v_div(b, a));
+    case CSIMD_SQRT_GRADIENT:
+        return chained(a, b, v_div(v_mul(b, v_set(0.5f)), v_abs(a)));
+    case CSIMD_POWER_GRADIENT:
+        return chained(a, b, v_mul(b, a));
     case CSIMD_TANH_GRADIENT:
         return v_mul(b, v_fnma(a, a, v_set(1)));
     case CSIMD_SIGMOID_GRADIENT:
@@ -176,6 +196,8 @@ V_INLINE v_f32 apply_binary(csimd_binary_op op, v_f32 a, v_f32 b) {
         return v_select(v_less(v_set(0), a), b, v_set(0));
     case CSIMD_GELU_GRADIENT:
         return v_mul(b, v_gelu_gradient(a));
+    case CSIMD_GELU_TANH_GRADIENT:
+        return v_mul(b, v_gelu_tanh_gradient(a));
     case CSIMD_SILU_GRADIENT:
         return v_mul(b, v_silu_gradient(a));
     case CSIMD_ABS_GRADIENT:
@@ -271,6 +293,18 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
     case CSIMD_MINIMUM:
         binary_of(CSIMD_MINIMUM, type, rows, columns, a, b, y, stream);
         return;
+    case CSIMD_EXP_GRADIENT:
+        binary_of(CSIMD_EXP_GRADIENT, type, rows, columns, a, b, y, stream);
+        return;
+    case CSIMD_LOG_GRADIENT:
+        binary_of(CSIMD_LOG_GRADIENT, type, rows, columns, a, b, y, stream);
+        return;
+    case CSIMD_SQRT_GRADIENT:
+        binary_of(CSIMD_SQRT_GRADIENT, type, rows, columns, a, b, y, stream);
+        return;
+    case CSIMD_POWER_GRADIENT:
+        binary_of(CSIMD_POWER_GRADIENT, type, rows, columns, a, b, y, stream);
+        return;
     case CSIMD_TANH_GRADIENT:
         binary_of(CSIMD_TANH_GRADIENT, type, rows, columns, a, b, y, stream);
         return;
@@ -283,6 +317,9 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
     case CSIMD_GELU_GRADIENT:
         binary_of(CSIMD_GELU_GRADIENT, type, rows, columns, a, b, y, stream);
         return;
+    case CSIMD_GELU_TANH_GRADIENT:
+        binary_of(CSIMD_GELU_TANH_GRADIENT, type, rows, columns, a, b, y, stream);
+        return;
     case CSIMD_SILU_GRADIENT:
         binary_of(CSIMD_SILU_GRADIENT, type, rows, columns, a, b, y, stream);
         return;
@@ -293,4 +330,24 @@ static void binary(csimd_binary_op op, csimd_type type, size_t rows, size_t colu
         binary_of(CSIMD_SILU_MULTIPLY, type, rows, columns, a, b, y, stream);
         return;
     }
+}
+
+V_INLINE void silu_multiply_gradient_of(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                        void *gate_gradient, void *x_gradient) {
+    for (size_t i = 0; i < count; i += v_lanes) {
+        const size_t lanes = csimd_minimum(v_lanes, count - i);
+        const v_f32 g = load_lanes(type, gate, i, lanes), d = load_lanes(type, dy, i, lanes);
+        const v_f32 factor = gate_gradient == NULL ? d : load_lanes(type, x, i, lanes);
+        if (gate_gradient != NULL) store_lanes(type, gate_gradient, i, lanes, v_mul(v_mul(d, v_silu_gradient(g)), factor));
+        if (x_gradient != NULL) store_lanes(type, x_gradient, i, lanes, v_mul(v_silu(g), d));
+    }
+}
+
+static void silu_multiply_gradient(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                   void *gate_gradient, void *x_gradient) {
+    if (type == CSIMD_F64)
+        csimd_elementwise_kernels_ref.silu_multiply_gradient(type, count, gate, x, dy, gate_gradient, x_gradient);
+    if (type == CSIMD_F32) silu_multiply_gradient_of(CSIMD_F32, count, gate, x, dy, gate_gradient, x_gradient);
+    if (type == CSIMD_F16) silu_multiply_gradient_of(CSIMD_F16, count, gate, x, dy, gate_gradient, x_gradient);
+    if (type == CSIMD_BF16) silu_multiply_gradient_of(CSIMD_BF16, count, gate, x, dy, gate_gradient, x_gradient);
 }

@@ -21,6 +21,18 @@ static double silu(double x) { return x == -INFINITY ? -0.0 : x * sigmoid(x); }
 static double gelu_gradient(double x) { return isinf(x) ? x > 0 : normal_distribution(x) + x * normal_density(x); }
 static double silu_gradient(double x) { return isinf(x) ? x > 0 : sigmoid(x) * (1 + x * sigmoid(-x)); }
 
+// The tanh form of gelu is x s(w).
+static double gelu_tanh_argument(double x) { return 1.5957691216057307 * (x + 0.044715 * x * x * x); }
+static double gelu_tanh(double x) { return x == -INFINITY ? -0.0 : x * sigmoid(gelu_tanh_argument(x)); }
+static double gelu_tanh_gradient(double x) {
+    if (fabs(x) > 100) return x > 0;  // further away the cubes are infinite
+    const double w = gelu_tanh_argument(x), slope = 1.5957691216057307 * (1 + 0.134145 * x * x);
+    return sigmoid(w) * (1 + x * slope * sigmoid(-w));
+}
+
+// b times a derivative that may be infinite: 0 where b is 0, but NaN where a is.
+static double chained(double a, double b, double product) { return b == 0 ? (isnan(a) ? a : b) : product; }
+
 INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
     switch (op) {
     case CSIMD_NEGATE:
@@ -41,6 +53,8 @@ INLINE double apply_unary(csimd_unary_op op, double x, double p, double q) {
         return x < 0 ? 0 : x;
     case CSIMD_GELU:
         return gelu(x);
+    case CSIMD_GELU_TANH:
+        return gelu_tanh(x);
     case CSIMD_SILU:
         return silu(x);
     case CSIMD_CLAMP: {
@@ -151,6 +165,14 @@ INLINE double apply_binary(csimd_binary_op op, double a, double b) {
         return isnan(a) || a > b ? a : b;
     case CSIMD_MINIMUM:
         return isnan(a) || a < b ? a : b;
+    case CSIMD_EXP_GRADIENT:
+        return chained(a, b, b * exp(0.5 * a) * exp(0.5 * a));  // e^a may be infinite where b e^a is not
+    case CSIMD_LOG_GRADIENT:
+        return chained(a, b, b / a);
+    case CSIMD_SQRT_GRADIENT:
+        return chained(a, b, 0.5 * b / fabs(a));
+    case CSIMD_POWER_GRADIENT:
+        return chained(a, b, b * a);
     case CSIMD_TANH_GRADIENT:
         return b * ((1 - a) * (1 + a));  // the rounding of a * a would be large beside 1 - a * a
     case CSIMD_SIGMOID_GRADIENT:
@@ -159,6 +181,8 @@ INLINE double apply_binary(csimd_binary_op op, double a, double b) {
         return a > 0 ? b : 0;
     case CSIMD_GELU_GRADIENT:
         return b * gelu_gradient(a);
+    case CSIMD_GELU_TANH_GRADIENT:
+        return b * gelu_tanh_gradient(a);
     case CSIMD_SILU_GRADIENT:
         return b * silu_gradient(a);
     case CSIMD_ABS_GRADIENT:
@@ -219,4 +243,15 @@ static void sum_arrays(const csimd_sum *sum, size_t at, size_t count, void *y) {
     }
 }
 
-const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {.unary = unary, .binary = binary, .sum_arrays = sum_arrays};
+static void silu_multiply_gradient(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                   void *gate_gradient, void *x_gradient) {
+    for (size_t i = 0; i < count; i++) {
+        const double g = csimd_load_f64(type, gate, i), d = csimd_load_f64(type, dy, i);
+        const double of_gate = gate_gradient == NULL ? 0 : d * silu_gradient(g) * csimd_load_f64(type, x, i);
+        if (gate_gradient != NULL) csimd_store_f64(type, gate_gradient, i, of_gate);
+        if (x_gradient != NULL) csimd_store_f64(type, x_gradient, i, d * silu(g));
+    }
+}
+
+const csimd_elementwise_kernels csimd_elementwise_kernels_ref = {
+    .unary = unary, .binary = binary, .sum_arrays = sum_arrays, .silu_multiply_gradient = silu_multiply_gradient};

@@ -346,7 +346,8 @@ typedef struct {
 csimd_status csimd_nll_forward(const csimd_nll_args *args, void *row_loss, void *log_sum_exp, double *loss_sum,
                                double *weight_sum, size_t *bad_row);
 
-// gradient[i, c] = g_i (dloss_i / dlogits[i, c]), g_i = scale * (row_scale ? row_scale[i] : 1); 0 in ignored rows.
+// gradient[i, c] = g_i (dloss_i / dlogits[i, c]), g_i = scale * (row_scale ? row_scale[i] : 1); 0 in rows that
+// are ignored or whose weight, or g_i, is 0, whatever their logits are.
 // log_sum_exp is what forward wrote; row_scale [rows] float32 (double for f64) or NULL. gradient may be the logits.
 // float32 inside, one rounding: the gradient is the rounding of the exact-form float32 value.
 csimd_status csimd_nll_backward(const csimd_nll_args *args, const void *log_sum_exp, const void *row_scale, double scale,
@@ -373,7 +374,8 @@ typedef enum {
     CSIMD_TANH,
     CSIMD_SIGMOID,
     CSIMD_RELU,
-    CSIMD_GELU,  // exact (erf) form
+    CSIMD_GELU,       // exact (erf) form
+    CSIMD_GELU_TANH,  // x s(2 sqrt(2 / pi) (x + 0.044715 x^3)), s the sigmoid
     CSIMD_SILU,
     CSIMD_CLAMP,        // min(max(x, p), q), NaN kept
     CSIMD_POWER,        // x^p as pow()
@@ -383,7 +385,7 @@ typedef enum {
 } csimd_unary_op;
 
 // y[i] = op(x[i]; p, q). Threading: OpenMP for long arrays. exp, log, tanh, sigmoid: within 2 float32 ulps before the rounding;
-// gelu, silu within 4 (bounds stated and tested in elementwise/).
+// gelu, its tanh form, silu within 4 (bounds stated and tested in elementwise/).
 csimd_status csimd_unary(csimd_unary_op op, csimd_type type, size_t count, const void *x, double p, double q, void *y);
 
 typedef enum {
@@ -393,14 +395,20 @@ typedef enum {
     CSIMD_DIVIDE,
     CSIMD_MAXIMUM,  // NaN if either is NaN
     CSIMD_MINIMUM,
-    // Gradients: a is what is named, b is dy.
-    CSIMD_TANH_GRADIENT,     // a = y:  b (1 - a^2)
-    CSIMD_SIGMOID_GRADIENT,  // a = y:  b a (1 - a)
-    CSIMD_RELU_GRADIENT,     // a = x or y: a > 0 ? b : 0
-    CSIMD_GELU_GRADIENT,     // a = x:  b (Phi(a) + a phi(a))
-    CSIMD_SILU_GRADIENT,     // a = x:  b s(a) (1 + a (1 - s(a)))
-    CSIMD_ABS_GRADIENT,      // a = x:  b sign(a), 0 at 0
-    CSIMD_SILU_MULTIPLY      // silu(a) b
+    // Gradients: a is what is named, b is dy. Those of exp, log, sqrt and powers are 0 where b is 0, also where the derivative
+    // is infinite; where a is NaN all are NaN, but those that choose by comparing a.
+    CSIMD_EXP_GRADIENT,        // a = x:  b e^a
+    CSIMD_LOG_GRADIENT,        // a = x:  b / a
+    CSIMD_SQRT_GRADIENT,       // a = y:  b / (2 |a|)
+    CSIMD_POWER_GRADIENT,      // a = p x^(p - 1):  b a
+    CSIMD_TANH_GRADIENT,       // a = y:  b (1 - a^2)
+    CSIMD_SIGMOID_GRADIENT,    // a = y:  b a (1 - a)
+    CSIMD_RELU_GRADIENT,       // a = x or y: a > 0 ? b : 0
+    CSIMD_GELU_GRADIENT,       // a = x:  b (Phi(a) + a phi(a))
+    CSIMD_GELU_TANH_GRADIENT,  // a = x: b times the derivative of that form
+    CSIMD_SILU_GRADIENT,       // a = x:  b s(a) (1 + a (1 - s(a)))
+    CSIMD_ABS_GRADIENT,        // a = x:  b sign(a), 0 at 0
+    CSIMD_SILU_MULTIPLY        // silu(a) b
 } csimd_binary_op;
 
 // y[i, j] = op(a[i, j], b[i, j]); an operand is addressed as base + i * row_stride + j * column_stride, column_stride 0 or 1
@@ -458,6 +466,12 @@ csimd_status csimd_integer_argmax(csimd_element type, size_t outer, size_t count
 // y[i] = x[i] in another type, any pair. To integers: truncated towards zero and saturated, NaN 0; between integers the low
 // bits; to bool whether not zero (NaN is not). From integers: rounded once, to nearest even. Else as csimd_convert.
 csimd_status csimd_cast(csimd_element from, const void *x, csimd_element to, void *y, size_t count);
+
+// The gradients of silu(gate) x, with s the sigmoid: gate_gradient = dy x s(gate) (1 + gate (1 - s(gate))), x_gradient = dy
+// silu(gate), each rounded once; either may be NULL. Aliasing: the gradients may be operands. Threading: OpenMP for long
+// arrays.
+csimd_status csimd_silu_multiply_gradient(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
+                                          void *gate_gradient, void *x_gradient);
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Reduce

@@ -34,10 +34,8 @@ V_INLINE double weighted_distance(csimd_type type, const void *x, size_t start, 
     return sum;
 }
 
-// A term of weight 0 does not count, also where its probability is 0; NaN stays NaN.
-V_INLINE float weighted(float weight, float negative_log_p) {
-    return weight == 0 && isinf(negative_log_p) ? 0 : weight * negative_log_p;
-}
+// A term of weight 0 does not count, whatever its probability is.
+V_INLINE float weighted(float weight, float negative_log_p) { return weight == 0 ? 0 : weight * negative_log_p; }
 
 // The targets' logits, before a gradient is written over them; 0 in ignored rows.
 V_INLINE void load_target_logits(csimd_type type, const csimd_nll_args *block, float *logit) {
@@ -133,11 +131,12 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
         const double g = row_scale == NULL ? scale : scale * (double)row_scale[i];
         const double weight = block->class_weights == NULL ? 1 : (double)block->class_weights[target];
         const double on_target = (1 - smoothing) * weight;
+        const double factor = g * (on_target + everywhere * weight_total);
         double normalisation = 1;
-        if (fabsf(log_sum_exp[i]) > trusted_log_sum_exp) {
+        if (factor != 0 && fabsf(log_sum_exp[i]) > trusted_log_sum_exp) {
             normalisation = 1 / exponential_sum(type, block->logits, i * columns, (i + 1) * columns, log_sum_exp[i], NULL);
         }
-        k.softmax_factor[i] = (float)(g * (on_target + everywhere * weight_total) * normalisation);
+        k.softmax_factor[i] = (float)(factor * normalisation);
         k.smoothing_share[i] = (float)(g * everywhere);
         k.target_share[i] = (float)(g * (on_target + everywhere * weight));
         k.target_gradient[i] = csimd_load_f32(type, block->logits, i * columns + (size_t)target);
@@ -151,7 +150,8 @@ V_INLINE void nll_backward_rows(csimd_type type, const csimd_nll_args *block, do
     }
     const size_t row_bytes = columns * csimd_type_size(type);
     for (size_t i = 0; i < rows; i++) {
-        if (block->targets[i] == block->ignore_index) {
+        // Ignored, or of weight 0: whatever its logits are.
+        if (k.softmax_factor[i] == 0 && k.smoothing_share[i] == 0 && k.target_share[i] == 0) {
             memset((char *)gradient + i * row_bytes, 0, row_bytes);
             continue;
         }
@@ -204,12 +204,13 @@ V_INLINE void nll_both_rows(csimd_type type, const csimd_nll_args *block, double
         const row_statistics row = statistics_of_row(type, block->logits, i * columns, columns, exps);
         maximum[i] = row.maximum;
         log_sum[i] = (float)row.sum;
-        if (block->targets[i] == block->ignore_index) {
+        const bool counts = block->targets[i] != block->ignore_index;
+        const size_t target = counts ? (size_t)block->targets[i] : 0;
+        const double share = scale * (block->class_weights == NULL ? 1 : (double)block->class_weights[target]);
+        if (!counts || share == 0) {
             memset((char *)gradient + i * row_bytes, 0, row_bytes);
             continue;
         }
-        const size_t target = (size_t)block->targets[i];
-        const double share = scale * (block->class_weights == NULL ? 1 : (double)block->class_weights[target]);
         scaled_exponentials(type, exps, columns, row, share / row.sum, gradient, i * columns);
         const float shift = exps[columns + target / block_columns];
         const double rest = shift == row.maximum ? 1 : exp((double)shift - (double)row.maximum);

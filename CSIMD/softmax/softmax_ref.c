@@ -75,10 +75,8 @@ static double class_weight(const csimd_nll_args *args, size_t column) {
     return args->class_weights == NULL ? 1 : (double)args->class_weights[column];
 }
 
-// A term of weight 0 does not count, also where its probability is 0; NaN stays NaN.
-static double weighted(double weight, double negative_log_p) {
-    return weight == 0 && isinf(negative_log_p) ? 0 : weight * negative_log_p;
-}
+// A term of weight 0 does not count, whatever its probability is.
+static double weighted(double weight, double negative_log_p) { return weight == 0 ? 0 : weight * negative_log_p; }
 
 static void nll_forward(const csimd_nll_args *args, double weight_total, void *row_loss, void *log_sum_exp, double *loss_sum,
                         double *weight_sum) {
@@ -123,6 +121,7 @@ static void nll_backward(const csimd_nll_args *args, double weight_total, const 
         const size_t target = (size_t)args->targets[i];
         const double g = scale * (row_scale == NULL ? 1 : load(result, row_scale, i));
         const double on_target = (1 - smoothing) * class_weight(args, target), everywhere = smoothing / (double)args->columns;
+        const bool counts = g * (on_target + everywhere * weight_total) != 0 || g * everywhere != 0;
         distribution row = distribution_of(args->type, args->columns, args->logits, start);
         if (isnan(load(result, log_sum_exp, i))) row.log_sum = NAN;
         for (size_t c = 0; c < args->columns; c++) {
@@ -130,7 +129,7 @@ static void nll_backward(const csimd_nll_args *args, double weight_total, const 
             double slope = p * (on_target + everywhere * weight_total);
             if (smoothing > 0) slope -= everywhere * class_weight(args, c);
             if (c == target) slope -= on_target;
-            store(args->type, gradient, start + c, g * slope);
+            store(args->type, gradient, start + c, counts ? g * slope : 0);
         }
     }
 }

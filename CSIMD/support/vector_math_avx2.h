@@ -17,6 +17,8 @@ V_INLINE __m256 csimd_sigmoid_avx2(__m256 x) { return v_sigmoid(x); }
 V_INLINE __m256 csimd_silu_avx2(__m256 x) { return v_silu(x); }
 V_INLINE __m256 csimd_silu_gradient_avx2(__m256 x) { return v_silu_gradient(x); }
 V_INLINE __m256 csimd_gelu_avx2(__m256 x) { return v_gelu(x); }
+V_INLINE __m256 csimd_gelu_tanh_avx2(__m256 x) { return v_gelu_tanh(x); }
+V_INLINE __m256 csimd_gelu_tanh_gradient_avx2(__m256 x) { return v_gelu_tanh_gradient(x); }
 V_INLINE __m256 csimd_gelu_gradient_avx2(__m256 x) { return v_gelu_gradient(x); }
 
 #pragma clang attribute pop

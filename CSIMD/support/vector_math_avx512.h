@@ -17,6 +17,8 @@ V_INLINE __m512 csimd_sigmoid_avx512(__m512 x) { return v_sigmoid(x); }
 V_INLINE __m512 csimd_silu_avx512(__m512 x) { return v_silu(x); }
 V_INLINE __m512 csimd_silu_gradient_avx512(__m512 x) { return v_silu_gradient(x); }
 V_INLINE __m512 csimd_gelu_avx512(__m512 x) { return v_gelu(x); }
+V_INLINE __m512 csimd_gelu_tanh_avx512(__m512 x) { return v_gelu_tanh(x); }
+V_INLINE __m512 csimd_gelu_tanh_gradient_avx512(__m512 x) { return v_gelu_tanh_gradient(x); }
 V_INLINE __m512 csimd_gelu_gradient_avx512(__m512 x) { return v_gelu_gradient(x); }
 
 #pragma clang attribute pop

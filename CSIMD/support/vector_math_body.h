@@ -1,9 +1,9 @@
-// exp, log, tanh, sigmoid, gelu, silu and the gradients, in float32, over the vocabulary of vector_avx2.h or vector_avx512.h.
-// Included by vector_math_avx2.h and vector_math_avx512.h only; include one of those.
-// Every result is formed from factors near 1 and scaled by a power of two last, so that a subnormal result is rounded once.
-// Bounds, in float32 ulps of the exact result over all of float32: exp 1.1, log 1, tanh 1.5, sigmoid 1.1, silu 1.1, gelu 3.5;
-// the gradients, which cross zero, 5 ulps of the sum of their two terms' magnitudes. ElementwiseTests sweeps them.
-// NaN gives NaN; exp, log, sigmoid and tanh take infinities as their limits, and so do silu and gelu: -0 at -infinity.
+// exp, log, tanh, sigmoid, gelu and its tanh form, silu and the gradients, in float32, over the vocabulary of vector_avx2.h or
+// vector_avx512.h. Included by vector_math_avx2.h and vector_math_avx512.h only; include one of those. Every result is formed
+// from factors near 1 and scaled by a power of two last, so that a subnormal result is rounded once. Bounds, in float32 ulps of
+// the exact result over all of float32: exp 1.1, log 1, tanh 1.5, sigmoid 1.1, silu 1.1, gelu 3.5, its tanh form 1.6; the
+// gradients, which cross zero, 5 ulps of the sum of their two terms' magnitudes. ElementwiseTests sweeps them. NaN gives NaN;
+// exp, log, sigmoid and tanh take infinities as their limits, and so do silu and both forms of gelu: -0 at -infinity.
 // Polynomials are weighted minimax fits (Lawson) with float32 coefficients; each one's fitting error stands beside it.
 
 enum { v_exp_floor = -120 };  // below it x e^x is below half the least subnormal, and the scaling exponent stays in range
@@ -110,26 +110,67 @@ V_INLINE v_f32 v_sigmoid(v_f32 x) {
     return v_select(negative, v_scale(quotient, l.e.n), quotient);
 }
 
-// x sigmoid(x); -0 at -infinity. From 120 on sigmoid(x) rounds to 1.
-V_INLINE v_f32 v_silu(v_f32 x) {
-    v_logistic l = v_logistic_of(x);
+// x times the logistic function whose parts are `l`, a being |x|, capped.
+V_INLINE v_f32 v_times_logistic(v_f32 x, v_f32 a, v_logistic l) {
     v_mask negative = v_less(x, v_set(0));
-    v_f32 product = v_mul(l.magnitude, l.e.p), low = v_fma(l.magnitude, l.e.low, v_fms(l.magnitude, l.e.p, product));
+    v_f32 product = v_mul(a, l.e.p), low = v_fma(a, l.e.low, v_fms(a, l.e.p, product));
     v_f32 numerator = v_select(negative, v_negate(product), x);
     low = v_select(negative, v_negate(low), v_set(0));
     v_f32 quotient = v_quotient(numerator, low, l.denominator, l.denominator_low);
-    v_f32 y = v_select(negative, v_scale(quotient, l.e.n), quotient);
-    return v_select(v_less(v_set(-v_exp_floor), x), x, y);
+    return v_select(negative, v_scale(quotient, l.e.n), quotient);
 }
 
-// s (1 + x (1 - s)) with s = sigmoid(x). With z = e^-|x|: x < 0: z (1 + z - |x|) / (1 + z)^2; else (1 + z + |x| z) / (1 + z)^2.
-V_INLINE v_f32 v_silu_gradient(v_f32 x) {
+// x sigmoid(x); -0 at -infinity. From 120 on sigmoid(x) rounds to 1.
+V_INLINE v_f32 v_silu(v_f32 x) {
     v_logistic l = v_logistic_of(x);
+    return v_select(v_less(v_set(-v_exp_floor), x), x, v_times_logistic(x, l.magnitude, l));
+}
+
+// s (1 + x w' (1 - s)) with s = sigmoid(w). With z = e^-|w| and m = |x w'|, l.magnitude: x < 0: z (1 + z - m) / (1 + z)^2; else
+// (1 + z + m z) / (1 + z)^2.
+V_INLINE v_f32 v_logistic_slope(v_f32 x, v_logistic l) {
     v_mask negative = v_less(x, v_set(0));
     v_f32 below = v_mul(l.e.p, v_sub(l.denominator, l.magnitude)), above = v_fma(l.magnitude, l.z, l.denominator);
     v_f32 quotient = v_div(v_select(negative, below, above), v_mul(l.denominator, l.denominator));
     return v_select(negative, v_scale(quotient, l.e.n), quotient);
 }
+
+V_INLINE v_f32 v_silu_gradient(v_f32 x) { return v_logistic_slope(x, v_logistic_of(x)); }
+
+// x s(w) with w = x (k + c x^2), k = 2 sqrt(2 / pi) and c = 0.044715 k: what its value and derivative share. a = min(|x|, 11),
+// beyond which s(-|w|) x and all of its terms are below half the least subnormal; logistic.magnitude is a times dw/dx. The
+// rounding errors of |w|, up to 112, would cost as many roundings of the result: it is kept in two parts.
+typedef struct {
+    v_logistic logistic;
+    v_f32 a;
+} v_gelu_tanh_parts;
+
+enum { v_gelu_tanh_end = 11 };
+
+V_INLINE v_gelu_tanh_parts v_gelu_tanh_of(v_f32 x) {
+    const v_f32 k = v_set(0x1.988454p+0f), k_low = v_set(-0x1.857936p-25f), c = v_set(0x1.2444f2p-4f),
+                c_low = v_set(0x1.49b16ap-29f);
+    const v_f32 a = v_min(v_set(v_gelu_tanh_end), v_abs(x)), square = v_mul(a, a), square_low = v_fms(a, a, square);
+    const v_f32 cubic = v_mul(c, square);
+    const v_f32 cubic_low = v_fma(c, square_low, v_fma(c_low, square, v_fms(c, square, cubic)));
+    const v_f32 sum = v_add(k, cubic), part = v_sub(sum, k);
+    const v_f32 sum_low = v_add(v_sub(k, v_sub(sum, part)), v_add(v_sub(cubic, part), v_add(cubic_low, k_low)));
+    const v_f32 w = v_mul(a, sum), w_low = v_fma(a, sum_low, v_fms(a, sum, w));
+    v_logistic l;
+    l.magnitude = v_mul(a, v_fma(v_set(3), cubic, k));
+    l.e = v_exp_split(v_negate(w), v_negate(w_low));
+    l.z = v_scale(l.e.p, l.e.n);
+    l.denominator = v_add(v_set(1), l.z);
+    l.denominator_low = v_sub(l.z, v_sub(l.denominator, v_set(1)));
+    return (v_gelu_tanh_parts){l, a};
+}
+
+V_INLINE v_f32 v_gelu_tanh(v_f32 x) {
+    const v_gelu_tanh_parts g = v_gelu_tanh_of(x);
+    return v_select(v_less(v_set(v_gelu_tanh_end), x), x, v_times_logistic(x, g.a, g.logistic));
+}
+
+V_INLINE v_f32 v_gelu_tanh_gradient(v_f32 x) { return v_logistic_slope(x, v_gelu_tanh_of(x).logistic); }
 
 // With a = min(|x|, 15): Phi(-a) = (g + g_low) e^(-a^2 / 2), and e^(-a^2 / 2) in parts. g(a) = h(t) / (a + 3) with
 // t = (a - 3) / (a + 3); h is a polynomial, its fit within 1e-9. a^2 / 2 is kept in two parts: its rounding alone would cost

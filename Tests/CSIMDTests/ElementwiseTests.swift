@@ -18,6 +18,18 @@ import Testing
     static func normalDistribution(_ x: Double) -> Double { 0.5 * erfc(-x * 0.5.squareRoot()) }
     static func normalDensity(_ x: Double) -> Double { exp(-0.5 * x * x) / (2 * Double.pi).squareRoot() }
 
+    /// The argument of the sigmoid in the tanh form of gelu, and its derivative.
+    static func geluTanhArgument(_ x: Double) -> Double { 1.5957691216057307 * (x + 0.044715 * x * x * x) }
+    static func geluTanhSlope(_ x: Double) -> Double { 1.5957691216057307 * (1 + 0.134145 * x * x) }
+    static func geluTanh(_ x: Double) -> Double { x == -.infinity ? -0.0 : x * sigmoid(geluTanhArgument(x)) }
+
+    /// Its derivative, and what the magnitudes of that one's two terms sum to.
+    static func geluTanhDerivative(_ x: Double) -> (value: Double, terms: Double) {
+        if abs(x) > 100 { return x > 0 ? (1, 1) : (0, 0) }
+        let w = geluTanhArgument(x), s = sigmoid(w), rest = x * geluTanhSlope(x) * sigmoid(-w)
+        return (s * (1 + rest), s * (1 + abs(rest)))
+    }
+
     // The bounds of vector_math_body.h: largest errors measured over every 211th float32, rounded up. The square and the root
     // are one correctly rounded operation, half an ulp.
     static let functions: [Function] = [
@@ -27,6 +39,7 @@ import Testing
         Function(name: "sigmoid", op: CSIMD_SIGMOID, ulps: 1.1) { sigmoid($0) },
         Function(name: "silu", op: CSIMD_SILU, ulps: 1.1) { $0 == -.infinity ? -0.0 : $0 * sigmoid($0) },
         Function(name: "gelu", op: CSIMD_GELU, ulps: 3.5) { $0 == -.infinity ? -0.0 : $0 * normalDistribution($0) },
+        Function(name: "gelu tanh", op: CSIMD_GELU_TANH, ulps: 1.6) { geluTanh($0) },
         Function(name: "sqrt", op: CSIMD_SQRT, ulps: 0.5) { $0.squareRoot() },
         Function(name: "power 2", op: CSIMD_POWER, ulps: 0.5) { $0 * $0 },
     ]
@@ -47,6 +60,7 @@ import Testing
         ]
         let points: [Float] = [
             88.72284, -87.33655, -103.97208, 0.625, -0.625, 1, 0.70710677, -13, -14.2, -14.4, -15, 15, 120, -108, -120,
+            -10.8, 11, -11,
         ]
         for point in points { x += (-40...40).map { Float(bitPattern: point.bitPattern &+ UInt32(bitPattern: $0)) } }
         x += (-4000...4000).map { Float($0) / 32 }
@@ -209,6 +223,12 @@ import Testing
                 5 * Self.ulp(Self.sigmoid(x) * (1 + (x.isInfinite ? 0 : abs(x) * Self.sigmoid(-x))))
             }
             #expect(silu == nil)
+            let geluTanh = violation(x, binary(CSIMD_GELU_TANH_GRADIENT, x, ones), "\(row) gelu tanh gradient") {
+                $0.isNaN ? $0 : Self.geluTanhDerivative($0).value
+            } bound: { x, _ in
+                5 * Self.ulp(Self.geluTanhDerivative(x).terms)
+            }
+            #expect(geluTanh == nil)
             // y of tanh and sigmoid lies in [-1, 1]. 1 - a^2 is rounded once, 1 - a at most once, then one or two products:
             // three half ulps, each at most one ulp of the result.
             let y = x.filter { abs($0) <= 1 }

@@ -3,7 +3,8 @@ internal import CSIMD
 
 /// One-operand operations that have a kernel.
 enum UnaryOperation {
-    case negate, abs, exp, log, sqrt, tanh, sigmoid, relu, gelu, silu, clamp, power, divideBy, divideInto, scaleShift
+    case negate, abs, exp, log, sqrt, tanh, sigmoid, relu, gelu, geluTanh, silu, clamp, power, divideBy, divideInto
+    case scaleShift
 
     fileprivate var csimd: csimd_unary_op {
         switch self {
@@ -16,6 +17,7 @@ enum UnaryOperation {
         case .sigmoid: CSIMD_SIGMOID
         case .relu: CSIMD_RELU
         case .gelu: CSIMD_GELU
+        case .geluTanh: CSIMD_GELU_TANH
         case .silu: CSIMD_SILU
         case .clamp: CSIMD_CLAMP
         case .power: CSIMD_POWER
@@ -29,7 +31,8 @@ enum UnaryOperation {
 /// Two-operand operations that have a kernel. The gradients take what is named first, dy second.
 enum BinaryOperation {
     case add, subtract, multiply, divide, maximum, minimum
-    case tanhGradient, sigmoidGradient, reluGradient, geluGradient, siluGradient, absGradient
+    case expGradient, logGradient, sqrtGradient, powerGradient, tanhGradient, sigmoidGradient
+    case reluGradient, geluGradient, geluTanhGradient, siluGradient, absGradient
     case siluMultiply
 
     var csimd: csimd_binary_op {
@@ -40,10 +43,15 @@ enum BinaryOperation {
         case .divide: CSIMD_DIVIDE
         case .maximum: CSIMD_MAXIMUM
         case .minimum: CSIMD_MINIMUM
+        case .expGradient: CSIMD_EXP_GRADIENT
+        case .logGradient: CSIMD_LOG_GRADIENT
+        case .sqrtGradient: CSIMD_SQRT_GRADIENT
+        case .powerGradient: CSIMD_POWER_GRADIENT
         case .tanhGradient: CSIMD_TANH_GRADIENT
         case .sigmoidGradient: CSIMD_SIGMOID_GRADIENT
         case .reluGradient: CSIMD_RELU_GRADIENT
         case .geluGradient: CSIMD_GELU_GRADIENT
+        case .geluTanhGradient: CSIMD_GELU_TANH_GRADIENT
         case .siluGradient: CSIMD_SILU_GRADIENT
         case .absGradient: CSIMD_ABS_GRADIENT
         case .siluMultiply: CSIMD_SILU_MULTIPLY
@@ -122,6 +130,21 @@ extension Kernels {
                 $1 + part.offset * y.dtype.byteCount, part.stride)
         }
         expectSuccess(status, "sum")
+    }
+
+    /// The gradients of silu(gate) x that are asked for, by their formula, each rounded once; operands contiguous.
+    static func siluMultiplyGradient(
+        gate: Tensor, _ x: Tensor, dy: Tensor, forGate: Bool, forX: Bool
+    ) -> (gate: Tensor?, x: Tensor?) {
+        let gateGradient = forGate ? Tensor(uninitialized: x.shape, x.dtype) : nil
+        let xGradient = forX ? Tensor(uninitialized: x.shape, x.dtype) : nil
+        let status = withMemory(of: gate, x, dy) { gate, factor, dy in
+            withMemory(of: gateGradient, xGradient) {
+                csimd_silu_multiply_gradient(x.dtype.csimd, x.count, gate, factor, dy, $0, $1)
+            }
+        }
+        expectSuccess(status, "siluMultiplyGradient")
+        return (gateGradient, xGradient)
     }
 
     static func broadcastFailure(_ operation: Any, _ a: Tensor, _ b: Tensor) -> Never {

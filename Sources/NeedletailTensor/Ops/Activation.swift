@@ -11,14 +11,20 @@ public enum Activation: String, Sendable, CaseIterable {
 }
 
 extension Tensor {
-    /// eˣ. Gradients: dy y.
-    public func exp() -> Tensor { unary(.exp, "exp") { _, y, dy in dy * y } }
+    /// eˣ. Gradients: dy eˣ, 0 where dy is 0.
+    public func exp() -> Tensor {
+        unary(.exp, "exp") { x, _, dy in Kernels.binary(.expGradient, x, dy.contiguous()) }
+    }
 
-    /// ln x. Gradients: dy / x.
-    public func log() -> Tensor { unary(.log, "log") { x, _, dy in dy / x } }
+    /// ln x. Gradients: dy / x, 0 where dy is 0.
+    public func log() -> Tensor {
+        unary(.log, "log") { x, _, dy in Kernels.binary(.logGradient, x, dy.contiguous()) }
+    }
 
-    /// √x. Gradients: dy / (2 y).
-    public func sqrt() -> Tensor { unary(.sqrt, "sqrt") { _, y, dy in dy / (y * 2) } }
+    /// √x. Gradients: dy / (2 y), 0 where dy is 0.
+    public func sqrt() -> Tensor {
+        unary(.sqrt, "sqrt") { _, y, dy in Kernels.binary(.sqrtGradient, y, dy.contiguous()) }
+    }
 
     /// tanh x. Gradients: dy (1 - y²).
     public func tanh() -> Tensor {
@@ -52,13 +58,21 @@ extension Tensor {
         return Kernels.unary(.gelu, x).activated(.gelu, of: self, saved: x)
     }
 
-    /// xᵖ as C's pow. Gradients: dy p xᵖ⁻¹.
+    /// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), GELU's approximation in GPT-2's weights ("gelu_new").
+    ///
+    /// It is x s with s = 1 / (1 + e⁻ʷ) and w twice the argument of tanh. Gradients: dy s (1 + x w' (1 - s)).
+    public func geluTanh() -> Tensor {
+        unary(.geluTanh, "geluTanh") { x, _, dy in Kernels.binary(.geluTanhGradient, x, dy.contiguous()) }
+    }
+
+    /// xᵖ as C's pow. Gradients: dy p xᵖ⁻¹, 0 where dy is 0.
     public func pow(_ exponent: Double) -> Tensor {
         let x = detached()
         return Kernels.unary(.power, x, exponent).recorded("pow", self) { dy in
-            exponent == 0
-                ? [Tensor.zeros(x.shape, dtype: x.dtype)]
-                : [dy * (Kernels.unary(.power, x, exponent - 1) * exponent)]
+            if exponent == 0 { return [Tensor.zeros(x.shape, dtype: x.dtype)] }
+            let wide = x.dtype.accumulationType
+            let slope = Kernels.unary(.power, x.cast(to: wide), exponent - 1) * exponent
+            return [Kernels.binary(.powerGradient, slope, dy.cast(to: wide).contiguous()).cast(to: x.dtype)]
         }
     }
 

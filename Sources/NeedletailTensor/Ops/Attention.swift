@@ -4,7 +4,8 @@
 ///
 /// `heads` may be a multiple of `keyHeads`: then that many heads of queries share a head of keys and values. With `isCausal`,
 /// query i sees the keys up to i + keys - queries: the last query sees all. `mask` [batch, keys] hides keys where it is false.
-/// A query that sees nothing gives zeros. Without a `scale` it is 1 / √size.
+/// A query that sees nothing gives zeros. What a query does not see takes no part, NaN and infinities too: keys that no query sees
+/// have gradients of 0. Without a `scale` it is 1 / √size.
 ///
 /// Shapes: q [batch, heads, queries, size], k and v [batch, keyHeads, keys, size], result [batch, heads, queries, size] (in memory
 /// [batch, queries, heads, size], so that joining the heads again copies nothing); size up to 512.

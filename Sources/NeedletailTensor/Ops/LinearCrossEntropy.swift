@@ -127,22 +127,35 @@ private struct LinearCrossEntropy {
         x: Tensor, weight: Tensor, bias: Tensor?, targets: Tensor, classWeights: Tensor?, ignoreIndex: Int,
         labelSmoothing: Double
     ) throws {
-        (self.x, self.weight, self.bias, self.targets) = (x, weight, bias, targets)
+        (self.weight, self.bias, self.targets) = (weight, bias, targets)
         (self.classWeights, self.ignoreIndex, self.labelSmoothing) = (classWeights, ignoreIndex, labelSmoothing)
         let classCount = weight.shape[0], rows = x.shape[0]
         let weights: [Double]? = classWeights?.scalars()
         var sum = 0.0
+        var counts = [Bool](repeating: false, count: rows)
         for (row, target) in targets.scalars(as: Int64.self).enumerated() where target != Int64(ignoreIndex) {
             guard target >= 0 && target < Int64(classCount) else {
                 throw TargetError(row: row, value: Int(target), classCount: classCount)
             }
-            sum += weights?[Int(target)] ?? 1
+            let weight = weights?[Int(target)] ?? 1
+            sum += weight
+            counts[row] = weight != 0 || labelSmoothing > 0
         }
         weightSum = sum
+        self.x = Self.hiding(counts, in: x)
         let fitting = Self.chunkBytes / max(1, classCount * weight.dtype.byteCount)
         let most = min(Self.chunkRows, max(16, fitting))
         let count = (rows + most - 1) / most
         chunks = (0..<count).map { rows * $0 / count..<rows * ($0 + 1) / count }
+    }
+
+    /// x, with zeros in the rows that do not count where any element is infinite or NaN: their gradients are 0, but 0 times such
+    /// an element would be NaN in the weight's.
+    private static func hiding(_ counts: [Bool], in x: Tensor) -> Tensor {
+        if counts.allSatisfy({ $0 }) || finiteCheck(x).firstNonFinite == nil { return x }
+        return withoutObserver {
+            Tensor.where(Tensor(counts).reshape([counts.count, 1]), x, Tensor(0, dtype: x.dtype))
+        }
     }
 
     /// Sums over the rows, as far as they are wanted, in the accumulation type.

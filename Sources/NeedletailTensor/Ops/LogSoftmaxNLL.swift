@@ -157,7 +157,7 @@ public func nllLoss(
         value == Int64(ignoreIndex) ? 0 : weights == nil ? 1 : weightOfClass[Int(value)]
     }
     let safe = Tensor(values.map { $0 == Int64(ignoreIndex) ? 0 : $0 }, shape: [values.count, 1])
-    let isCounted = Tensor(values.map { $0 != Int64(ignoreIndex) })
+    let isCounted = Tensor(rowWeights.map { $0 != 0 })
     let picked: Tensor
     if classCount == 0 {
         picked = Tensor.zeros([values.count], dtype: type)
