@@ -187,12 +187,13 @@ import Testing
     /// After its steps every schedule stays at the rate that the help names, also where the run stops and goes on there, and
     /// however the steps divide into thirds.
     @Test(
-        arguments: [("constant", 1), ("cosine", 0), ("linear", 0), ("step", 0.01), ("one-cycle", 1 / 250_000)],
-        [(steps: 10, warmUp: 0), (steps: 11, warmUp: 3), (steps: 12, warmUp: 10), (steps: 1, warmUp: 0)])
+        arguments: [("constant", 1), ("cosine", 0), ("linear", 0), ("step", 0.01), ("one-cycle", 1 / 250_000)]
+            as [(name: String, end: Double)],
+        [(10, 0), (11, 3), (12, 10), (1, 0)] as [(steps: Int, warmUp: Int)])
     func schedulesStayAtTheirEnd(schedule: (name: String, end: Double), span: (steps: Int, warmUp: Int)) throws {
         let scratch = try Scratch()
         let run =
-            "train --quiet --seed 3 --hidden 8 --epochs 1 --learning-rate 0.01 --schedule \(schedule.name) "
+            "train --quiet --seed 3 --hidden 8 --epochs 2 --learning-rate 0.01 --schedule \(schedule.name) "
             + "--warmup-steps \(span.warmUp) --schedule-steps \(span.steps) --checkpoint \(scratch.path("run")) "
             + "--metrics \(scratch.path("metrics.jsonl"))"
         _ = try Needletail.succeeds("\(run) --max-steps \(span.steps + 2)")
