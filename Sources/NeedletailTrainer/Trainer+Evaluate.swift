@@ -142,7 +142,8 @@ extension Trainer {
                 try LossMeans.collecting { try evaluationStep(stage, module, batch, index, loader: loaderIndex) }
             }
             let place = stage.noun + (name.isEmpty ? "" : " '\(name)'")
-            let (prediction, means) = try index == 0 ? guarding(batch, index, of: place, step) : step()
+            let isFirst = index == 0 && triedPlaces.insert(place).inserted
+            let (prediction, means) = try isFirst ? guarding(batch, index, of: place, step) : step()
             if let prediction { collect(prediction) }
             evaluationMetrics.dropEmpty(means)
             try evaluationBatchEnd(stage, module, batch, index)

@@ -89,6 +89,8 @@ public final class Trainer {
     var hasToldOfEmptyMeans = false
     /// Whether an error is ending the run.
     var isFailing = false
+    /// The stages and loaders of which a batch was evaluated in this run: only the first may be one that the module does not take.
+    var triedPlaces: Set<String> = []
     /// How many layers took batch statistics when the epoch's last batch was looked at.
     var checkedStatisticsHolders = 0
     /// During an evaluation, the modes that the module's parts had before it.
@@ -165,6 +167,7 @@ public final class Trainer {
         if let wanted = configuration.matmulAccumulation { try chooseMatMulAccumulation(wanted) }
         (self.stage, self.module, self.data) = (stage, module, data)
         isFailing = false
+        triedPlaces = []
         module.trainer = self
         data.trainer = self
         defer {
