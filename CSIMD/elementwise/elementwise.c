@@ -137,6 +137,7 @@ csimd_status csimd_binary(csimd_binary_op op, csimd_type type, size_t rows, size
 }
 
 typedef struct {
+    const csimd_elementwise_kernels *kernels;
     csimd_type type;
     size_t count, parts;
     const char *gate, *x, *dy;
@@ -149,9 +150,9 @@ static void gated_part(void *context, size_t part, size_t worker) {
     size_t begin, end;
     csimd_share(c->count, share_multiple, part, c->parts, &begin, &end);
     const size_t at = begin * csimd_type_size(c->type);
-    csimd_kernels()->elementwise->silu_multiply_gradient(c->type, end - begin, c->gate + at, c->x + at, c->dy + at,
-                                                         c->gate_gradient == NULL ? NULL : c->gate_gradient + at,
-                                                         c->x_gradient == NULL ? NULL : c->x_gradient + at);
+    c->kernels->silu_multiply_gradient(c->type, end - begin, c->gate + at, c->x + at, c->dy + at,
+                                       c->gate_gradient == NULL ? NULL : c->gate_gradient + at,
+                                       c->x_gradient == NULL ? NULL : c->x_gradient + at);
 }
 
 csimd_status csimd_silu_multiply_gradient(csimd_type type, size_t count, const void *gate, const void *x, const void *dy,
@@ -159,7 +160,7 @@ csimd_status csimd_silu_multiply_gradient(csimd_type type, size_t count, const v
     if (!csimd_type_valid(type)) return CSIMD_INVALID_ARGUMENT;
     if (count == 0) return CSIMD_OK;
     const int threads = csimd_threads_for((double)count, costly_elements_a_thread);
-    gated_call all = {type, count, parts_for(threads), gate, x, dy, gate_gradient, x_gradient};
+    gated_call all = {csimd_kernels()->elementwise, type, count, parts_for(threads), gate, x, dy, gate_gradient, x_gradient};
     csimd_run_tasks(all.parts, threads, gated_part, &all);
     return CSIMD_OK;
 }

@@ -20,10 +20,10 @@ extension Module {
     public func check<Result>(_ forward: @escaping () throws -> Result) throws -> Result {
         let state = ModuleState(self)
         let before = state.snapshot()
-        let observers = state.modules.map(\.outputObserver)
-        for module in state.modules { module.outputObserver = nil }
+        let observed = state.modules.compactMap { module in module.outputObserver.map { (module, $0) } }
+        for (module, _) in observed { module.outputObserver = nil }
         defer {
-            for (module, observer) in zip(state.modules, observers) { module.outputObserver = observer }
+            for (module, observer) in observed { module.outputObserver = observer }
             before.restore()
         }
         return try unobserved { try withoutGradients { try throwingOperationErrors(forward) } }

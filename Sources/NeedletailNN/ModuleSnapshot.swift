@@ -91,10 +91,12 @@ package struct ModuleSnapshot {
     package func restore() {
         for (parameter, kept) in zip(state.parameters, parameters) {
             parameter.state = kept.state
-            parameter.requiresGradient = !kept.isFrozen
+            if parameter.isFrozen != kept.isFrozen { parameter.requiresGradient = !kept.isFrozen }
         }
-        for (buffer, value) in zip(state.buffers, buffers) { buffer.put(value) }
-        for (holder, generator) in zip(state.generatorHolders, generators) { holder.generator = generator }
+        restoreBuffers(at: changedBuffers)
+        for (holder, generator) in zip(state.generatorHolders, generators) where holder.generator != generator {
+            holder.generator = generator
+        }
         for (module, isTraining) in zip(state.modules, modes) where module.isTraining != isTraining {
             module.isTraining = isTraining
         }

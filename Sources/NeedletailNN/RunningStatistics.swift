@@ -74,6 +74,8 @@ package final class SingleValueLayers: Sendable {
     package struct Found: Sendable {
         package let layer: ObjectIdentifier
         package let shape: [Int]
+        /// What has a single value, and what to do.
+        package let unit: String, advice: String
     }
 
     @TaskLocal private static var current: SingleValueLayers?
@@ -100,7 +102,7 @@ package final class SingleValueLayers: Sendable {
             return
         }
         current.found.withLock { found in
-            if found == nil { found = Found(layer: ObjectIdentifier(layer), shape: shape) }
+            if found == nil { found = Found(layer: ObjectIdentifier(layer), shape: shape, unit: unit, advice: advice) }
         }
     }
 }

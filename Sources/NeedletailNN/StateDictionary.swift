@@ -63,8 +63,7 @@ extension Module {
         known.formUnion(buffers.map(\.name))
 
         var error = StateDictionaryError(
-            missing: [], unexpected: (Array(stateDictionary.keys) + unread.keys).filter { !known.contains($0) }.sorted()
-        )
+            missing: [], unexpected: stateDictionary.keys.filter { !known.contains($0) }.sorted())
         for (name, type) in unread.sorted(by: { $0.key < $1.key }) where known.contains(name) {
             error.problems.append(SafeTensorsError.Problem.unreadableType(tensor: name, type: type).description)
         }

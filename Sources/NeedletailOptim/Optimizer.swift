@@ -257,6 +257,11 @@ extension Optimizer {
             loaded[ObjectIdentifier(parameter)] = state
         }
         problems += stateTensors.keys.filter { !used.contains($0) }.sorted().map { "'\($0)' is unexpected" }
+        if !problems.isEmpty, parameters.contains(where: { $0.name.isEmpty }) {
+            problems.append(
+                "parameters without a name are found by their position: call nameParameters() of the outermost module first"
+            )
+        }
         guard problems.isEmpty else { throw OptimizerStateError(optimizer: "\(type(of: self))", problems: problems) }
         states = loaded
     }

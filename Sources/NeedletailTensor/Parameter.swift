@@ -41,7 +41,10 @@ public final class Parameter {
     }
 
     /// The stored values; not recorded. What has been read stays as it is when the parameter changes.
-    public var master: Tensor { stored.handedOut() }
+    public var master: Tensor {
+        GradientMode.current.parameterReads?.used.insert(version)
+        return stored.handedOut()
+    }
 
     /// The type of the stored values.
     public var storageType: DType { stored.dtype }
@@ -122,6 +125,10 @@ public final class Parameter {
         get { State(master: stored, shadow: shadow, leaf: leaf, version: version) }
         set {
             require(newValue.master.shape == shape, "state: found shape \(newValue.master.shape), expected \(shape)")
+            let isSame =
+                newValue.leaf === leaf && newValue.master.storage === stored.storage
+                && newValue.shadow?.storage === shadow?.storage
+            if isSame { return }
             (leaf.isReplaced, version.isReplaced) = (true, true)
             (stored, shadow, leaf, version) = (newValue.master, newValue.shadow, newValue.leaf, newValue.version)
             (leaf.isReplaced, version.isReplaced) = (false, false)

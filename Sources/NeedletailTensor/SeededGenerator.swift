@@ -12,7 +12,7 @@ import Foundation
 ///
 ///     var generator = SeededGenerator(seed: 1)
 ///     let order = generator.permutation(60_000)
-public struct SeededGenerator: RandomNumberGenerator, Sendable {
+public struct SeededGenerator: RandomNumberGenerator, Sendable, Equatable {
     /// The key.
     public let seed: UInt64
     /// The upper half of the counter.

@@ -26,14 +26,15 @@ package final class TemporaryFile {
             let path = Self.path(beside: final)
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
             guard descriptor >= 0 else { throw Failure(action: "create", systemError: errno) }
-            flock(descriptor, LOCK_EX | LOCK_NB)
-            // Another writer may have found it between its creation and its lock.
+            // Another writer may have found it between its creation and its lock, and be about to remove it.
+            let isTaken = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
             var status = stat()
-            if fstat(descriptor, &status) == 0, status.st_nlink > 0 {
+            if !isTaken, fstat(descriptor, &status) == 0, status.st_nlink > 0 {
                 self.path = path
                 self.descriptor = descriptor
                 return
             }
+            _ = unlink(path)
             close(descriptor)
         }
     }

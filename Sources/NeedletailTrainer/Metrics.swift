@@ -27,6 +27,8 @@ package final class MetricStore {
         let onStep: Bool, onEpoch: Bool, progressBar: Bool
         var value = 0.0
         var isFresh = false
+        /// The value before the batch that runs.
+        var earlierValue = 0.0
         /// Of the batch that runs.
         var pending: [Term] = []
         /// Of the earlier batches of an open accumulation window.
@@ -76,6 +78,7 @@ package final class MetricStore {
                 entries.firstIndex { $0.name == name }
                 ?? append(name, onStep: onStep, onEpoch: onEpoch, progressBar: progressBar)
         }
+        if !entries[cursor].isFresh { entries[cursor].earlierValue = entries[cursor].value }
         entries[cursor].value = value
         entries[cursor].isFresh = true
         if batchCounts, weight > 0 {  // the mean of nothing is NaN, and counts for nothing
@@ -114,16 +117,24 @@ package final class MetricStore {
     func dropEmpty(_ means: LossMeans) {
         guard means.hasEmpty else { return }
         let isNaN = { (term: Term) in term.sum.isNaN }
-        guard entries.contains(where: { $0.pending.contains(where: isNaN) }) else { return }
+        let notNumbers = entries.count { $0.pending.contains(where: isNaN) }
+        // More than there are means of nothing: some are NaN for another reason, which must show.
+        guard notNumbers > 0, !means.hasCounted || notNumbers <= means.emptyCount else { return }
         batchCounts = means.hasCounted
         for index in entries.indices {
             entries[index].pending.removeAll { !batchCounts || isNaN($0) }
         }
     }
 
-    /// Drops what the batch has logged so far in the step of `optimizer`, whose loss is not finite.
-    func dropBatch(of optimizer: Int) {
-        for index in entries.indices { entries[index].pending.removeAll { $0.optimizer == optimizer } }
+    /// Drops what the batch has logged so far in the step of `optimizer`, whose loss is not finite; where it `isEmpty`, a mean of
+    /// nothing, by step too.
+    func dropBatch(of optimizer: Int, isEmpty: Bool) {
+        for index in entries.indices {
+            if isEmpty, entries[index].pending.contains(where: { $0.optimizer == optimizer }) {
+                (entries[index].isFresh, entries[index].value) = (false, entries[index].earlierValue)
+            }
+            entries[index].pending.removeAll { $0.optimizer == optimizer }
+        }
     }
 
     /// Ends a batch of an accumulation window; whether its values count is decided by ``endWindow(_:)``.

@@ -12,12 +12,14 @@ extension Trainer {
         _ module: TrainingModule, _ step: TrainingStep, _ train: DataLoader, _ validation: NamedLoaders?
     ) throws {
         isEpochComplete = false
+        let begun = state
         module.metrics = trainingLog
         if state.batchInEpoch == 0 {
             trainingMetrics.beginEpoch()
             trainingMetrics.phase = .epochHook
             validationMeans = nil
             try each({ try $0.onTrainEpochStart(self, module) }, { try module.onTrainEpochStart() })
+            trainingMetrics.endBatch(counts: true)
             trainingMetrics.phase = .trainingStep
         } else if let validation {
             try validateWhereDue(module, validation)  // the checkpoint stands between a batch and its validation
@@ -34,7 +36,16 @@ extension Trainer {
             }
         }
         guard state.batchInEpoch >= trainingBatchCount else { return }
+        try checkThatSomethingCounted(since: begun)
         try endEpoch(module, step, hasValidation: validation != nil)
+    }
+
+    /// Throws ``TrainerError/nothingCounts(epoch:)`` where no batch of a whole epoch counted, and no number of epochs ends the run.
+    private func checkThatSomethingCounted(since begun: TrainerState) throws {
+        guard configuration.maxEpochs == nil, begun.batchInEpoch == 0, state.emptyWindows > begun.emptyWindows,
+            state.globalStep == begun.globalStep, state.skippedSteps == begun.skippedSteps
+        else { return }
+        throw TrainerError.nothingCounts(epoch: state.epoch)
     }
 
     /// Where the module's training steps log.

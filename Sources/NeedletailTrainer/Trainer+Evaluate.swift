@@ -91,6 +91,7 @@ extension Trainer {
             try evaluationStart(stage, module)
             evaluationMetrics.beginBatch()
             try evaluationEpochStart(stage, module)
+            evaluationMetrics.endBatch(counts: true)
             for index in loaders.list.indices {
                 try evaluate(stage, module, loaders, at: index, limit: limit, collect)
             }

@@ -96,7 +96,7 @@ extension Trainer {
         return step
     }
 
-    /// Throws ``TrainerError/singleValue(layer:shape:batch:)`` where an epoch's last batch is a single sample of which a layer
+    /// Throws ``TrainerError/singleValue(layer:shape:batch:unit:advice:)`` where an epoch's last batch is a single sample of which a layer
     /// cannot take statistics: before the first step, not at the end of the first epoch.
     ///
     /// Looked at again where more layers take statistics than before, as after unfreezing.

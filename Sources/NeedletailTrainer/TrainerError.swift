@@ -24,8 +24,10 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case badBatch(BadBatch)
     /// The module does not take its example inputs.
     case badExampleInputs(shape: [Int], why: String)
+    /// No batch of a whole epoch had a loss of anything, in a run that no number of epochs ends.
+    case nothingCounts(epoch: Int)
     /// A layer such as batch norm was to take the statistics of one value a channel.
-    case singleValue(layer: String, shape: [Int], batch: Int)
+    case singleValue(layer: String, shape: [Int], batch: Int, unit: String, advice: String)
     /// A checkpoint was asked for in the middle of an accumulation window, or outside of fit.
     case noStepBoundary
     /// The metric that a callback monitors was never logged.
@@ -49,10 +51,12 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
                 + "configureOptimizers() returned; expected at most one for each of them: use SequentialSchedule for several"
         case .badLossWeight(let weight, let batch):
             "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
-        case .singleValue(let layer, let shape, let batch):
-            "batch \(batch) gives layer '\(layer)' the input \(shape), one value a channel, of which there is no variance; "
-                + "expected two or more: use another batch size, leave out an epoch's last batch of one sample by the "
-                + "training loader's dropLast: true, or freeze the layer"
+        case .nothingCounts(let epoch):
+            "epoch \(epoch) had no batch with a loss of anything, so training would never end: are all targets ignored, or of "
+                + "classes of weight 0? Look at ignoreIndex, classWeights and lossWeight(of:)"
+        case .singleValue(let layer, let shape, let batch, let unit, let advice):
+            "batch \(batch) gives layer '\(layer)' the input \(shape), one value per \(unit), of which there is no variance; "
+                + "expected two or more: \(advice)"
         case .badBatch(let found):
             "batch \(found.batch) of \(found.stage), inputs \(found.inputs) \(found.inputType) and targets \(found.targets) "
                 + "\(found.targetType), does not fit the module: \(found.why)"

@@ -108,7 +108,7 @@ final class TrainingStep {
                     begun.before.restore()
                     slot.window.observer = nil  // it has met the loss that is not a number
                 }
-                if !result.loss.isFinite { module.metrics?.dropBatch(of: slot.index) }
+                if !result.loss.isFinite { module.metrics?.dropBatch(of: slot.index, isEmpty: result.isEmpty) }
             }
             result.outcomes.append(closesWindow ? try update(slot, &result) : .accumulated)
         }
@@ -120,7 +120,7 @@ final class TrainingStep {
     /// The loss of one batch for one optimizer.
     ///
     /// - Parameter isGuarded: whether a batch that the module does not take throws ``TrainerError/badBatch(_:)``.
-    /// Throws: ``TrainerError/singleValue(layer:shape:batch:)``, ``TrainerError/badLoss(optimizer:why:)`` for one of 16 bits, and
+    /// Throws: ``TrainerError/singleValue(layer:shape:batch:unit:advice:)``, ``TrainerError/badLoss(optimizer:why:)`` for one of 16 bits, and
     /// what the module throws.
     func forward(
         _ batch: Batch, _ index: Int, _ slot: OptimizerSlot, seed: Double, isGuarded: Bool = false
@@ -135,7 +135,9 @@ final class TrainingStep {
         let ((loss, means), single) = try isGuarded ? guarding(batch, index, of: "training", pass) : pass()
         if let single {
             let layer = module.namedModules().first { ObjectIdentifier($0.module) == single.layer }
-            throw TrainerError.singleValue(layer: layer?.name ?? "", shape: single.shape, batch: index)
+            throw TrainerError.singleValue(
+                layer: layer?.name ?? "", shape: single.shape, batch: index, unit: single.unit,
+                advice: single.advice)
         }
         guard !loss.dtype.is16Bit else {
             throw TrainerError.badLoss(

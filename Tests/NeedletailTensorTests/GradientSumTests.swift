@@ -153,4 +153,22 @@ private struct Selection {
             #expect(gradients(of: y.sum(), withRespectTo: [x])[0].count == 1, "\(name)")
         }
     }
+
+    /// A parameter's gradient from a norm, which stays float32, meets one from a penalty.
+    @Test(arguments: [DType.float16, .bfloat16, .float32, .float64]) func normsAndPenaltiesMeet(_ dtype: DType) {
+        let weight = Parameter(.ones([4], dtype: dtype))
+        let x = exactValues([8, 4, 2], seed: 4, dtype: dtype)
+        let normalized = batchNormalization(x, weight: weight.value).result
+        let grouped = groupNormalization(x, groups: 2, weight: weight.value)
+        let terms = [normalized, grouped, weight.value * weight.value].map { $0.cast(to: .float64).sum() }
+        (terms[0] + terms[1] + terms[2]).backward()
+        // 2 w, and sums of 16 normalised values, which are 0 but for roundings of statistics: at most 16 of 8 ulps of 4.
+        let found: [Double] = weight.gradient?.scalars() ?? []
+        let groups = withoutGradients { groupNormalization(x.cast(to: .float64), groups: 2) }
+        let sums: [Double] = groups.sum(axes: [0, 2]).scalars()
+        for channel in 0..<4 {
+            let bound = dtype == .float64 ? 0x1p-40 : 16 * 8 * 4 * 0x1p-24 + 4 * unitRoundoff(dtype)
+            #expect(abs(found[channel] - 2 - sums[channel]) <= bound, "\(dtype) channel \(channel)")
+        }
+    }
 }

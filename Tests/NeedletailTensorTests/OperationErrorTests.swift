@@ -111,4 +111,19 @@ private struct Own: Error {}
         #expect(failures.withLock { $0 } == 200)
         #expect(a.matmul(b).scalars(as: Float.self).allSatisfy { $0 == 512 })
     }
+
+    /// What a backward that an error ended has left in the graph's leaves is no part of the next one.
+    @Test func theNextBackwardBeginsAfresh() throws {
+        let (p, q) = (Parameter(Tensor([1, 2, 3])), Parameter(Tensor([1, 2, 3])))
+        let changed = (q.value * q.value).sum()
+        try q.assign(.ones([3]))
+        let loss = changed + (p.value * 2.0).sum()
+        #expect(throws: OperationError.self) { try throwingOperationErrors { loss.backward() } }
+        p.zeroGradient()
+        p.value.sum().backward()
+        #expect(p.gradient?.scalars(as: Float.self) == [1, 1, 1])
+        #expect(throws: OperationError.self) { try throwingOperationErrors { loss.backward() } }
+        p.value.sum().backward()
+        #expect(p.gradient?.scalars(as: Float.self) == [2, 2, 2])
+    }
 }

@@ -22,6 +22,7 @@ private let losses: [(name: String, needsValues: Bool, @Sendable (Parameter) -> 
             }.sum()
         }
     ),
+    ("recomputing", true, { w in recomputing(Tensor.ones([4, 4]).trackingGradient()) { $0 * w.master }.sum() }),
     ("add", false, { ($0.value + Tensor.ones([4, 4])).sum() }),
     ("subtract", false, { (Tensor.ones([4, 4]) - $0.value).sum() }),
     ("views", false, { $0.value.transposed()[1].sum() }),

@@ -245,4 +245,30 @@ private struct Relabelled: Dataset {
         #expect(abs(try #require(means["some"]) - (uniform + 1)) <= bound)
         #expect(abs(try #require(means["zero"]) - uniform * 2 / 3) <= bound)
     }
+
+    /// What a batch of nothing logs is shown nowhere: loggers and the progress bar keep the last values of batches that count.
+    @Test func theLossOfNothingIsNotLoggedByStep() throws {
+        final class Steps: Callback {
+            var losses: [Double] = []
+            override func onTrainBatchEnd(
+                _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
+            ) throws {
+                if let loss = trainer.metrics["train_loss_step"] { losses.append(loss) }
+            }
+        }
+        let steps = Steps()
+        _ = try run(
+            CountingLoss.allCases[0], Relabelled(uncounted: 4..<52), .float32, { _ in }, { $0.callbacks = [steps] })
+        #expect(!steps.losses.isEmpty && steps.losses.allSatisfy(\.isFinite))
+    }
+
+    /// Without a number of epochs a run of nothing would never end.
+    @Test func aRunOfNothingEndsAfterAnEpoch() throws {
+        let module = Counting(CountingLoss.allCases[0])
+        let trainer = quietTrainer(maxSteps: 5) { _ in }
+        let error = #expect(throws: TrainerError.self) {
+            try trainer.fit(module, train: DataLoader(Relabelled(uncounted: 0..<64), batchSize: 4))
+        }
+        #expect("\(try #require(error))".contains("epoch 0 had no batch with a loss of anything"))
+    }
 }

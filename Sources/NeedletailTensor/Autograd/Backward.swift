@@ -1,4 +1,5 @@
 // Walking the recorded graph, and recording it.
+import Synchronization
 
 extension Tensor {
     /// Accumulates the gradient of this scalar, times `seed`, into every parameter that it depends on.
@@ -12,15 +13,27 @@ extension Tensor {
         Tensor.walk(from: node, gradient: Tensor.full(shape, seed, dtype: dtype))
     }
 
+    /// One number for a walk and those within it (``recomputing(_:_:)``): sums of gradients that another, which an error ended, has
+    /// left are not theirs.
+    private enum Walk {
+        @TaskLocal static var number: UInt64?
+        static let count = Atomic<UInt64>(0)
+    }
+
     static func walk(from root: GradientNode, gradient: Tensor) {
+        guard let number = Walk.number else {
+            let number = Walk.count.add(1, ordering: .relaxed).newValue
+            return Walk.$number.withValue(number) { walk(from: root, gradient: gradient) }
+        }
         let observer = GradientMode.current.observer
+        root.enter(walk: number)
         root.sum.add(gradient)
         var waiting = NodeQueue()
         waiting.push(root)
         while let node = waiting.pop() {
             guard let gradient = node.sum.take() else { continue }
             node.gradientObserver?(gradient)
-            let receivers = withoutObserver { node.propagate(gradient) }
+            let receivers = withoutObserver { node.propagate(gradient, walk: number) }
             if let observer { withoutObserver { node.show(gradient, to: observer) } }
             for receiver in receivers { waiting.push(receiver) }
         }
@@ -101,8 +114,8 @@ public func gradients(of loss: Tensor, withRespectTo inputs: [Tensor], seed: Dou
         return leaf
     }
     loss.backward(seed: seed)
+    defer { for leaf in leaves { leaf.reset() } }
     return zip(inputs, leaves).map { input, leaf in
-        defer { leaf.reset() }
         var gradient =
             leaf.gradient.map { $0.cast(to: input.dtype).copied() } ?? Tensor.zeros(input.shape, dtype: input.dtype)
         gradient.node = ConstantNode()

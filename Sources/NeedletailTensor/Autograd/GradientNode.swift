@@ -13,8 +13,9 @@ class GradientNode: @unchecked Sendable {
     fileprivate final var backward: BackwardFunction?
     /// The nodes of an operation's inputs, one entry an input; nil where the input has no gradient.
     fileprivate(set) final var inputs: [GradientNode?]
-    /// The gradient that has arrived so far during a walk.
+    /// The gradient that has arrived so far during a walk, and that walk's number.
     final var sum = GradientSum()
+    private final var walk: UInt64 = 0
     /// Told the whole gradient before it is passed on; see ``Tensor/observeGradient(_:)``.
     final var gradientObserver: ((Tensor) -> Void)?
     /// Whether no gradient passes: ``ConstantNode`` alone.
@@ -41,8 +42,15 @@ class GradientNode: @unchecked Sendable {
         }
     }
 
+    /// Begins to take part in a walk: what one that was not finished has left here is dropped.
+    final func enter(walk number: UInt64) {
+        if walk == number { return }
+        sum = GradientSum()
+        walk = number
+    }
+
     /// Passes the whole gradient on and returns the nodes that received something.
-    func propagate(_ gradient: Tensor) -> [GradientNode] { [] }
+    func propagate(_ gradient: Tensor, walk: UInt64) -> [GradientNode] { [] }
 
     /// All that has arrived here so far.
     var received: Tensor? { sum.soFar }
@@ -99,12 +107,12 @@ final class OperationNode: GradientNode, @unchecked Sendable {
         self.backward = .part(backward)
     }
 
-    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+    override func propagate(_ gradient: Tensor, walk: UInt64) -> [GradientNode] {
         used.check(operation)
-        return products.scope { pass(gradient) }
+        return products.scope { pass(gradient, walk) }
     }
 
-    private func pass(_ gradient: Tensor) -> [GradientNode] {
+    private func pass(_ gradient: Tensor, _ walk: UInt64) -> [GradientNode] {
         switch backward {
         case .whole(let backward):
             let gradients = backward(gradient)
@@ -112,12 +120,14 @@ final class OperationNode: GradientNode, @unchecked Sendable {
             var receivers: [GradientNode] = []
             for (input, gradient) in zip(inputs, gradients) {
                 guard let input, let gradient else { continue }
+                input.enter(walk: walk)
                 input.sum.add(gradient)
                 receivers.append(input)
             }
             return receivers
         case .part(let backward):
             guard let input = inputs[0] else { return [] }
+            input.enter(walk: walk)
             backward(gradient, &input.sum)
             return [input]
         case nil: return []
@@ -135,7 +145,7 @@ final class ConstantNode: GradientNode, @unchecked Sendable {
 
     init() { super.init(inputs: []) }
 
-    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+    override func propagate(_ gradient: Tensor, walk: UInt64) -> [GradientNode] {
         require(
             false,
             "backward: the loss depends on a gradient (of gradients(of:withRespectTo:) or Parameter.gradient), and second "
@@ -214,7 +224,7 @@ final class LeafNode: GradientNode, @unchecked Sendable {
                 + "loss again")
     }
 
-    override func propagate(_ gradient: Tensor) -> [GradientNode] {
+    override func propagate(_ gradient: Tensor, walk: UInt64) -> [GradientNode] {
         let gradient = gradient.contiguous()
         accumulate { buffer, accumulate in
             if accumulate {

@@ -23,17 +23,18 @@ extension Tensor {
 
     /// √x. Gradients: dy / (2 y), 0 where dy is 0.
     public func sqrt() -> Tensor {
-        unary(.sqrt, "sqrt") { _, y, dy in Kernels.binary(.sqrtGradient, y, dy.contiguous()) }
+        unary(.sqrt, "sqrt", needsInput: false) { _, y, dy in Kernels.binary(.sqrtGradient, y, dy.contiguous()) }
     }
 
     /// tanh x. Gradients: dy (1 - y²).
     public func tanh() -> Tensor {
-        unary(.tanh, "tanh") { _, y, dy in Kernels.binary(.tanhGradient, y, dy.contiguous()) }
+        unary(.tanh, "tanh", needsInput: false) { _, y, dy in Kernels.binary(.tanhGradient, y, dy.contiguous()) }
     }
 
     /// 1 / (1 + e⁻ˣ). Gradients: dy y (1 - y).
     public func sigmoid() -> Tensor {
-        unary(.sigmoid, "sigmoid") { _, y, dy in Kernels.binary(.sigmoidGradient, y, dy.contiguous()) }
+        unary(.sigmoid, "sigmoid", needsInput: false) { _, y, dy in Kernels.binary(.sigmoidGradient, y, dy.contiguous())
+        }
     }
 
     /// x / (1 + e⁻ˣ), with s the sigmoid. Gradients: dy s (1 + x (1 - s)).
@@ -89,12 +90,12 @@ extension Tensor {
     }
 
     private func unary(
-        _ operation: UnaryOperation, _ name: StaticString,
+        _ operation: UnaryOperation, _ name: StaticString, needsInput: Bool = true,
         gradient: @escaping (_ x: Tensor, _ y: Tensor, _ dy: Tensor) -> Tensor
     ) -> Tensor {
         let x = detached().contiguous()
         let y = Kernels.unary(operation, x)
-        return y.recorded(name, self) { [gradient(x, y, $0)] }
+        return y.recorded(name, self, using: needsInput ? nil : []) { [gradient(x, y, $0)] }
     }
 
     /// This tensor as the result of an activation: recorded so that a matrix product behind it can take the derivative over.
@@ -109,7 +110,7 @@ extension Tensor {
         case .identity: break
         case .relu:
             result.node = OperationNode(
-                name, inputs: [source], using: UsedParameters(of: [input]), activationGradient: .reluGradient(saved)
+                name, inputs: [source], activationGradient: .reluGradient(saved)
             ) { dy in [Kernels.binary(.reluGradient, saved, dy.contiguous())] }
         case .gelu:
             result.node = OperationNode(

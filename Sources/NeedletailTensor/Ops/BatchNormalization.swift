@@ -182,8 +182,16 @@ private struct Normalization: Sendable {
         }
         // A parameter's gradient stays as wide as it accumulates.
         func own(_ values: [Double], _ index: Int) -> Tensor? {
-            guard let node = nodes[index], let dtype = types[index] else { return nil }
-            return Tensor(values).cast(to: (node as? LeafNode)?.dtype ?? dtype)
+            guard let dtype = types[index],
+                let target = GradientTarget(nodes[index], shape: [values.count], dtype.accumulationType)
+            else { return nil }
+            let gradient = Tensor(values).cast(to: dtype.accumulationType)
+            if target.accumulate {
+                Kernels.binary(.add, target.buffer, gradient, into: target.buffer)
+            } else {
+                Kernels.convert(gradient, to: target.buffer)
+            }
+            return target.remaining(dtype)
         }
         return [dx, own(factors.dw, 1), own(factors.db, 2)]
     }

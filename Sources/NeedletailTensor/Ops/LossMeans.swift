@@ -25,6 +25,8 @@ package final class LossMeans: Sendable {
 
     /// Whether a mean was of nothing.
     package var hasEmpty: Bool { found.withLock { !$0.empty.isEmpty } }
+    /// How many means were of nothing.
+    package var emptyCount: Int { found.withLock { $0.empty.count } }
     /// Whether a mean was of something.
     package var hasCounted: Bool { found.withLock { $0.counted > 0 } }
 
@@ -77,7 +79,7 @@ private func gradientsAreFinite(of loss: Tensor, _ parameters: [Parameter]) -> B
     let leaves = parameters.compactMap { $0.value.node as? LeafNode }
     let kept = leaves.map { $0.gradient?.copied() }
     for leaf in leaves { leaf.reset() }
-    loss.backward()
+    withoutObserver { loss.backward() }
     let areFinite = leaves.allSatisfy { leaf in leaf.gradient.map { finiteCheck($0).firstNonFinite == nil } ?? true }
     for (leaf, gradient) in zip(leaves, kept) {
         leaf.reset()

@@ -18,7 +18,7 @@ extension Tensor {
         return scaledSum(axes, keepDimensions, "mean") { 1 / Double($0) }
     }
 
-    /// Σ (x - mean)² / (n - correction) over axes (all where nil); NaN where n is not above the correction. Of integers
+    /// Σ (x - mean)² / (n - correction) over axes (all where nil); NaN or infinite where n is not above the correction. Of integers
     /// and bools it is float32.
     ///
     /// Precision: relative error k u whatever the values' offset and size (docs/numerics.md has the bound); 0 for equal values.
