@@ -1,5 +1,4 @@
 // Errors of the program (shapes, types, ranges): `precondition` drops its message in release builds, so they stop here.
-internal import CSIMD
 
 /// Stops the program with a message that says what was found and what was expected, in every build. Within
 /// ``throwingOperationErrors(_:)`` it is thrown instead.
@@ -13,9 +12,9 @@ package func require(
 /// What ``require(_:_:file:line:)`` does where its condition does not hold.
 @inline(never)
 package func stop(_ message: String, file: StaticString = #fileID, line: UInt = #line) -> Never {
-    guard let context = csimd_guarded_context() else { fatalError(message, file: file, line: line) }
+    guard let context = GuardedThread.context else { fatalError(message, file: file, line: line) }
     Unmanaged<GuardedRun>.fromOpaque(context).takeUnretainedValue().failure = message
-    csimd_give_up()
+    GuardedThread.giveUp()
 }
 
 /// An operation that was called with shapes, types or values that it does not take.
@@ -68,11 +67,10 @@ package func operationOutcome<Result>(
     let run = GuardedRun {
         outcome = Swift.Result { try GradientMode.$current.withValue(mode, operation: body) }
     }
-    let hasRun = csimd_run_guarded(
-        { context in
-            guard let context else { return }
-            Unmanaged<GuardedRun>.fromOpaque(context).takeUnretainedValue().body()
-        }, Unmanaged.passUnretained(run).toOpaque())
+    let hasRun = GuardedThread.run(Unmanaged.passUnretained(run).toOpaque()) { context in
+        guard let context else { return }
+        Unmanaged<GuardedRun>.fromOpaque(context).takeUnretainedValue().body()
+    }
     return try withExtendedLifetime(run) {
         if let failure = run.failure { return .failure(OperationError(message: failure)) }
         if let outcome { return .success(try outcome.get()) }
