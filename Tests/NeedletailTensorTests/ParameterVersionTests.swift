@@ -70,7 +70,7 @@ private func lossThenChange(_ loss: Int, _ change: Int) -> (Parameter, Tensor) {
     }
 
     /// A GAN that forms both losses first: the generator's would be walked through a changed discriminator.
-    @Test func losesFormedBeforeAnotherOptimizersStepAreAnError() async {
+    @Test func lossesFormedBeforeAnotherOptimizersStepAreAnError() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             let (generator, discriminator) = (Parameter(.ones([3, 3])), Parameter(.ones([3, 3])))
             discriminator.name = "discriminator.weight"
