@@ -43,14 +43,21 @@ let package = Package(
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPNG", path: "Sources/CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
 
-        .target(name: "NeedletailTensor", dependencies: ["CSIMD", "COpenBLAS"], swiftSettings: strict),
-        .target(name: "NeedletailNN", dependencies: ["NeedletailTensor"], swiftSettings: strict),
+        .target(name: "NeedletailFiles", swiftSettings: strict),
+        .target(
+            name: "NeedletailTensor", dependencies: ["CSIMD", "COpenBLAS", "NeedletailFiles"], swiftSettings: strict),
+        .target(name: "NeedletailNN", dependencies: ["NeedletailFiles", "NeedletailTensor"], swiftSettings: strict),
         .target(name: "NeedletailOptim", dependencies: ["NeedletailTensor"], swiftSettings: strict),
-        .target(name: "NeedletailData", dependencies: ["NeedletailTensor", "CZlib"], swiftSettings: strict),
-        .target(name: "NeedletailPNG", dependencies: ["NeedletailData", "CPNG"], swiftSettings: strict),
+        .target(
+            name: "NeedletailData", dependencies: ["NeedletailFiles", "NeedletailTensor", "CZlib"],
+            swiftSettings: strict),
+        .target(
+            name: "NeedletailPNG", dependencies: ["NeedletailFiles", "NeedletailData", "CPNG"], swiftSettings: strict),
         .target(
             name: "NeedletailTrainer",
-            dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData"],
+            dependencies: [
+                "NeedletailFiles", "NeedletailTensor", "NeedletailNN", "NeedletailOptim", "NeedletailData",
+            ],
             swiftSettings: strict),
         .target(
             name: "Needletail",
@@ -61,21 +68,24 @@ let package = Package(
         // Of its own, so that only those who want event files build swift-protobuf.
         .target(
             name: "NeedletailTensorBoard",
-            dependencies: ["NeedletailTrainer", .product(name: "SwiftProtobuf", package: "swift-protobuf")],
+            dependencies: [
+                "NeedletailFiles", "NeedletailTrainer", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
             exclude: ["Protos"], swiftSettings: strict),
         .target(
             name: "NeedletailBench",
-            dependencies: ["NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
+            dependencies: ["NeedletailFiles", "NeedletailTensor", "NeedletailNN", "NeedletailOptim"],
             swiftSettings: strict),
         .target(name: "NeedletailVerify", dependencies: ["NeedletailTensor"], swiftSettings: strict),
         // Of its own, so that the fuzzer can read configuration files too.
         .target(
-            name: "NeedletailSettings", dependencies: [.product(name: "Yams", package: "Yams")], swiftSettings: strict),
+            name: "NeedletailSettings", dependencies: ["NeedletailFiles", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
                 "Needletail", "NeedletailBench", "NeedletailVerify", "NeedletailPNG", "NeedletailTensorBoard",
-                "NeedletailSettings",
+                "NeedletailSettings", "NeedletailFiles",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -103,6 +113,7 @@ let package = Package(
             name: "ExampleLoRA", dependencies: ["Needletail"], path: "Sources/Examples/LoRA", swiftSettings: strict),
 
         .testTarget(name: "CSIMDTests", dependencies: ["CSIMD"], swiftSettings: strict),
+        .testTarget(name: "NeedletailFilesTests", dependencies: ["NeedletailFiles"], swiftSettings: strict),
         .testTarget(
             name: "NeedletailTensorTests", dependencies: ["NeedletailTensor"], resources: [.copy("Fixtures")],
             swiftSettings: strict),
@@ -158,7 +169,10 @@ case "kernels", "kernels-undefined":
     package.targets.removeAll { !["CSIMD", "CSIMDTests"].contains($0.name) }
 case "tensor", "nn", "trainer":
     let layers = [
-        ["CSIMD", "COpenBLAS", "NeedletailTensor", "CSIMDTests", "NeedletailTensorTests"],
+        [
+            "CSIMD", "COpenBLAS", "NeedletailFiles", "NeedletailTensor", "CSIMDTests", "NeedletailFilesTests",
+            "NeedletailTensorTests",
+        ],
         ["NeedletailNN", "NeedletailOptim", "NeedletailNNTests", "NeedletailOptimTests"],
         [
             "CZlib", "NeedletailData", "NeedletailTrainer", "Needletail", "NeedletailDataTests",
@@ -171,7 +185,8 @@ case "tensor", "nn", "trainer":
     package.targets.removeAll { !kept.contains($0.name) }
 case "fuzz":
     let instrumented = [
-        "NeedletailData", "NeedletailNN", "NeedletailPNG", "NeedletailSettings", "NeedletailTrainer", "UntrustedInputs",
+        "NeedletailData", "NeedletailFiles", "NeedletailNN", "NeedletailPNG", "NeedletailSettings",
+        "NeedletailTrainer", "UntrustedInputs",
     ]
     for target in package.targets where instrumented.contains(target.name) {
         target.swiftSettings?.append(.unsafeFlags(["-sanitize=fuzzer"]))

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Needletail
 import NeedletailBench
+import NeedletailFiles
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

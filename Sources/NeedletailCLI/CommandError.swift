@@ -1,6 +1,7 @@
 // What a command says when it cannot go on, and the exit code that tells a script which kind of trouble it was.
 import ArgumentParser
 import Needletail
+import NeedletailFiles
 import NeedletailSettings
 
 /// An error with one clear line and an exit code of sysexits.h.

@@ -1,5 +1,6 @@
 // The published files of a data set: their sizes and checksums, and how they come into a folder.
 import Foundation
+import NeedletailFiles
 import NeedletailTensor
 
 /// A step of a download, for a progress display.

@@ -1,5 +1,6 @@
 import Foundation
 import Needletail
+import NeedletailFiles
 import Testing
 
 #if canImport(FoundationXML)

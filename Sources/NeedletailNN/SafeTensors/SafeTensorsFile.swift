@@ -1,5 +1,6 @@
 // The safetensors format: eight bytes of header length (little-endian), a JSON header, the tensors' raw data.
 // Reading stands in SafeTensorsFile+Reading.swift, the header's grammar in SafeTensorsHeader.swift.
+import NeedletailFiles
 public import NeedletailTensor
 
 /// Reads and writes safetensors files, the format in which checkpoints keep tensors and which Python reads too.

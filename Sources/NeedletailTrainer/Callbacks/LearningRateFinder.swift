@@ -1,4 +1,5 @@
 // Finds a learning rate before training.
+import NeedletailFiles
 import NeedletailNN
 public import NeedletailData
 

@@ -1,5 +1,6 @@
 // Records which exponents a model's values have while it trains, and says which 16-bit types would hold them.
 public import NeedletailData
+import NeedletailFiles
 import NeedletailNN
 public import NeedletailOptim
 import NeedletailTensor

@@ -1,5 +1,6 @@
 // Writing and reading a checkpoint's folder, so that a crash at any byte leaves the old checkpoint or the new one.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 
 /// The files of a checkpoint on disk.

@@ -1,5 +1,6 @@
 // Metrics as comma-separated values, one row a record.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 
 /// Writes `epoch,step,<metric>,…`, a row for each record, flushed at once. Cells of metrics that a record lacks are empty.

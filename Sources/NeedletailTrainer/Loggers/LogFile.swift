@@ -1,5 +1,6 @@
 // A file that loggers append to.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 
 /// A file that could not be written.

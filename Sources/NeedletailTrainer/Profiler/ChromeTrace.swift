@@ -1,5 +1,6 @@
 // Spans of time in the JSON that chrome://tracing and Perfetto show.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 
 /// Complete events ("ph": "X") of one thread, times in microseconds since the begin of fit.

@@ -1,6 +1,7 @@
 // A page for a browser that shows how a run went.
 import Foundation
 public import NeedletailData
+import NeedletailFiles
 import NeedletailNN
 public import NeedletailTensor
 

@@ -1,5 +1,6 @@
 // Requests that wait to be sent, in a file, so that neither a dead server nor a dead run loses one.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 
 /// A file of requests, one JSON object a line: `{"path":…,"body":…}`. Its owner holds a lock on it as long as it lives.

@@ -1,6 +1,5 @@
 // Writing a file so that a crash at any byte leaves the old content or the new, never a part.
 import Foundation
-import NeedletailTensor
 
 /// Whole-file writes through a temporary file in the same directory: write, fsync, rename, fsync of the directory.
 package enum AtomicFile {

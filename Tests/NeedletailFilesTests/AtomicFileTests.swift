@@ -1,7 +1,6 @@
 // Whole-file writes: the old content or the new, and nothing left behind.
 import Foundation
-import NeedletailNN
-import NeedletailTensor
+import NeedletailFiles
 import Testing
 
 @Suite struct AtomicFileTests {
