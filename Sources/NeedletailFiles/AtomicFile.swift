@@ -1,5 +1,12 @@
 // Writing a file so that a crash at any byte leaves the old content or the new, never a part.
-import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// Whole-file writes through a temporary file in the same directory: write, fsync, rename, fsync of the directory.
 package enum AtomicFile {
@@ -14,20 +21,17 @@ package enum AtomicFile {
     package static func write(
         to path: String, isFlushed: Bool = true, _ body: ((_ piece: [UInt8]) throws -> Void) throws -> Void
     ) throws {
-        var status = stat()
-        let isThere = stat(path, &status) == 0
-        let isPlain = [S_IFREG, S_IFDIR].contains(status.st_mode & S_IFMT) && TemporaryFile.folder(of: path) != "/dev"
-        guard !isThere || isPlain else {
+        let kind = FileSystem.kind(FilePath(path))
+        let isPlain = [.regular, .folder].contains(kind) && FilePath(path).parent != "/dev"
+        guard kind == nil || isPlain else {
             throw AtomicFileError(path: path, action: "put a file in the place of", systemError: EEXIST)
         }
         do {
             let temporary = try TemporaryFile(beside: path)
             defer { temporary.remove() }
-            let file = FileHandle(fileDescriptor: temporary.descriptor, closeOnDealloc: false)
             try body { piece in
-                do { try file.write(contentsOf: piece) } catch {
-                    throw AtomicFileError(path: path, action: "write", systemError: Self.errorNumber(of: error))
-                }
+                let problem = FileSystem.write(piece, to: temporary.descriptor)
+                guard problem == 0 else { throw AtomicFileError(path: path, action: "write", systemError: problem) }
             }
             try temporary.rename(to: path, isFlushed: isFlushed)
             if isFlushed { try synchronizeDirectory(containing: path) }
@@ -43,13 +47,16 @@ package enum AtomicFile {
 
     /// Makes a file that is not there yet. Its name is durable only with its folder.
     package static func create(_ path: String, _ bytes: [UInt8], isFlushed: Bool = true) throws {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw AtomicFileError(path: path, action: "create", systemError: errno) }
-        do {
-            try FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).write(contentsOf: bytes)
-        } catch {
+        let descriptor: Int32
+        do { descriptor = try FileSystem.open(FilePath(path), O_WRONLY | O_CREAT | O_EXCL) } catch let error
+            as FileError
+        {
+            throw AtomicFileError(path: path, action: "create", systemError: error.systemError)
+        }
+        let failure = FileSystem.write(bytes, to: descriptor)
+        guard failure == 0 else {
             _ = close(descriptor)
-            throw AtomicFileError(path: path, action: "write", systemError: Self.errorNumber(of: error))
+            throw AtomicFileError(path: path, action: "write", systemError: failure)
         }
         let isOnDisk = !isFlushed || fsync(descriptor) == 0
         let problem = errno
@@ -60,31 +67,20 @@ package enum AtomicFile {
 
     /// Makes creations and renames in the folder that holds `path` durable.
     package static func synchronizeDirectory(containing path: String) throws {
-        try synchronizeDirectory(TemporaryFile.folder(of: path))
+        try synchronizeDirectory(FilePath(path).parent.text)
     }
 
     /// Makes creations and renames in the folder at `path` durable.
     package static func synchronizeDirectory(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw AtomicFileError(path: path, action: "open the folder", systemError: errno) }
+        let descriptor: Int32
+        do { descriptor = try FileSystem.open(FilePath(path), O_RDONLY | O_DIRECTORY) } catch let error as FileError {
+            throw AtomicFileError(path: path, action: "open the folder", systemError: error.systemError)
+        }
         defer { _ = close(descriptor) }
         // Some file systems cannot flush a directory, and say so with EINVAL; there is nothing more to do there.
         guard fsync(descriptor) == 0 || errno == EINVAL else {
             throw AtomicFileError(path: path, action: "flush the folder", systemError: errno)
         }
-    }
-
-    /// What the system says of a failed write: Foundation's own text may be no more than a number.
-    package static func reason(_ error: any Error) -> String { String(cString: strerror(errorNumber(of: error))) }
-
-    private static func errorNumber(of error: any Error) -> Int32 {
-        if let posix = error as? POSIXError { return posix.code.rawValue }
-        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-        for candidate in [error as NSError, underlying].compactMap({ $0 }) where candidate.domain == NSPOSIXErrorDomain
-        {
-            return Int32(candidate.code)
-        }
-        return (error as? CocoaError)?.code == .fileWriteOutOfSpace ? ENOSPC : EIO
     }
 }
 
@@ -98,7 +94,7 @@ package struct AtomicFileError: Error, CustomStringConvertible {
     package let systemError: Int32
 
     package var description: String {
-        "cannot \(action) '\(path)': \(String(cString: strerror(systemError))); what was there before is unchanged. "
+        "cannot \(action) '\(FilePath(path))': \(String(cString: strerror(systemError))); what was there before is unchanged. "
             + "Check that the folder exists, may be written to and has free space"
     }
 }

@@ -1,5 +1,12 @@
 // A file that is written beside its final place and takes that place in one step, for writers of whole files.
-import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// A new file with a hidden name of its own in the folder of the final one, `.NAME.PROCESS.NUMBER.tmp`.
 ///
@@ -24,8 +31,12 @@ package final class TemporaryFile {
         Self.removeAbandoned(beside: final)
         while true {
             let path = Self.path(beside: final)
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-            guard descriptor >= 0 else { throw Failure(action: "create", systemError: errno) }
+            let descriptor: Int32
+            do { descriptor = try FileSystem.open(FilePath(path), O_WRONLY | O_CREAT | O_EXCL) } catch let error
+                as FileError
+            {
+                throw Failure(action: "create", systemError: error.systemError)
+            }
             // Another writer may have found it between its creation and its lock, and be about to remove it.
             let isTaken = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
             var status = stat()
@@ -34,7 +45,7 @@ package final class TemporaryFile {
                 self.descriptor = descriptor
                 return
             }
-            _ = unlink(path)
+            try? FileSystem.removeFile(FilePath(path))
             close(descriptor)
         }
     }
@@ -48,14 +59,14 @@ package final class TemporaryFile {
         defer { close(lock) }
         isOpen = false
         guard close(descriptor) == 0 else { throw Failure(action: "close", systemError: errno) }
-        guard Foundation.rename(path, final) == 0 else {
-            throw Failure(action: "rename the temporary file to", systemError: errno)
+        do { try FileSystem.rename(FilePath(path), to: FilePath(final)) } catch let error as FileError {
+            throw Failure(action: "rename the temporary file to", systemError: error.systemError)
         }
     }
 
     /// Removes the file if it still has its temporary name.
     package func remove() {
-        _ = unlink(path)
+        try? FileSystem.removeFile(FilePath(path))
         if isOpen { close(descriptor) }
         isOpen = false
     }
@@ -64,45 +75,37 @@ package final class TemporaryFile {
     package static func path(beside path: String) -> String {
         let number = String(UInt64.random(in: 0 ... .max), radix: 36)
         let digits = String(repeating: "0", count: numberLength - number.count) + number
-        return "\(folder(of: path))/\(prefix(for: path))\(getpid()).\(digits).tmp"
-    }
-
-    /// The folder that holds `path`.
-    package static func folder(of path: String) -> String {
-        var trimmed = Substring(path)
-        while trimmed.count > 1 && trimmed.hasSuffix("/") { trimmed.removeLast() }
-        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
-        return slash == trimmed.startIndex ? "/." : String(trimmed[..<slash])
+        let name = FilePath(bytes: prefix(for: path) + Array("\(getpid()).\(digits).tmp".utf8))
+        return FilePath(path).parent.appending(name).text
     }
 
     private static let numberLength = 13  // 36^13 > 2^64
 
-    private static func prefix(for path: String) -> String {
-        let name = path.split(separator: "/").last.map(String.init) ?? "file"
+    private static func prefix(for path: String) -> [UInt8] {
         // A file name may be 255 bytes long: a long one is shortened, the random number keeps it apart.
-        return ".\(String(decoding: name.utf8.prefix(200), as: UTF8.self))."
+        Array(".".utf8) + FilePath(path).name.bytes.prefix(200) + Array(".".utf8)
     }
 
     private static func removeAbandoned(beside final: String) {
-        let folder = folder(of: final), prefix = prefix(for: final)
-        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
-            guard name.hasPrefix(prefix), name.hasSuffix(".tmp") else { continue }
-            let parts = name.dropFirst(prefix.count).dropLast(4).split(separator: ".", omittingEmptySubsequences: false)
+        let folder = FilePath(final).parent, prefix = prefix(for: final), ending = Array(".tmp".utf8)
+        for name in (try? FileSystem.names(in: folder)) ?? [] {
+            guard name.bytes.starts(with: prefix), name.bytes.suffix(ending.count) == ending[...] else { continue }
+            let middle = String(decoding: name.bytes.dropFirst(prefix.count).dropLast(ending.count), as: UTF8.self)
+            let parts = middle.split(separator: ".", omittingEmptySubsequences: false)
             guard parts.count == 2, Int32(parts[0]) != nil, parts[1].count == numberLength,
                 UInt64(parts[1], radix: 36) != nil
             else { continue }
-            removeUnlessLocked("\(folder)/\(name)")
+            removeUnlessLocked(folder.appending(name))
         }
     }
 
-    private static func removeUnlessLocked(_ path: String) {
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-        guard descriptor >= 0 else { return }
+    private static func removeUnlessLocked(_ path: FilePath) {
+        guard let descriptor = try? FileSystem.open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK) else { return }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
             flock(descriptor, LOCK_EX | LOCK_NB) == 0
         else { return }
-        _ = unlink(path)
+        try? FileSystem.removeFile(path)
     }
 }

@@ -128,7 +128,7 @@ import Testing
             try AtomicFile.write([1, 2], to: long)
             #expect(try Data(contentsOf: URL(fileURLWithPath: long)) == Data([1, 2]))
             #expect(TemporaryFile.path(beside: "name").hasPrefix("./.name."))
-            #expect(TemporaryFile.path(beside: "/name").hasPrefix("/./.name."))
+            #expect(TemporaryFile.path(beside: "/name").hasPrefix("/.name."))
             #expect(TemporaryFile.path(beside: "a/b/").hasPrefix("a/.b."))
             #expect(TemporaryFile.path(beside: "a/b") != TemporaryFile.path(beside: "a/b"))
         }
