@@ -1,5 +1,6 @@
 // One line of a benchmark's result, and its JSON.
 import Foundation
+import NeedletailFiles
 
 /// What was measured of one family, shape and type, beside its baseline in the same rounds.
 package struct BenchmarkResult: Equatable, Sendable {
@@ -162,7 +163,7 @@ extension BenchmarkResult: Codable {
 
     /// The measurements of a file that `--json` wrote.
     package static func read(_ path: String) throws -> [BenchmarkResult] {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+        guard let text = RegularFile.text(of: FilePath(path)) else {
             throw BenchmarkError("\(path): not a readable text file")
         }
         var seen: Set<String> = []

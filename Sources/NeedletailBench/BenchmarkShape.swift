@@ -1,5 +1,6 @@
 // Shapes as text: `MxNxK`, with a layout and a label where they say more.
 import Foundation
+import NeedletailFiles
 
 /// How the operands of a matrix product are stored: N row by row as the product takes them, T transposed.
 package enum MatrixLayout: String, CaseIterable, Sendable {
@@ -68,7 +69,7 @@ package struct BenchmarkShape: Hashable, Sendable {
 
     /// The shapes of a text file: one a line, a label after it; what follows # is a comment.
     package static func file(_ path: String) throws -> [BenchmarkShape] {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+        guard let text = RegularFile.text(of: FilePath(path)) else {
             throw BenchmarkError(
                 "--shapes \(path): neither a readable text file nor shapes such as 64x128x784,256x256x256")
         }

@@ -1,5 +1,6 @@
 // Which caches the machine has, as Linux tells it.
 import Foundation
+import NeedletailFiles
 
 /// Where a working set lies.
 package enum MemoryLevel: String, CaseIterable, Codable, Sendable {
@@ -28,7 +29,7 @@ package struct MemoryHierarchy: Equatable, Sendable {
         var sizes: [Int: Int] = [:]
         for index in 0..<8 {
             func read(_ name: String) -> String? {
-                (try? String(contentsOfFile: "\(root)/index\(index)/\(name)", encoding: .utf8))?
+                RegularFile.text(of: FilePath("\(root)/index\(index)/\(name)"))?
                     .trimmingCharacters(in: .whitespacesAndNewlines)
             }
             guard let level = read("level").flatMap({ Int($0) }), read("type") != "Instruction",

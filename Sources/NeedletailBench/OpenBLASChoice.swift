@@ -1,6 +1,7 @@
 // Which kernels the baseline runs. OpenBLAS chooses them by CPU model when it is loaded; a build that is older than the CPU
 // takes those of an old one, which would flatter everything that is compared with it.
 import Foundation
+import NeedletailFiles
 import NeedletailTensor
 
 /// OpenBLAS's choice, and what is put right about it.
@@ -25,11 +26,10 @@ package enum OpenBLASChoice {
     /// or because the environment says so: a baseline is worth something only at its best. Returns where nothing is wrong, and
     /// where it stayed wrong.
     package static func correctByStartingAgain() {
-        let environment = ProcessInfo.processInfo.environment
         let core = BenchmarkKernels.openBLASCore
         guard let right = correction(core: core, features: KernelInfo.cpuFeatures) else { return }
-        let before = environment[remembered]
-        if let asked = environment[variable] {
+        let before = ProcessSurroundings.variable(remembered)
+        if let asked = ProcessSurroundings.variable(variable) {
             if before != nil { return }
             unsetenv(variable)  // first its own choice
             setenv(remembered, "\(variable)=\(asked) was set", 1)
@@ -42,10 +42,9 @@ package enum OpenBLASChoice {
 
     /// The core type in use and how it came about.
     package static var description: String {
-        let environment = ProcessInfo.processInfo.environment
         let core = BenchmarkKernels.openBLASCore
-        if let before = environment[remembered] { return "\(core) kernels (\(before); put right)" }
-        if let asked = environment[variable] { return "\(core) kernels (\(variable)=\(asked))" }
+        if let before = ProcessSurroundings.variable(remembered) { return "\(core) kernels (\(before); put right)" }
+        if let asked = ProcessSurroundings.variable(variable) { return "\(core) kernels (\(variable)=\(asked))" }
         return "\(core) kernels (its own choice)"
     }
 }

@@ -1,5 +1,6 @@
 // Where the four IDX files of a data set lie: MNIST's names, as its many mirrors and packages spell them.
 import Foundation
+import NeedletailFiles
 import Synchronization
 
 /// The four IDX files of an image data set, found in a folder.
@@ -44,8 +45,7 @@ public struct ImageFolder: Sendable, Hashable {
     static func path(of name: String, in folder: String) -> String? {
         let dotted = name.replacingOccurrences(of: "-idx", with: ".idx")
         return [name + ".gz", name, dotted + ".gz", dotted].map { folder + "/" + $0 }.first { path in
-            var isFolder: ObjCBool = false
-            return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder.boolValue
+            FileSystem.kind(FilePath(path)).map { $0 != .folder } ?? false
         }
     }
 

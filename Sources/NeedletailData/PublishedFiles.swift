@@ -49,10 +49,9 @@ package struct PublishedFiles: Sendable {
         directory: String, baseURL: String, progress: (@Sendable (DownloadProgress) -> Void)? = nil
     ) throws {
         do {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        } catch {
-            throw DataFileError(
-                .unreadable, file: directory, found: error.localizedDescription, expected: "a folder to write to")
+            try FileSystem.makeFolders(FilePath(directory))
+        } catch let error as FileError {
+            throw DataFileError(.unreadable, file: directory, found: error.reason, expected: "a folder to write to")
         }
         for file in files {
             if let path = ImageFolder.path(of: file.name, in: directory),

@@ -1,5 +1,6 @@
 // The bytes of a regular file, or of an array in memory, read in order.
 import Foundation
+import NeedletailFiles
 
 /// Bytes as they are stored, read in order.
 final class StoredBytes {
@@ -9,7 +10,7 @@ final class StoredBytes {
     /// The first two bytes, or fewer where there are no more.
     let prefix: [UInt8]
 
-    private let descriptor: Int32
+    private let file: RegularFile?
     private let memory: [UInt8]
     private var position = 0
 
@@ -17,56 +18,48 @@ final class StoredBytes {
     init(path: String) throws {
         name = path
         memory = []
-        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // a pipe would else wait for a writer
-        guard descriptor >= 0 else { throw StoredBytes.unreadable(path, errno) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            close(descriptor)
-            throw DataFileError(
-                .unreadable, file: path, found: "a folder or device", expected: "a regular file")
+        do {
+            let file = try RegularFile(FilePath(path))
+            self.file = file
+            count = file.size
+            prefix = try file.bytes(2)
+        } catch let error as FileError {
+            throw StoredBytes.unreadable(error, path)
         }
-        count = Int(status.st_size)
-        var start = [UInt8](repeating: 0, count: 2)
-        let got = pread(descriptor, &start, 2, 0)
-        prefix = Array(start.prefix(max(got, 0)))
     }
 
     /// Reads from memory.
     init(_ bytes: [UInt8], name: String) {
         self.name = name
         memory = bytes
-        descriptor = -1
+        file = nil
         count = bytes.count
         prefix = Array(bytes.prefix(2))
     }
 
-    deinit {
-        if descriptor >= 0 { close(descriptor) }
-    }
-
     /// Fills `buffer` as far as bytes are left; returns how many were. Throws where the system cannot read.
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-        if descriptor < 0 {
+        guard let file else {
             let end = min(position + buffer.count, memory.count)
             buffer.copyBytes(from: memory[position..<end])
             defer { position = end }
             return end - position
         }
-        var filled = 0
-        while filled < buffer.count {
-            // One read of at most 1 GB: the system's own limit lies at 2 GB.
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
-            let got = Foundation.read(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
-            if got < 0 && errno == EINTR { continue }
-            if got < 0 { throw StoredBytes.unreadable(name, errno) }
-            if got == 0 { break }
-            filled += got
+        do {
+            let filled = try file.read(into: buffer, at: position)
+            position += filled
+            return filled
+        } catch let error as FileError {
+            throw StoredBytes.unreadable(error, name)
         }
-        return filled
     }
 
-    private static func unreadable(_ path: String, _ code: Int32) -> DataFileError {
-        DataFileError(
-            .unreadable, file: path, found: String(cString: strerror(code)).lowercased(), expected: "a readable file")
+    private static func unreadable(_ error: FileError, _ path: String) -> DataFileError {
+        if error.reason == RegularFile.expectation {
+            return DataFileError(
+                .unreadable, file: path, found: "a folder or device", expected: "a regular file")
+        }
+        return DataFileError(
+            .unreadable, file: path, found: error.reason.lowercased(), expected: "a readable file")
     }
 }

@@ -2,6 +2,7 @@
 import CPNG
 import Foundation
 import NeedletailData
+import NeedletailFiles
 
 /// A PNG as 8-bit grayscale.
 ///
@@ -23,16 +24,17 @@ package struct PNGImage {
 
     /// Reads the file at `path`, whose image must have the given size; throws `DataFileError`.
     package init(path: String, height: Int, width: Int) throws {
-        let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
-        guard size ?? 0 <= PNGImage.maximumByteCount else {
-            throw DataFileError(
-                .size, file: path, found: "a PNG of \(size ?? 0) bytes",
-                expected: "at most \(PNGImage.maximumByteCount) bytes", advice: "scale the image first")
-        }
         let bytes: [UInt8]
-        do { bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path))) } catch {
-            throw DataFileError(
-                .unreadable, file: path, found: error.localizedDescription, expected: "a readable file")
+        do {
+            let file = try RegularFile(FilePath(path))
+            guard file.size <= PNGImage.maximumByteCount else {
+                throw DataFileError(
+                    .size, file: path, found: "a PNG of \(file.size) bytes",
+                    expected: "at most \(PNGImage.maximumByteCount) bytes", advice: "scale the image first")
+            }
+            bytes = try file.bytes(file.size)
+        } catch let error as FileError {
+            throw DataFileError(.unreadable, file: path, found: error.reason, expected: "a readable file")
         }
         try self.init(bytes, name: path, size: (height, width))
     }

@@ -1,5 +1,6 @@
 // `--config FILE`: options by name in YAML or JSON. The file may come from anywhere: what it holds is bounded before it is read.
 import Foundation
+import NeedletailFiles
 import Yams
 
 /// The values of a configuration file: a mapping from options' names to a value or a list of values.
@@ -122,22 +123,9 @@ package struct ConfigurationFile {
         func unreadable(_ found: String) -> ConfigurationError {
             ConfigurationError(.file, path, "found \(found), expected a readable regular file")
         }
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // a pipe would else wait for a writer
-        guard descriptor >= 0 else { throw unreadable(String(cString: strerror(errno)).lowercased()) }
-        defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw unreadable("a folder, pipe or device")
+        do { return try RegularFile.bytes(of: FilePath(path), limit: mostBytes) } catch let error as FileError {
+            throw unreadable(
+                error.reason == RegularFile.expectation ? "a folder, pipe or device" : error.reason.lowercased())
         }
-        var bytes: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: mostBytes + 1)
-        while bytes.count <= mostBytes {
-            let got = read(descriptor, &block, block.count - bytes.count)
-            if got < 0 && errno == EINTR { continue }
-            guard got >= 0 else { throw unreadable(String(cString: strerror(errno)).lowercased()) }
-            if got == 0 { break }
-            bytes += block[..<got]
-        }
-        return bytes
     }
 }

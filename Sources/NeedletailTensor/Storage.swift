@@ -1,5 +1,6 @@
 // Tensor memory: 64-byte aligned blocks from one pool that keeps and reuses them, because the first touch of fresh pages
 // costs more than most kernels do with the data.
+import NeedletailFiles
 import Synchronization
 
 #if canImport(Glibc)
@@ -50,7 +51,8 @@ package enum StoragePool {
 
     /// What every byte of a returned block is overwritten with: `MALLOC_PERTURB_` (mallopt(3)) holds for the pool as for `malloc`.
     /// Whoever still reads such a block then goes wrong every time, not only when another thread has taken it.
-    private static let freedByte = getenv("MALLOC_PERTURB_").map { UInt8(truncatingIfNeeded: atoi($0)) } ?? 0
+    private static let freedByte =
+        ProcessSurroundings.variable("MALLOC_PERTURB_").map { UInt8(truncatingIfNeeded: atoi($0)) } ?? 0
 
     static func sizeClass(of byteCount: Int) -> Int {
         if byteCount <= smallest { return 0 }

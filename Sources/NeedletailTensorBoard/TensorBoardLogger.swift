@@ -1,5 +1,6 @@
 // Metrics, histograms, texts and hyper-parameters for TensorBoard.
 import Foundation
+import NeedletailFiles
 public import NeedletailTrainer
 import SwiftProtobuf
 
@@ -41,14 +42,17 @@ public final class TensorBoardLogger: Logger {
 
     /// Makes and returns the first `run-N` that does not exist. That it is new decides, so two runs never share one.
     private static func unusedFolder(in directory: String) throws -> String {
-        let files = FileManager.default
-        do { try files.createDirectory(atPath: directory, withIntermediateDirectories: true) } catch {
-            throw LogFileError(path: directory, why: "no folder can be made there")
+        do { try FileSystem.makeFolders(FilePath(directory)) } catch let error as FileError {
+            throw LogFileError(path: directory, why: "no folder can be made there: \(error.reason)")
         }
         for number in 1... {
             let folder = "\(directory)/run-\(number)"
-            if mkdir(folder, 0o777) == 0 { return folder }
-            guard errno == EEXIST else { throw LogFileError(path: folder, why: String(cString: strerror(errno))) }
+            do {
+                try FileSystem.makeFolder(FilePath(folder))
+                return folder
+            } catch let error as FileError {
+                guard error.systemError == EEXIST else { throw LogFileError(path: folder, why: error.reason) }
+            }
         }
         preconditionFailure("unreachable: an unbounded loop")
     }
@@ -58,7 +62,7 @@ public final class TensorBoardLogger: Logger {
         let flat = JSONValue.flattened(hyperparameters)
         var data = ProtoHParamsPluginData()
         data.sessionStartInfo.startTimeSecs = clock()
-        data.sessionStartInfo.groupName = (directory as NSString).lastPathComponent
+        data.sessionStartInfo.groupName = FilePath(directory).name.description
         for (name, value) in flat { data.sessionStartInfo.hparams[name] = Self.value(value) }
         try writeSession("_hparams_/session_start_info", data)
         hasSession = true

@@ -1,5 +1,6 @@
 // Weights from a checkpoint, or from a file that Python has written.
 import Foundation
+import NeedletailFiles
 import NeedletailNN
 import NeedletailTensor
 
@@ -37,8 +38,7 @@ extension TrainingModule {
     public func load(
         from path: String, except patterns: [String] = [], strict: Bool = true
     ) throws -> (missing: [String], unexpected: [String]) {
-        var isFolder: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+        if let kind = FileSystem.kind(FilePath(path)), kind != .folder {
             return try load(safeTensors: path, except: patterns, strict: strict)
         }
         return try load(Checkpoint(path), except: patterns, strict: strict)

@@ -1,5 +1,6 @@
 // GPT-2 weights under the names and in the layout of Hugging Face's transformers.
 import Foundation
+import NeedletailFiles
 public import NeedletailTensor
 
 /// A folder of weights that is no GPT-2 that this package can build.
@@ -90,10 +91,11 @@ extension GPTConfiguration {
         }
         let description: Description
         do {
-            description = try JSONDecoder().decode(
-                Description.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+            let bytes = try RegularFile.bytes(of: FilePath(path), limit: 1 << 24)
+            description = try JSONDecoder().decode(Description.self, from: Data(bytes))
         } catch {
-            throw GPTFormatError(description: "\(path): \(error); expected the config.json of a GPT-2 of transformers")
+            let why = (error as? FileError)?.reason ?? "\(error)"
+            throw GPTFormatError(description: "\(path): \(why); expected the config.json of a GPT-2 of transformers")
         }
         let d = description
         guard d.model_type == "gpt2" else {

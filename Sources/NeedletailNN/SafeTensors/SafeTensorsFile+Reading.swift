@@ -1,5 +1,6 @@
 // Reading: nothing that the header says is believed, and no memory taken for data, before everything has been checked.
 import Foundation
+import NeedletailFiles
 public import NeedletailTensor
 
 extension SafeTensorsFile {
@@ -32,8 +33,8 @@ extension SafeTensorsFile {
     /// Reads only what the header of the file at `path` says, entries in the order of their data and of all types; checks as
     /// `read` does.
     public static func inspect(_ path: String) throws -> (entries: [Entry], metadata: [String: String]) {
-        try withFile(path) { file, byteCount in
-            let (header, _) = try readHeader(file, byteCount)
+        try withFile(path) { file in
+            let (header, _) = try readHeader(file)
             return (header.entries, header.metadata)
         }
     }
@@ -48,12 +49,11 @@ extension SafeTensorsFile {
     package static func content(
         of path: String, where isWanted: (_ name: String) -> Bool = { _ in true }
     ) throws -> Content {
-        try withFile(path) { file, byteCount in
-            let (header, dataStart) = try readHeader(file, byteCount)
+        try withFile(path) { file in
+            let (header, dataStart) = try readHeader(file)
             // Entries are in the order of their data: the file is read from front to back.
             return try content(header, where: isWanted) { range in
-                try file.seek(toOffset: UInt64(dataStart + range.lowerBound))
-                return try read(file, range.count)
+                try read(file, range.count, at: dataStart + range.lowerBound)
             }
         }
     }
@@ -87,39 +87,31 @@ extension SafeTensorsFile {
         return content
     }
 
-    private static func withFile<R>(_ path: String, _ body: (FileHandle, _ byteCount: Int) throws -> R) throws -> R {
+    private static func withFile<R>(_ path: String, _ body: (RegularFile) throws -> R) throws -> R {
         do {
-            let attributes = try FileManager.default.attributesOfItem(atPath: resolvingLinks(path))
-            guard attributes[.type] as? FileAttributeType == .typeRegular, let size = attributes[.size] as? NSNumber
-            else {
-                throw SafeTensorsError.Problem.unreadable("found a folder, pipe or device, expected a file")
-            }
-            guard let file = FileHandle(forReadingAtPath: path) else {
-                throw SafeTensorsError.Problem.unreadable("the file may not be read; check its permissions")
-            }
-            defer { try? file.close() }
-            return try body(file, size.intValue)
+            return try body(RegularFile(FilePath(path)))
         } catch let problem as SafeTensorsError.Problem {
             throw SafeTensorsError(file: path, problem: problem)
-        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
+        } catch let error as FileError where error.isMissing {
             throw SafeTensorsError(file: path, problem: .unreadable("there is no such file; check the path"))
-        } catch let error as CocoaError {
-            throw SafeTensorsError(file: path, problem: .unreadable(error.localizedDescription))
+        } catch let error as FileError where error.systemError == EACCES {
+            throw SafeTensorsError(
+                file: path, problem: .unreadable("the file may not be read; check its permissions"))
+        } catch let error as FileError {
+            throw SafeTensorsError(file: path, problem: .unreadable(error.reason))
         }
     }
 
-    private static func resolvingLinks(_ path: String) -> String {
-        URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-    }
-
-    private static func readHeader(
-        _ file: FileHandle, _ fileByteCount: Int
-    ) throws -> (header: SafeTensorsHeader, dataStart: Int) {
-        let headerCount = try headerByteCount(try read(file, min(8, fileByteCount)), fileByteCount: fileByteCount)
+    private static func readHeader(_ file: RegularFile) throws -> (header: SafeTensorsHeader, dataStart: Int) {
+        let fileByteCount = file.size
+        let headerCount = try headerByteCount(
+            try read(file, min(8, fileByteCount), at: 0), fileByteCount: fileByteCount)
         var text: [UInt8] = []
         text.reserveCapacity(headerCount)
         // In pieces: one read of 100 MB would hold the header twice.
-        while text.count < headerCount { text += try read(file, min(1 << 20, headerCount - text.count)) }
+        while text.count < headerCount {
+            text += try read(file, min(1 << 20, headerCount - text.count), at: 8 + text.count)
+        }
         return (try SafeTensorsHeader(parsing: text, dataByteCount: fileByteCount - 8 - headerCount), 8 + headerCount)
     }
 
@@ -135,16 +127,12 @@ extension SafeTensorsFile {
         return Int(count)
     }
 
-    private static func read(_ file: FileHandle, _ count: Int) throws -> Data {
-        var data = Data()
-        // One system call gives at most 2 GiB.
-        while data.count < count {
-            guard let piece = try file.read(upToCount: min(1 << 30, count - data.count)), !piece.isEmpty else {
-                throw SafeTensorsError.Problem.unreadable("it became shorter while it was being read")
-            }
-            if data.isEmpty { data = piece } else { data += piece }
+    private static func read(_ file: RegularFile, _ count: Int, at offset: Int) throws -> [UInt8] {
+        let bytes = try file.bytes(count, at: offset)
+        guard bytes.count == count else {
+            throw SafeTensorsError.Problem.unreadable("it became shorter while it was being read")
         }
-        return data
+        return bytes
     }
 
     private static func tensor(_ entry: Entry, _ dtype: DType, _ bytes: some Collection<UInt8>) throws -> Tensor {

@@ -1,5 +1,6 @@
 // Finds a batch size before training.
 import Foundation
+import NeedletailFiles
 import NeedletailTensor
 
 /// Times training steps with batch sizes that double, and trains with the smallest that is nearly as fast a sample as any.
@@ -103,7 +104,7 @@ private enum SystemMemory {
     static var available: Int? { kilobytes("MemAvailable:", in: "/proc/meminfo") }
 
     private static func kilobytes(_ key: String, in path: String) -> Int? {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+        guard let text = RegularFile.text(of: FilePath(path)),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
         else { return nil }
         return line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }

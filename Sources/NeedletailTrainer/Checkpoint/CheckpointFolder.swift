@@ -1,5 +1,6 @@
 // Writing and reading a checkpoint's folder, so that a crash at any byte leaves the old checkpoint or the new one.
 import Foundation
+import NeedletailData
 import NeedletailFiles
 import NeedletailNN
 
@@ -14,8 +15,8 @@ import NeedletailNN
 enum CheckpointFolder {
     /// Whether `path` is what an interrupted write leaves behind.
     static func isPartial(_ path: String) -> Bool {
-        let name = (path as NSString).lastPathComponent
-        return name.hasPrefix(".") && name.hasSuffix(".partial")
+        let name = FilePath(path).name.bytes
+        return name.first == UInt8(ascii: ".") && name.suffix(8).elementsEqual(".partial".utf8)
     }
 
     /// The folder at `path`, or the one that an interrupted exchange has set aside for it; nil where there is neither.
@@ -25,18 +26,16 @@ enum CheckpointFolder {
 
     /// What tells one folder from another that takes its name; nil where there is none.
     static func identity(_ path: String) -> String? {
-        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return nil }
-        let written = (attributes[.modificationDate] as? Date)?.timeIntervalSinceReferenceDate ?? 0
-        return "\(attributes[.systemFileNumber] ?? 0) \(written)"  // the number alone may be used again
+        guard let status = try? FileSystem.status(FilePath(path)) else { return nil }
+        // The number alone may be used again.
+        return "\(status.number) \(status.written.seconds).\(status.written.nanoseconds)"
     }
 
     /// Writes `files` as the folder at `path`, replacing what is there.
     static func write(_ files: [(name: String, bytes: [UInt8])], to path: String) throws {
-        let path = (path as NSString).standardizingPath
-        let parent = (path as NSString).deletingLastPathComponent
-        let directory = parent.isEmpty ? "." : parent
-        let name = (path as NSString).lastPathComponent
-        let partial = directory + "/.\(name).\(getpid()).partial"
+        let target = try target(path)
+        let path = target.text, directory = target.parent.text
+        let partial = target.parent.appending(FilePath(bytes: prefix(of: target) + "\(getpid()).partial".utf8)).text
         var isInPlace = false
         guard !isForeign(path) else {
             throw CheckpointError(
@@ -44,9 +43,9 @@ enum CheckpointFolder {
                 problem: .notWritten("found a folder with other files there; give another name, or move it away"))
         }
         do {
-            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            for name in abandoned(of: name, in: directory) { try clear(directory + "/" + name, of: path) }
-            try FileManager.default.createDirectory(atPath: partial, withIntermediateDirectories: false)
+            try FileSystem.makeFolders(FilePath(directory))
+            for folder in abandoned(of: target) { try clear(folder.text, of: path) }
+            try FileSystem.makeFolder(FilePath(partial))
             // By their own names: nobody takes the folder for a checkpoint before it has its name.
             for file in files { try AtomicFile.create(partial + "/" + file.name, file.bytes) }
             try AtomicFile.synchronizeDirectory(partial)
@@ -57,41 +56,59 @@ enum CheckpointFolder {
             for leftover in [partial, path + ".previous"] { try clear(leftover, of: path) }
         } catch {
             // On a full disk the space is needed. Once in place, the partial folder is the old checkpoint.
-            if !isInPlace { try? FileManager.default.removeItem(atPath: partial) }
+            if !isInPlace { try? FileSystem.removeTree(FilePath(partial)) }
             throw CheckpointError(path: path, problem: .notWritten("\(error)"))
         }
     }
 
+    /// The path whose last part is the folder's own name: `.` and `..` have another one.
+    private static func target(_ path: String) throws -> FilePath {
+        let path = FilePath(path)
+        guard [".", "..", "/", ""].contains(path.name) else { return path.parent.appending(path.name) }
+        do { return try FileSystem.resolved(path) } catch {
+            throw CheckpointError(path: path.text, problem: .notWritten("\(error)"))
+        }
+    }
+
+    /// How the names of a checkpoint's partial folders begin. Of a long name only a part fits; a checksum tells it from others.
+    private static func prefix(of target: FilePath) -> [UInt8] {
+        let name = target.name.bytes
+        let known = name.count <= 200 ? name : name.prefix(180) + Array("~\(CRC32.text(name))".utf8)
+        return Array(".".utf8) + known + Array(".".utf8)
+    }
+
     /// The partial folders of a checkpoint that no other living process is writing.
-    private static func abandoned(of name: String, in directory: String) -> [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    private static func abandoned(of target: FilePath) -> [FilePath] {
+        let prefix = prefix(of: target)
+        let names = (try? FileSystem.names(in: target.parent)) ?? []
         return names.filter { entry in
-            guard entry.hasPrefix(".\(name)."), isPartial(entry) else { return false }
-            let process = entry.dropFirst(name.count + 2).dropLast("partial".count)  // "123.", once nothing
+            guard entry.bytes.starts(with: prefix), isPartial(entry.text) else { return false }
+            // "123.", once nothing
+            let process = String(decoding: entry.bytes.dropFirst(prefix.count).dropLast(7), as: UTF8.self)
             if process.isEmpty || process == "\(getpid())." { return true }
             guard process.hasSuffix("."), let number = Int32(process.dropLast()) else { return false }
             return kill(number, 0) != 0 && errno == ESRCH
-        }
+        }.map { target.parent.appending($0) }
     }
 
     /// Removes the checkpoint at `path`; a folder that holds anything that a checkpoint does not hold stays, for its name may
     /// come from a file.
     static func remove(_ path: String) {
         guard hasState(path), others(in: path).isEmpty else { return }
-        try? FileManager.default.removeItem(atPath: path)
+        try? FileSystem.removeTree(FilePath(path))
     }
 
     /// The names in a folder that are none of a checkpoint's files, nor what an interrupted write of one leaves.
     private static func others(in path: String) -> [String] {
         let own = [CheckpointState.fileName, Checkpoint.modelFile, Checkpoint.optimizerFile, Checkpoint.callbackFile]
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        return names.filter { name in
+        let names = (try? FileSystem.names(in: FilePath(path))) ?? []
+        return names.map(\.text).filter { name in
             !own.contains(name) && !own.contains { name.hasPrefix(".\($0).") && name.hasSuffix(".tmp") }
         }
     }
 
     private static func hasState(_ path: String) -> Bool {
-        FileManager.default.fileExists(atPath: path + "/" + CheckpointState.fileName)
+        FileSystem.exists(FilePath(path + "/" + CheckpointState.fileName))
     }
 
     /// Whether the folder at `path` is somebody else's.
@@ -102,11 +119,11 @@ enum CheckpointFolder {
     /// Deletes what was the checkpoint at `path`, where it is still there; with others' files in it, it is renamed to the first of
     /// `NAME.kept`, `NAME.kept-2`, … that is free.
     private static func clear(_ folder: String, of path: String) throws {
-        guard FileManager.default.fileExists(atPath: folder) else { return }
-        if others(in: folder).isEmpty { return try FileManager.default.removeItem(atPath: folder) }
+        guard FileSystem.exists(FilePath(folder)) else { return }
+        if others(in: folder).isEmpty { return try FileSystem.removeTree(FilePath(folder)) }
         for number in 1... {
             let kept = path + ".kept" + (number == 1 ? "" : "-\(number)")
-            if !FileManager.default.fileExists(atPath: kept) { return try move(folder, to: kept) }
+            if !FileSystem.exists(FilePath(kept)) { return try move(folder, to: kept) }
         }
     }
 
@@ -116,31 +133,25 @@ enum CheckpointFolder {
         func error(_ why: String) -> CheckpointError {
             CheckpointError(path: path, problem: .unreadable(file: file, why: why))
         }
-        guard FileManager.default.fileExists(atPath: full) else {
-            throw CheckpointError(path: path, problem: .incomplete("there is no \(file)"))
+        let handle: RegularFile
+        do { handle = try RegularFile(FilePath(full)) } catch let failure as FileError {
+            guard !failure.isMissing else {
+                throw CheckpointError(path: path, problem: .incomplete("there is no \(file)"))
+            }
+            throw error(failure.reason)
         }
-        let descriptor = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK)  // a pipe would else wait for a writer
-        guard descriptor >= 0 else { throw error(String(cString: strerror(errno))) }
-        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw error("found a folder, pipe or device, expected a file")
-        }
-        let count = Int(status.st_size)
+        let count = handle.size
         guard sizes.contains(count) else {
             let expected = sizes.lowerBound == sizes.upperBound ? "" : "at most "
             throw CheckpointError(
                 path: path,
                 problem: .damaged(file: file, found: "\(count) bytes", expected: expected + "\(sizes.upperBound)"))
         }
-        do { return [UInt8](try handle.read(upToCount: count) ?? Data()) } catch let failure {
-            throw error(failure.localizedDescription)
-        }
+        do { return try handle.bytes(count) } catch let failure as FileError { throw error(failure.reason) }
     }
 
     private static func isDirectory(_ path: String) -> Bool {
-        var isDirectory: ObjCBool = false
-        return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+        FileSystem.isFolder(FilePath(path))
     }
 
     /// Renames the complete folder `partial` to `path`.
@@ -149,7 +160,7 @@ enum CheckpointFolder {
             try move(partial, to: path)
             return
         }
-        if exchange(partial, path) { return }
+        if FileSystem.exchange(FilePath(partial), FilePath(path)) { return }
         let previous = path + ".previous"
         try clear(previous, of: path)
         try move(path, to: previous)
@@ -157,25 +168,8 @@ enum CheckpointFolder {
     }
 
     private static func move(_ from: String, to: String) throws {
-        guard rename(from, to) == 0 else {
-            throw CheckpointError(
-                path: to, problem: .notWritten("renaming \(from) failed: \(String(cString: strerror(errno)))"))
+        do { try FileSystem.rename(FilePath(from), to: FilePath(to)) } catch let error as FileError {
+            throw CheckpointError(path: to, problem: .notWritten("renaming \(from) failed: \(error.reason)"))
         }
-    }
-
-    /// Exchanges two folders in one system call; false where the system or the file system has none.
-    private static func exchange(_ a: String, _ b: String) -> Bool {
-        #if os(Linux)
-            // Not among the functions that Swift's Glibc module shows; older C libraries lack it.
-            guard let symbol = dlsym(nil, "renameat2") else { return false }
-            typealias RenameAt2 =
-                @convention(c) (Int32, UnsafePointer<CChar>, Int32, UnsafePointer<CChar>, UInt32) -> Int32
-            let renameExchange: UInt32 = 1 << 1
-            return unsafeBitCast(symbol, to: RenameAt2.self)(AT_FDCWD, a, AT_FDCWD, b, renameExchange) == 0
-        #elseif canImport(Darwin)
-            return renamex_np(a, b, UInt32(RENAME_SWAP)) == 0
-        #else
-            return false
-        #endif
     }
 }

@@ -51,9 +51,15 @@ public final class CSVLogger: Logger {
     }
 
     private func readRecords() throws -> String {
-        do { return try String(contentsOfFile: path, encoding: .utf8) } catch {
-            throw LogFileError(path: path, why: "cannot read the rows so far: \(AtomicFile.reason(error))")
+        let bytes: [UInt8]
+        do { bytes = try RegularFile.bytes(of: FilePath(path), limit: .max - 1) } catch let error as FileError {
+            throw LogFileError(path: path, why: "cannot read the rows so far: \(error.reason)")
         }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw LogFileError(
+                path: path, why: "cannot read the rows so far: they are not UTF-8", advice: "give another file")
+        }
+        return text
     }
 
     /// A file's metrics, and its text after the header. Names may hold commas, quotes and ends of lines, within quotes.

@@ -19,18 +19,20 @@ public struct LogFileError: Error, CustomStringConvertible {
     }
 
     /// What failed and what to do.
-    public var description: String { "cannot write \(path): \(why); \(advice)" }
+    public var description: String { "cannot write \(FilePath(path)): \(why); \(advice)" }
 }
 
 /// Text or bytes appended to a file, each piece in one write, so that a reader or a crash finds whole pieces.
 package final class LogFile {
     package let path: String
-    private let handle: FileHandle
+    private let descriptor: Int32
 
     private init(path: String, descriptor: Int32) {
         self.path = path
-        handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        self.descriptor = descriptor
     }
+
+    deinit { close(descriptor) }
 
     /// Opens the file, empty unless `appending`, making its directory where there is none.
     package convenience init(_ path: String, appending: Bool = false) throws {
@@ -41,12 +43,12 @@ package final class LogFile {
     /// Opens a file of lines, or makes it, to go on after its last whole line: what a killed process has begun is cut off.
     package static func continued(_ path: String) throws -> LogFile {
         let file = try LogFile(path, appending: true)
-        let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
-        guard type == .typeRegular, let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)), bytes.last != 0x0A
-        else { return file }
+        guard let bytes = try? RegularFile.bytes(of: FilePath(path), limit: .max - 1), bytes.last != 0x0A else {
+            return file
+        }
         let whole = bytes.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0
-        do { try file.handle.truncate(atOffset: UInt64(whole)) } catch {
-            throw LogFileError(path: path, why: AtomicFile.reason(error))
+        guard ftruncate(file.descriptor, off_t(whole)) == 0 else {
+            throw LogFileError(path: path, why: String(cString: strerror(errno)))
         }
         return file
     }
@@ -54,13 +56,14 @@ package final class LogFile {
     /// Opens a file to write to, or makes it. A pipe that nobody reads is an error: opening it would wait for a reader, and
     /// no signal would end that.
     package static func descriptor(_ path: String, _ flags: Int32) throws -> Int32 {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | flags, 0o666)
-        guard descriptor >= 0 else {
-            let why = errno == ENXIO ? "a pipe that nobody reads" : String(cString: strerror(errno))
+        do {
+            let descriptor = try FileSystem.open(FilePath(path), O_WRONLY | O_CREAT | O_NONBLOCK | flags)
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+            return descriptor
+        } catch let error as FileError {
+            let why = error.systemError == ENXIO ? "a pipe that nobody reads" : error.reason
             throw LogFileError(path: path, why: why)
         }
-        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
-        return descriptor
     }
 
     /// Makes a file under the first of the names for 0, 1, … that nothing has yet: two writers never share one.
@@ -68,18 +71,19 @@ package final class LogFile {
         makeDirectory(for: path(0))
         for number in 0... {
             let path = path(number)
-            let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL | O_APPEND, 0o666)
-            if descriptor >= 0 { return LogFile(path: path, descriptor: descriptor) }
-            guard errno == EEXIST else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
+            do {
+                let descriptor = try FileSystem.open(FilePath(path), O_WRONLY | O_CREAT | O_EXCL | O_APPEND)
+                return LogFile(path: path, descriptor: descriptor)
+            } catch let error as FileError {
+                guard error.systemError == EEXIST else { throw LogFileError(path: path, why: error.reason) }
+            }
         }
         preconditionFailure("unreachable: an unbounded loop")
     }
 
     /// Makes a file's folder; where that fails, opening the file says why.
     private static func makeDirectory(for path: String) {
-        let directory = (path as NSString).deletingLastPathComponent
-        guard !directory.isEmpty else { return }
-        try? FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        try? FileSystem.makeFolders(FilePath(path).parent)
     }
 
     /// Appends text.
@@ -87,8 +91,7 @@ package final class LogFile {
 
     /// Appends bytes.
     package func append(_ bytes: [UInt8]) throws {
-        do { try handle.write(contentsOf: bytes) } catch {
-            throw LogFileError(path: path, why: AtomicFile.reason(error))
-        }
+        let problem = FileSystem.write(bytes, to: descriptor)
+        guard problem == 0 else { throw LogFileError(path: path, why: String(cString: strerror(problem))) }
     }
 }

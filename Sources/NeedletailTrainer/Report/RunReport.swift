@@ -107,11 +107,10 @@ public final class RunReport: Callback, Logger {
         (fitStart, trainingSeconds, content.samples) = (clock(), 0, 0)
         content.started = fitStart
         content.state = "running"
-        isPathTaken = FileManager.default.fileExists(atPath: path)
+        isPathTaken = FileSystem.exists(FilePath(path))
         guard isPathTaken else { return try write(trainer) }
-        let folder = (path as NSString).deletingLastPathComponent
-        guard access(folder.isEmpty ? "." : folder, W_OK) == 0 else {
-            throw LogFileError(path: path, why: String(cString: strerror(errno)))
+        do { try FileSystem.checkWritable(FilePath(path).parent) } catch let error as FileError {
+            throw LogFileError(path: path, why: error.reason)
         }
     }
 
@@ -136,13 +135,11 @@ public final class RunReport: Callback, Logger {
     /// Gives the page at the path, which may be of this run's earlier part, a name that nothing has.
     private func setAside(_ trainer: Trainer) throws {
         guard isPathTaken else { return }
-        let name = path as NSString
-        let ending = name.pathExtension.isEmpty ? "" : "." + name.pathExtension
-        let kept = (1...).lazy.map { "\(name.deletingPathExtension)-\($0)\(ending)" }
-            .first { !FileManager.default.fileExists(atPath: $0) }
+        let (stem, ending) = FilePath(path).splitAtExtension
+        let kept = (1...).lazy.map { "\(stem.text)-\($0)\(ending.text)" }.first { !FileSystem.exists(FilePath($0)) }
         guard let kept else { return }
-        do { try FileManager.default.moveItem(atPath: path, toPath: kept) } catch {
-            throw LogFileError(path: kept, why: AtomicFile.reason(error))
+        do { try FileSystem.rename(FilePath(path), to: FilePath(kept)) } catch let error as FileError {
+            throw LogFileError(path: kept, why: error.reason)
         }
         trainer.notice("the checkpoint has no curves of a report: the page at \(path) is now \(kept)")
     }

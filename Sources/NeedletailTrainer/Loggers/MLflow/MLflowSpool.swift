@@ -34,8 +34,8 @@ final class MLflowSpool: @unchecked Sendable {
 
     /// A new file in `directory`, which is made where it is missing.
     static func make(in directory: String) throws -> MLflowSpool {
-        do { try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true) } catch {
-            throw LogFileError(path: directory, why: "no folder can be made there")
+        do { try FileSystem.makeFolders(FilePath(directory)) } catch let error as FileError {
+            throw LogFileError(path: directory, why: "no folder can be made there: \(error.reason)")
         }
         let path = "\(directory)/\(prefix)\(getpid())-\(UInt32.random(in: 0 ... .max)).jsonl"
         let spool = MLflowSpool(path: path, descriptor: -1)
@@ -44,8 +44,11 @@ final class MLflowSpool: @unchecked Sendable {
     }
 
     private func create() throws {
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw LogFileError(path: path, why: String(cString: strerror(errno))) }
+        do { descriptor = try FileSystem.open(FilePath(path), O_RDWR | O_CREAT | O_APPEND) } catch let error
+            as FileError
+        {
+            throw LogFileError(path: path, why: error.reason)
+        }
         flock(descriptor, LOCK_EX | LOCK_NB)
     }
 
@@ -53,19 +56,19 @@ final class MLflowSpool: @unchecked Sendable {
     ///
     /// Files that cannot be read, or not understood, stay where they are; `note` is told of each.
     static func adopt(from directory: String, note: (String) -> Void) -> [(spool: MLflowSpool, lines: [Line])] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+        let names = ((try? FileSystem.names(in: FilePath(directory))) ?? []).map(\.text)
         return names.filter { $0.hasPrefix(prefix) && $0.hasSuffix(".jsonl") }.sorted().compactMap { name in
             let path = "\(directory)/\(name)"
-            let descriptor = open(path, O_RDWR | O_APPEND | O_CLOEXEC)
-            guard descriptor >= 0 else {
-                note("\(path) cannot be read (\(String(cString: strerror(errno)))): what it holds is not sent")
+            let descriptor: Int32
+            do { descriptor = try FileSystem.open(FilePath(path), O_RDWR | O_APPEND | O_NONBLOCK) } catch {
+                note("\(path) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent")
                 return nil
             }
             let spool = MLflowSpool(path: path, descriptor: descriptor)
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }  // its run goes on
             let data: Data
-            do { data = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-                note("\(path) cannot be read (\(AtomicFile.reason(error))): what it holds is not sent")
+            do { data = Data(try RegularFile.bytes(of: FilePath(path), limit: .max - 1)) } catch {
+                note("\(path) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent")
                 return nil
             }
             // A last line without an end was not written whole; a run that was killed early may have written none.
@@ -91,10 +94,8 @@ final class MLflowSpool: @unchecked Sendable {
     /// Appends a line in one write, to a new file where it was removed.
     func append(_ line: Line) throws {
         if descriptor < 0 { try create() }
-        let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: false)
-        do { try file.write(contentsOf: Data(line.text.utf8)) } catch {
-            throw LogFileError(path: path, why: AtomicFile.reason(error))
-        }
+        let problem = FileSystem.write(line.text.utf8, to: descriptor)
+        guard problem == 0 else { throw LogFileError(path: path, why: String(cString: strerror(problem))) }
     }
 
     /// Forgets every line: all of them were sent.
@@ -103,7 +104,7 @@ final class MLflowSpool: @unchecked Sendable {
     /// Removes the file.
     func remove() {
         guard descriptor >= 0 else { return }
-        _ = unlink(path)
+        try? FileSystem.removeFile(FilePath(path))
         close(descriptor)
         descriptor = -1
     }
