@@ -73,6 +73,7 @@ struct BenchRunCommand: ParsableCommand {
     var roofline: String?
 
     func validate() throws {
+        try checkPaths([("--roofline", roofline)])
         guard minTime > 0, minTime <= 3600 else {
             throw ValidationError("--min-time is \(minTime), expected seconds above 0, up to 3600")
         }
@@ -122,8 +123,7 @@ struct BenchRunCommand: ParsableCommand {
     /// Before minutes of measuring, not after them.
     private func checkWritable(_ path: String?) throws {
         guard let path else { return }
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        guard FileManager.default.isWritableFile(atPath: folder) else {
+        do { try FileSystem.checkWritable(FilePath(path).parent) } catch {
             throw CommandError.output("\(path): cannot write there: is its folder there and writable?")
         }
     }

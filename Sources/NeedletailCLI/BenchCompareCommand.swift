@@ -24,6 +24,7 @@ struct BenchCompareCommand: ParsableCommand {
     var tolerance = 2.0
 
     func validate() throws {
+        try checkPaths([("before", before), ("after", after)])
         guard tolerance >= 0, tolerance < 100 else {
             throw ValidationError("--tolerance is \(tolerance), expected percent from 0 up to 100")
         }

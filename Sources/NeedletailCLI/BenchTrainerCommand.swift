@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Needletail
 import NeedletailBench
+import NeedletailFiles
 
 struct BenchTrainerCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -53,8 +54,8 @@ struct BenchTrainerCommand: ParsableCommand {
     func run() throws {
         threads.apply()
         let images = try ClassificationData(data.source, validation: 0, scaling: .standard, seed: 42).train
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("needletail-\(getpid())").path
-        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let folder = try temporaryFolder()
+        defer { try? FileSystem.removeTree(FilePath(folder)) }
         print(
             "\(images.count) images of \(data.source.name), batches of \(batchSize), \(epochs) epoch(s) a fit, "
                 + "\(threadCount) thread(s), \(rounds) rounds; median ms a fit, spread, "
@@ -80,6 +81,16 @@ struct BenchTrainerCommand: ParsableCommand {
                 print(line(precision, way, result.seconds[index], result.seconds[0], processor))
             }
         }
+    }
+
+    /// A new folder for what the runs write.
+    private func temporaryFolder() throws -> String {
+        let place = ProcessSurroundings.variable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
+        let folder = FilePath(place).appending(FilePath("needletail-\(getpid())"))
+        do { try FileSystem.makeFolder(folder) } catch let error as FileError {
+            throw CommandError.output("\(error); set TMPDIR to a folder that can be written to")
+        }
+        return folder.text
     }
 
     /// All ways must have come to the same weights: else they were not the same work.
@@ -211,8 +222,8 @@ final class TrainingRun {
 
     /// As `needletail train` does it, with a terminal whose text goes nowhere.
     private func allOn() throws -> Trainer {
-        let null = FileHandle(forWritingAtPath: "/dev/null")
-        let console = Console(isTerminal: true) { try? null?.write(contentsOf: Data($0.utf8)) }
+        let null = try LogFile("/dev/null", appending: true)
+        let console = Console(isTerminal: true) { try? null.append($0) }
         let metrics = try MetricsFile(path: nil)
         return trainer {
             $0.handlesSignals = true

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Foundation
 import Needletail
+import NeedletailFiles
 
 /// A data set by name, or a folder.
 enum DataSource: ExpressibleByArgument {
@@ -45,8 +46,7 @@ enum DataSource: ExpressibleByArgument {
     private func cached(
         _ prepare: (String, @escaping @Sendable (DownloadProgress) -> Void) throws -> ImageFolder
     ) throws -> ImageFolder {
-        let environment = ProcessInfo.processInfo.environment
-        let cache = environment["XDG_CACHE_HOME"] ?? "\(NSHomeDirectory())/.cache"
+        let cache = ProcessSurroundings.variable("XDG_CACHE_HOME") ?? "\(NSHomeDirectory())/.cache"
         let directory = "\(cache)/needletail/\(name)"
         if let found = try? ImageFolder.find(in: directory) { return found }
         return try prepare(directory) { step in

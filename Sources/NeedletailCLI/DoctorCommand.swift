@@ -3,6 +3,7 @@ import ArgumentParser
 import Dispatch
 import Foundation
 import Needletail
+import NeedletailFiles
 import Synchronization
 
 struct DoctorCommand: ParsableCommand {
@@ -28,8 +29,8 @@ struct DoctorCommand: ParsableCommand {
             let use = row.name == KernelInfo.activeRow ? "in use" : row.supported ? "can run" : "cannot run here"
             line("kernels \(row.name)", use)
         }
-        if let cap = ProcessInfo.processInfo.environment["CSIMD_ISA"] { line("CSIMD_ISA", "\(cap) caps the choice") }
-        if let wish = ProcessInfo.processInfo.environment["CSIMD_BF16_GEMM"] {
+        if let cap = ProcessSurroundings.variable("CSIMD_ISA") { line("CSIMD_ISA", "\(cap) caps the choice") }
+        if let wish = ProcessSurroundings.variable("CSIMD_BF16_GEMM") {
             line("CSIMD_BF16_GEMM", "\(wish) is asked for")
         }
         print("\nkernel of each family")
@@ -67,7 +68,7 @@ struct DoctorCommand: ParsableCommand {
     /// The kernel's setting for transparent huge pages: the word in brackets is in force.
     private var hugePages: String {
         let path = "/sys/kernel/mm/transparent_hugepage/enabled"
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return "unknown: no \(path)" }
+        guard let text = RegularFile.text(of: FilePath(path)) else { return "unknown: no \(path)" }
         let setting = text.split(whereSeparator: { "[]".contains($0) }).dropFirst().first.map(String.init) ?? text
         switch setting {
         case "always": return "always: large blocks get them"

@@ -18,6 +18,8 @@ struct EvaluateCommand: ParsableCommand {
     @Flag(help: "Print one JSON object.")
     var json = false
 
+    func validate() throws { try checkPaths([("checkpoint", checkpoint)]) }
+
     func run() throws {
         threads.apply()
         let classifier = try TrainedClassifier(path: checkpoint)

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Foundation
 import Needletail
+import NeedletailFiles
 
 /// Where options and weights come from, how the data is gone through, and where the run leaves what it makes.
 struct FitOptions: ParsableArguments {
@@ -41,6 +42,7 @@ struct FitOptions: ParsableArguments {
     var quiet = false
 
     func validate() throws {
+        try checkPaths([("--checkpoint", checkpoint), ("--resume", resume), ("--config", config)])
         guard (1...Int(Int32.max)).contains(accumulate) else {
             throw ValidationError("--accumulate is \(accumulate), expected 1 to \(Int32.max)")
         }
@@ -54,9 +56,10 @@ struct FitOptions: ParsableArguments {
         threads.apply()
         let metrics = try MetricsFile(path: logging.metrics, appending: resume != nil)
         guard let checkpoint else { return metrics }
-        do { try FileManager.default.createDirectory(atPath: checkpoint, withIntermediateDirectories: true) } catch {
+        do { try FileSystem.makeFolders(FilePath(checkpoint)) } catch let error as FileError {
             throw CommandError.output(
-                "--checkpoint \(checkpoint): no folder can be made there; give one that can be written to")
+                "--checkpoint \(checkpoint): no folder can be made there (\(error.reason)); give one that can be written to"
+            )
         }
         return metrics
     }

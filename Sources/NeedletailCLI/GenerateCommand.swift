@@ -41,6 +41,7 @@ struct GenerateCommand: ParsableCommand {
     var quiet = false
 
     func validate() throws {
+        try checkPaths([("checkpoint", checkpoint)])
         guard (0...Int(Int32.max)).contains(count) else {
             throw ValidationError("--count is \(count), expected 0 to \(Int32.max)")
         }

@@ -1,6 +1,7 @@
 // An image given to `needletail predict`: PNG, raw bytes or IDX, told apart by content.
 import Foundation
 import Needletail
+import NeedletailFiles
 import NeedletailPNG
 
 struct InputImage {
@@ -15,22 +16,16 @@ struct InputImage {
     static func read(_ path: String, height: Int, width: Int) throws -> [InputImage] {
         let start: [UInt8]
         let size: Int
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {  // a pipe would wait for a writer
-            throw CommandError.data("\(path): cannot be read: is it there, is it a file?")
-        }
         do {
-            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-            defer { try? file.close() }
-            start = [UInt8](try file.read(upToCount: PNGImage.signature.count) ?? Data())
-            size = Int(try file.seekToEnd())
-        } catch {
-            throw CommandError.data("\(path): cannot be read: is it there, is it a file?")
+            let file = try RegularFile(FilePath(path))
+            (start, size) = (try file.bytes(PNGImage.signature.count), file.size)
+            if start != PNGImage.signature, size == height * width {
+                return [InputImage(path: path, index: 0, isOneOfMany: false, pixels: try file.bytes(size))]
+            }
+        } catch let error as FileError {
+            throw CommandError.data("\(path): cannot be read: \(error.reason)")
         }
         if start == PNGImage.signature { return [try readPNG(path, height, width)] }
-        if size == height * width {
-            return [try readRaw(path)]
-        }
         let isIDX = start.starts(with: [0, 0]) && start.count >= 4 && (8...14).contains(start[2])
         guard isIDX || start.starts(with: [0x1F, 0x8B]) else {
             throw CommandError.data(
@@ -38,15 +33,6 @@ struct InputImage {
                     + "(\(height) x \(width)), a PNG or an IDX file")
         }
         return try readIDX(path, height, width)
-    }
-
-    private static func readRaw(_ path: String) throws -> InputImage {
-        do {
-            let pixels = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-            return InputImage(path: path, index: 0, isOneOfMany: false, pixels: pixels)
-        } catch {
-            throw CommandError.data("\(path): cannot be read: \(error.localizedDescription)")
-        }
     }
 
     private static func readPNG(_ path: String, _ height: Int, _ width: Int) throws -> InputImage {

@@ -1,6 +1,7 @@
 // `needletail inspect`.
 import ArgumentParser
 import Needletail
+import NeedletailFiles
 
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,10 +11,12 @@ struct InspectCommand: ParsableCommand {
     @Argument(help: "A checkpoint, or the folder given to train --checkpoint.")
     var checkpoint: String
 
+    func validate() throws { try checkPaths([("checkpoint", checkpoint)]) }
+
     func run() throws {
         let checkpoint = try Checkpoint(TrainedClassifier.folder(checkpoint))
         let state = checkpoint.state
-        print("checkpoint      \(checkpoint.path)")
+        print("checkpoint      \(FilePath(checkpoint.path))")
         print("format          \(checkpoint.formatVersion)")
         print("precision       \(checkpoint.precision.rawValue)")
         if !checkpoint.precisionOverrides.list.isEmpty { print("kept types      \(checkpoint.precisionOverrides)") }

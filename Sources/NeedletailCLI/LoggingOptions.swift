@@ -1,6 +1,7 @@
 // Where `train` writes what it measures, beside the console.
 public import ArgumentParser
 public import Needletail
+import NeedletailFiles
 import NeedletailTensorBoard
 
 /// The options for looking at a run.
@@ -53,6 +54,10 @@ struct LoggingOptions: ParsableArguments {
     var numerics: String?
 
     func validate() throws {
+        try checkPaths([
+            ("--metrics", metrics), ("--csv", csv), ("--tensorboard", tensorboard), ("--report", report),
+            ("--trace", trace), ("--numerics", numerics),
+        ])
         if histograms, tensorboard == nil {
             throw ValidationError("--histograms needs --tensorboard FOLDER, which shows them")
         }
@@ -86,6 +91,14 @@ struct LoggingOptions: ParsableArguments {
         if throughput { callbacks.append(ThroughputMonitor()) }
         if histograms { callbacks.append(ParameterHistograms()) }
         return callbacks
+    }
+}
+
+/// Refuses what can be no path, before anything is made.
+func checkPaths(_ paths: [(option: String, path: String?)]) throws {
+    for (option, path) in paths {
+        guard let path, let problem = FilePath(path).problem else { continue }
+        throw ValidationError("\(option): \(problem), expected that of a file or folder")
     }
 }
 

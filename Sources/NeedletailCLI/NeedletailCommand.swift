@@ -1,6 +1,7 @@
 // The command `needletail`: its sub-commands, and how an error becomes one line and an exit code.
 import ArgumentParser
 import Foundation
+import NeedletailFiles
 
 @main
 struct NeedletailCommand: ParsableCommand {
@@ -25,8 +26,7 @@ struct NeedletailCommand: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
             let settings = try Settings(
-                withModelsCommand(Array(CommandLine.arguments.dropFirst())),
-                environment: ProcessInfo.processInfo.environment
+                withModelsCommand(ProcessSurroundings.arguments), environment: ProcessSurroundings.variables
             ) { try OptionCatalog(of: self) }
             try run(settings)
             guard fflush(nil) == 0 else {
@@ -80,7 +80,8 @@ struct NeedletailCommand: ParsableCommand {
     }
 
     private static func complain(_ message: String, separator: String = " ") {
-        let line = "needletail: " + message.split(separator: "\n").joined(separator: separator) + "\n"
+        let text = FilePath.readable(message.split(separator: "\n").joined(separator: separator))
+        let line = "needletail: " + text + "\n"
         FileHandle.standardError.write(Data(line.utf8))
     }
 }

@@ -1,6 +1,7 @@
 // `needletail predict`.
 import ArgumentParser
 import Needletail
+import NeedletailFiles
 
 struct PredictCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,6 +26,8 @@ struct PredictCommand: ParsableCommand {
 
     @Flag(help: "Print one JSON object a line: input, index, class, probabilities.")
     var json = false
+
+    func validate() throws { try checkPaths([("checkpoint", checkpoint)] + inputs.map { ("inputs", $0) }) }
 
     func run() throws {
         threads.apply()
@@ -54,7 +57,8 @@ struct PredictCommand: ParsableCommand {
             ])
             return object.text
         }
-        let name = image.isOneOfMany ? "\(image.path)[\(image.index)]" : image.path
+        let path = FilePath(image.path).description
+        let name = image.isOneOfMany ? "\(path)[\(image.index)]" : path
         return "\(name): \(best)  " + probabilities.map { Double($0).formatted(decimals: 4) }.joined(separator: " ")
     }
 }

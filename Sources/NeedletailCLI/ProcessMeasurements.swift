@@ -1,5 +1,6 @@
 // What the operating system says of this process: how long it has run and how much memory it has used.
 import Foundation
+import NeedletailFiles
 
 enum ProcessMeasurements {
     /// Seconds since the process started, dynamic linking included.
@@ -11,7 +12,7 @@ enum ProcessMeasurements {
     }
 
     private static let processStart: Double = {
-        guard let stat = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8),
+        guard let stat = RegularFile.text(of: "/proc/self/stat"),
             let endOfName = stat.lastIndex(of: ")")
         else { return bootSeconds() }
         // The name in parentheses may hold spaces; the fields after it start with the third.
@@ -30,7 +31,7 @@ enum ProcessMeasurements {
     ///
     /// Not getrusage's figure: that one starts at what the parent process had when it started this one.
     static var peakResidentBytes: Int? {
-        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return nil }
+        guard let status = RegularFile.text(of: "/proc/self/status") else { return nil }
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         let kilobytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first
         return kilobytes.flatMap { Int($0) }.map { $0 * 1024 }

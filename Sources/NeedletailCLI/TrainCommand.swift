@@ -101,6 +101,7 @@ struct TrainCommand: ParsableCommand {
     @OptionGroup var fit: FitOptions
 
     func validate() throws {
+        try checkPaths([("--init", self.`init`)])
         // More than 2^31 of anything is a slip of the finger, and far from where sums overflow.
         for (name, value, least) in [
             ("--validation", validation ?? 0, 0), ("--epochs", epochs, 0), ("--batch-size", batchSize, 1),

@@ -2,6 +2,7 @@
 public import ArgumentParser
 import Foundation
 public import Needletail
+import NeedletailFiles
 
 /// Which tokens a text is read as.
 enum VocabularyChoice: String, CaseIterable, ExpressibleByArgument {
@@ -86,6 +87,7 @@ struct TrainGPTCommand: ParsableCommand {
     @OptionGroup var fit: FitOptions
 
     func validate() throws {
+        try checkPaths([("--init", self.`init`), ("--data", data)])
         for (name, value, least) in [
             ("--epochs", epochs, 0), ("--batch-size", batchSize, 1),
             ("--warmup-steps", warmupSteps ?? 0, 0), ("--layers", layers, 0), ("--context", context, 1),
@@ -153,11 +155,12 @@ struct TrainGPTCommand: ParsableCommand {
     }
 
     private func readTokens() throws -> (TextVocabulary, [Int]) {
-        guard let bytes = FileManager.default.contents(atPath: data) else {
-            throw CommandError.data("\(data): cannot be read; give a text file")
+        let bytes: [UInt8]
+        do { bytes = try RegularFile.bytes(of: FilePath(data), limit: .max - 1) } catch let error as FileError {
+            throw CommandError.data("\(data): cannot be read (\(error.reason)); give a text file")
         }
         if vocabulary == .byte { return (.bytes, bytes.map { Int($0) }) }
-        guard let text = String(data: bytes, encoding: .utf8) else {
+        guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CommandError.data("\(data): is not UTF-8; use --vocabulary byte")
         }
         let vocabulary = TextVocabulary(charactersOf: text)

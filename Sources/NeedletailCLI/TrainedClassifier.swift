@@ -1,6 +1,7 @@
 // A model built again from a checkpoint, with what is needed to run it.
 import Foundation
 import Needletail
+import NeedletailFiles
 
 struct TrainedClassifier {
     let checkpoint: Checkpoint
@@ -42,9 +43,9 @@ struct TrainedClassifier {
 
     /// `path`, or its sub-folder `last` where only that one is a checkpoint.
     static func folder(_ path: String) -> String {
-        let files = FileManager.default
         let last = path + "/last"
-        return !files.fileExists(atPath: path + "/state.json") && files.fileExists(atPath: last) ? last : path
+        let isParent = !FileSystem.exists(FilePath(path + "/state.json")) && FileSystem.exists(FilePath(last))
+        return isParent ? last : path
     }
 
     /// A trainer that runs the model in the precision in which it was trained, and prints nothing.
