@@ -71,6 +71,8 @@ struct ClassificationData {
     let train: ImageDataset
     let validation: ImageDataset?
     let test: ImageDataset
+    /// What is strange about the labels.
+    let warnings: [String]
 
     /// Loads, scales and splits.
     ///
@@ -93,6 +95,7 @@ struct ClassificationData {
             (test.mean, test.deviation) = statistics
         }
         self.test = test
+        warnings = train.labelWarnings + test.labelWarnings(trainedOn: train)
         guard kept > 0 else {
             (self.train, self.validation) = (train, nil)
             return
@@ -100,6 +103,11 @@ struct ClassificationData {
         let parts = train.randomSplit([train.count - kept, kept], seed: seed)
         (self.train, self.validation) = (parts[0], parts[1])
     }
+}
+
+/// Tells what does not keep a command from going on, a line of standard error each.
+func warn(_ warnings: [String]) {
+    for warning in warnings { Console.standardError.write("warning: \(warning)\n") }
 }
 
 extension ImageDataset {

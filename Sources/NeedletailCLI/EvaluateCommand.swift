@@ -24,13 +24,16 @@ struct EvaluateCommand: ParsableCommand {
         threads.apply()
         let classifier = try TrainedClassifier(path: checkpoint)
         let expected = classifier.model.configuration.images
-        var test = try data.source.load().test
+        let (training, loaded) = try data.source.load()
+        var test = loaded
         let found = ImageFormat(test)
-        guard found.height == expected.height, found.width == expected.width, found.classes <= expected.classes else {
+        guard found.height == expected.height, found.width == expected.width else {
             throw CommandError.data(
-                "\(data.source.name): found \(found.height) x \(found.width) images of \(found.classes) classes, expected "
-                    + "\(expected.height) x \(expected.width) images of \(expected.classes), as in training")
+                "\(data.source.name): found \(found.height) x \(found.width) images, expected "
+                    + "\(expected.height) x \(expected.width), as in training")
         }
+        try test.checkLabels(classCount: expected.classes, of: "the model")
+        warn(test.labelWarnings(trainedOn: training))
         (test.maximum, test.mean, test.deviation) = (expected.maximum, expected.mean, expected.deviation)
         let metrics = try classifier.trainer().test(
             classifier.model, DataLoader(test, batchSize: evaluationBatchSize))

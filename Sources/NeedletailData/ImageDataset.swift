@@ -23,6 +23,8 @@ public struct ImageDataset: Dataset {
 
     private let allImages: Tensor
     private let allLabels: [Int64]
+    /// Where the labels stand, for those who have to be told of one.
+    let labelFile: LabelFile
     /// The rows of the whole that belong to this subset; nil for all.
     private let rows: [Int]?
 
@@ -35,7 +37,8 @@ public struct ImageDataset: Dataset {
         maximum: Double = 255
     ) throws {
         try self.init(
-            images: images, labels: labels, classCount: classCount, names: ("images", "labels"), labelOffset: nil)
+            images: images, labels: labels, classCount: classCount, imageName: "images",
+            LabelFile(name: "labels", offset: nil))
         self.mean = mean
         self.deviation = deviation
         self.maximum = maximum
@@ -46,47 +49,47 @@ public struct ImageDataset: Dataset {
         let images = try IDXArray(ByteStream(path: imagePath))
         let labels = try IDXArray(ByteStream(path: labelPath))
         try self.init(
-            images: images.tensor, labels: labels.tensor, classCount: classCount, names: (imagePath, labelPath),
-            labelOffset: (labels.dataOffset, labels.elementType.byteCount))
+            images: images.tensor, labels: labels.tensor, classCount: classCount, imageName: imagePath,
+            LabelFile(name: labelPath, offset: (labels.dataOffset, labels.elementType.byteCount)))
     }
 
     private init(
-        images: Tensor, labels: Tensor, classCount: Int?, names: (images: String, labels: String),
-        labelOffset: (start: Int, step: Int)?
+        images: Tensor, labels: Tensor, classCount: Int?, imageName: String, _ labelFile: LabelFile
     ) throws {
         let swapped = "are the files of images and labels swapped?"
         guard images.rank >= 2 else {
             throw DataFileError(
-                .rank, file: names.images, found: "shape \(images.shape)", expected: "images [N, H, W]",
+                .rank, file: imageName, found: "shape \(images.shape)", expected: "images [N, H, W]",
                 advice: swapped)
         }
         guard labels.rank == 1 else {
             throw DataFileError(
-                .rank, file: names.labels, found: "shape \(labels.shape)", expected: "labels [N]", advice: swapped)
+                .rank, file: labelFile.name, found: "shape \(labels.shape)", expected: "labels [N]", advice: swapped)
         }
         guard images.dtype == .uint8 else {
             throw DataFileError(
-                .elementType, file: names.images, found: "images of \(images.dtype)", expected: "unsigned bytes")
+                .elementType, file: imageName, found: "images of \(images.dtype)", expected: "unsigned bytes")
         }
         guard !labels.dtype.isFloatingPoint else {
             throw DataFileError(
-                .elementType, file: names.labels, found: "labels of \(labels.dtype)", expected: "integers")
+                .elementType, file: labelFile.name, found: "labels of \(labels.dtype)",
+                expected: "integers", advice: "write them as unsigned bytes")
         }
         guard images.shape[0] == labels.shape[0] else {
             throw DataFileError(
-                .count, file: names.labels, found: "\(labels.shape[0]) labels",
-                expected: "\(images.shape[0]), one for each image of \(names.images)")
+                .count, file: labelFile.name, found: "\(labels.shape[0]) labels",
+                expected: "\(images.shape[0]), one for each image of \(imageName)")
         }
         let values = labels.scalars(as: Int64.self)
-        let greatest = values.max() ?? -1
-        let limit = classCount ?? Int(greatest) + 1
-        if let row = values.firstIndex(where: { $0 < 0 || $0 >= limit }) {
-            throw DataFileError(
-                .label, file: names.labels, offset: labelOffset.map { $0.start + row * $0.step },
-                found: "label \(values[row]) of image \(row)",
-                expected: classCount == nil ? "a class of 0 or above" : "one of \(limit) classes, 0 to \(limit - 1)")
+        let most = classCount ?? Int(Int32.max)
+        if let row = values.firstIndex(where: { $0 < 0 || $0 >= most }) {
+            throw labelFile.error(
+                label: values[row], of: row,
+                expected: classCount == nil
+                    ? "a class from 0 to \(most - 1)" : "one of \(most) classes, 0 to \(most - 1)")
         }
-        self.classCount = limit
+        self.classCount = classCount ?? Int(values.max() ?? -1) + 1
+        self.labelFile = labelFile
         allImages = images.contiguous()
         allLabels = values
         rows = nil
@@ -95,7 +98,7 @@ public struct ImageDataset: Dataset {
 
     private init(_ whole: ImageDataset, rows: [Int]) {
         (classCount, mean, deviation, maximum) = (whole.classCount, whole.mean, whole.deviation, whole.maximum)
-        (allImages, allLabels) = (whole.allImages, whole.allLabels)
+        (allImages, allLabels, labelFile) = (whole.allImages, whole.allLabels, whole.labelFile)
         self.rows = rows
     }
 
@@ -115,6 +118,9 @@ public struct ImageDataset: Dataset {
         for row in rows { chosen += bytes[(row * size)..<((row + 1) * size)] }
         return Tensor(bytes: chosen, shape: [rows.count] + imageShape, dtype: .uint8)
     }
+
+    /// The index that image `index` of this subset has in its file.
+    func row(of index: Int) -> Int { rows.map { $0[index] } ?? index }
 
     /// The labels, int64 [count].
     public var labels: Tensor { Tensor(labelValues) }

@@ -51,23 +51,23 @@ public struct ImageFolder: Sendable, Hashable {
 
     /// Reads the files into memory, those of the test on a thread of their own meanwhile.
     ///
-    /// Without `classCount` it is the greatest label of both sets plus one. Throws `DataFileError`, as `ImageDataset`,
-    /// and where the images of the two sets differ in shape.
+    /// Without `classCount` it is the greatest training label plus one. Throws `DataFileError`, as `ImageDataset`, where the
+    /// images of the two sets differ in shape, and where a test label is above all training labels.
     public func load(classCount: Int? = nil) throws -> (train: ImageDataset, test: ImageDataset) {
         let (testImages, testLabels) = (testImages, testLabels)
         let loading = Background {
             try ImageDataset(imagesAt: testImages, labelsAt: testLabels, classCount: classCount)
         }
-        var train = try ImageDataset(imagesAt: trainImages, labelsAt: trainLabels, classCount: classCount)
+        let train = try ImageDataset(imagesAt: trainImages, labelsAt: trainLabels, classCount: classCount)
         var test = try loading.value()
         guard train.imageShape == test.imageShape else {
             throw DataFileError(
                 .count, file: testImages, found: "images \(test.imageShape)",
                 expected: "\(train.imageShape), as in \(trainImages)")
         }
-        let classes = max(train.classCount, test.classCount)
-        train.classCount = classes
-        test.classCount = classes
+        guard train.count > 0 else { return (train, test) }
+        try test.checkLabels(classCount: train.classCount, of: trainLabels)
+        test.classCount = train.classCount
         return (train, test)
     }
 }
