@@ -13,17 +13,21 @@ extension Module {
     public func unfreeze() { setFrozen(false, parameters()) }
 
     /// Freezes the parameters whose dotted names match `pattern`, such as `layers.0.*`; how many they are.
+    ///
+    /// Throws: ``PatternError`` where none does.
     @discardableResult
-    public func freeze(_ pattern: String, tracksStatistics: Bool = false) -> Int {
-        let matching = parameters(matching: pattern)
+    public func freeze(_ pattern: String, tracksStatistics: Bool = false) throws(PatternError) -> Int {
+        let matching = try parameters(matching: pattern)
         setFrozen(true, matching, tracksStatistics)
         return matching.count
     }
 
     /// Trains the parameters whose dotted names match `pattern`; how many they are.
+    ///
+    /// Throws: ``PatternError`` where none does.
     @discardableResult
-    public func unfreeze(_ pattern: String) -> Int {
-        let matching = parameters(matching: pattern)
+    public func unfreeze(_ pattern: String) throws(PatternError) -> Int {
+        let matching = try parameters(matching: pattern)
         setFrozen(false, matching)
         return matching.count
     }
@@ -31,8 +35,11 @@ extension Module {
     /// Whether no parameter is trained.
     public var isFrozen: Bool { parameters().allSatisfy(\.isFrozen) }
 
-    private func parameters(matching pattern: String) -> [Parameter] {
-        namedParameters().filter { matches($0.name, pattern: pattern) }.map(\.parameter)
+    private func parameters(matching pattern: String) throws(PatternError) -> [Parameter] {
+        let named = namedParameters()
+        let matching = named.filter { matches($0.name, pattern: pattern) }.map(\.parameter)
+        guard !matching.isEmpty else { throw PatternError(pattern, kind: "parameter", names: named.map(\.name)) }
+        return matching
     }
 
     private func setFrozen(_ isFrozen: Bool, _ parameters: [Parameter], _ tracksStatistics: Bool = false) {

@@ -23,3 +23,33 @@ package func matches(_ name: String, pattern: String) -> Bool {
     }
     return pattern[p...].allSatisfy { $0 == "*" }
 }
+
+/// A pattern over names, such as `head.*`, that matches none: a slip of the finger, or another model than was meant.
+public struct PatternError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The pattern.
+    public let pattern: String
+    /// What has the names, such as "parameter".
+    public let kind: String
+    /// The names that there are.
+    public let names: [String]
+
+    package init(_ pattern: String, kind: String, names: [String]) {
+        self.pattern = pattern
+        self.kind = kind
+        self.names = names
+    }
+
+    /// The pattern, and some of the names.
+    public var description: String {
+        "the pattern '\(pattern)' matches no \(kind); "
+            + (names.isEmpty ? "there is none" : "there are \(PatternError.listed(names))")
+    }
+
+    /// The first names of a list, and how many there are where these are not all.
+    package static func listed(_ names: [String]) -> String {
+        let shown = 8
+        return names.count <= shown + 1
+            ? names.joined(separator: ", ")
+            : names.prefix(shown).joined(separator: ", ") + ", … (\(names.count) in all)"
+    }
+}

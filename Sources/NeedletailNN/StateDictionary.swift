@@ -14,10 +14,11 @@ extension Module {
     /// A parameter that is shared under several names may be given under any of them, under several only with equal
     /// values.
     /// - Parameters:
-    ///   - patterns: names that match one of these, such as `head.*`, are neither taken nor missed.
+    ///   - patterns: names that match one of these, such as `head.*`, are neither taken nor missed; each must match a name of
+    ///     the module, or one that is given.
     ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
     /// - Returns: the names of parameters that were not given, and the given names that no parameter has.
-    /// - Throws: `StateDictionaryError`, having changed nothing. Wrong shapes and types are errors whatever `strict`
+    /// - Throws: `StateDictionaryError`, ``PatternError``, having changed nothing. Wrong shapes and types are errors whatever `strict`
     ///   says.
     @discardableResult
     public func load(
@@ -31,25 +32,38 @@ extension Module {
     ///
     /// What matches one of the patterns is not read. Tensors of types that cannot be read (see ``SafeTensorsFile``) are skipped
     /// where the module has none of their names, and are errors that name their types where it has one.
-    /// - Throws: `SafeTensorsError`, ``StateDictionaryError``; nothing has then changed.
+    /// - Throws: `SafeTensorsError`, ``StateDictionaryError``, ``PatternError``; nothing has then changed.
     @discardableResult
     public func load(
         safeTensors path: String, except patterns: [String] = [], strict: Bool = true
     ) throws -> (missing: [String], unexpected: [String]) {
+        var leftOut: [String] = []
         let content = try SafeTensorsFile.content(of: path) { name in
-            !patterns.contains { matches(name, pattern: $0) }
+            guard patterns.contains(where: { matches(name, pattern: $0) }) else { return true }
+            leftOut.append(name)
+            return false
         }
-        return try load(content.tensors, unread: content.unreadTypes, except: patterns, strict: strict)
+        return try load(
+            content.tensors, unread: content.unreadTypes, leftOut: leftOut, except: patterns, strict: strict)
     }
 
-    /// Assigns from `stateDictionary`, which lacks the tensors of a file that could not be read: those of the names and types in
-    /// `unread`.
+    /// Assigns from `stateDictionary`, which lacks the tensors of a file that could not be read, those of the names and types in
+    /// `unread`, and those that the patterns leave out, of the names in `leftOut`.
     @discardableResult
     package func load(
-        _ stateDictionary: [String: Tensor], unread: [String: SafeTensorsFile.ElementType], except patterns: [String],
-        strict: Bool
+        _ stateDictionary: [String: Tensor], unread: [String: SafeTensorsFile.ElementType], leftOut: [String] = [],
+        except patterns: [String], strict: Bool
     ) throws -> (missing: [String], unexpected: [String]) {
         func isLeftOut(_ name: String) -> Bool { patterns.contains { matches(name, pattern: $0) } }
+        let own = namedParameters().map(\.name) + namedBuffers().map(\.name)
+        for pattern in patterns {
+            let isFound = [own, leftOut, Array(stateDictionary.keys), Array(unread.keys)].contains { names in
+                names.contains { matches($0, pattern: pattern) }
+            }
+            guard isFound else {
+                throw PatternError(pattern, kind: "name of the module or of what is loaded", names: own)
+            }
+        }
         let stateDictionary = patterns.isEmpty ? stateDictionary : stateDictionary.filter { !isLeftOut($0.key) }
         let unread = unread.filter { !isLeftOut($0.key) }
         let parameters = namedParameters().filter { !isLeftOut($0.name) }

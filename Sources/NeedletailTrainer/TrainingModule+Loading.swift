@@ -33,7 +33,7 @@ extension TrainingModule {
     /// - Parameters:
     ///   - patterns: parameters whose names match one of these keep their values, whatever the file has under these names.
     ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
-    /// - Throws: ``CheckpointError``, `SafeTensorsError`, `StateDictionaryError`, ``PrecisionError``; no value has then changed.
+    /// - Throws: ``CheckpointError``, `SafeTensorsError`, `StateDictionaryError`, `PatternError`, ``PrecisionError``; no value has then changed.
     @discardableResult
     public func load(
         from path: String, except patterns: [String] = [], strict: Bool = true

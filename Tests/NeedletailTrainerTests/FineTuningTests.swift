@@ -45,9 +45,9 @@ private final class Backbone: TrainingModule {
         #expect(module.bits.prefix(2) == before.prefix(2) && module.bits.suffix(2) != before.suffix(2))
         module.unfreeze()
         #expect(module.parameters().allSatisfy { $0.requiresGradient })
-        #expect(module.freeze("head.*") == 2 && module.freeze("*.weight") == 2 && module.freeze("x") == 0)
+        #expect(try module.freeze("head.*") == 2 && module.freeze("*.weight") == 2)
         #expect(module.parameters().map(\.requiresGradient) == [false, true, false, false])
-        #expect(module.unfreeze("*") == 4)
+        #expect(try module.unfreeze("*") == 4)
     }
 
     /// Frozen for two epochs, then trained with its own rate, in every precision; and resumed at every epoch with the same

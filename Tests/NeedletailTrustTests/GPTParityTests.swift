@@ -173,7 +173,7 @@ private struct FixtureBatches: Dataset {
         let gpt = try GPT(huggingFace: folder()), expected = try expected()
         var generator = SeededGenerator(seed: 5)
         let before = withoutGradients { gpt(expected["tokens"]!).bytes }
-        #expect(gpt.addLowRankAdapters(to: ["h.*.attn.c_attn"], rank: 4, alpha: 8, using: &generator) == 2)
+        #expect(try gpt.addLowRankAdapters(to: ["h.*.attn.c_attn"], rank: 4, alpha: 8, using: &generator) == 2)
         #expect(withoutGradients { gpt(expected["tokens"]!).bytes } == before, "B is zero at first")
         let trained = gpt.parameters().filter(\.requiresGradient)
         #expect(trained.count == 4 && trained.map { $0.shape.reduce(1, *) }.reduce(0, +) == 2 * 4 * (32 + 96))

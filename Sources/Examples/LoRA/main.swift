@@ -43,7 +43,8 @@ try train(model, upwards, steps: steps)
 print("upwards", try accuracy(model, upwards))
 
 // 2 x 8 (32 + 128) + 2 x 8 (128 + 32) numbers are trained instead of 26 thousand.
-let adapted = model.addLowRankAdapters(to: ["h.*.mlp.c_fc", "h.*.mlp.c_proj"], rank: 8, alpha: 16, using: &generator)
+let adapted = try model.addLowRankAdapters(
+    to: ["h.*.mlp.c_fc", "h.*.mlp.c_proj"], rank: 8, alpha: 16, using: &generator)
 print("adapters", adapted)
 try train(model, downwards, steps: steps)
 print("downwards", try accuracy(model, downwards))

@@ -42,15 +42,20 @@ extension Module {
     /// Freezes all parameters, and gives each `Linear` whose dotted name matches one of `patterns` (such as `*.c_attn`) an
     /// adapter, which is trained. How many got one.
     ///
+    /// Throws: ``PatternError``, having changed nothing, where a pattern matches no `Linear`.
+    ///
     /// To be called before optimizers are made. Adapters take part in checkpoints as `<name>.adapter.lora_A` and `lora_B`.
     @discardableResult
     public func addLowRankAdapters(
         to patterns: [String], rank: Int, alpha: Double, using generator: inout SeededGenerator
-    ) -> Int {
+    ) throws(PatternError) -> Int {
+        let layers = namedModules().compactMap { name, module in (module as? Linear).map { (name: name, layer: $0) } }
+        for pattern in patterns where !layers.contains(where: { matches($0.name, pattern: pattern) }) {
+            throw PatternError(pattern, kind: "linear layer", names: layers.map(\.name))
+        }
         freeze()
         var count = 0
-        for case (let name, let layer as Linear) in namedModules()
-        where patterns.contains(where: { matches(name, pattern: $0) }) {
+        for (name, layer) in layers where patterns.contains(where: { matches(name, pattern: $0) }) {
             let adapter = LowRankAdapter(
                 inputs: layer.inputs, outputs: layer.outputs, rank: rank, alpha: alpha, using: &generator)
             for parameter in adapter.parameters() {

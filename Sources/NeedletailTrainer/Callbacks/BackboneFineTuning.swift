@@ -45,10 +45,10 @@ public final class BackboneFineTuning: Callback {
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
         guard stage == .fit else { return }
         // Unfrozen first: an optimizer made of those that train must know them all.
-        guard module.unfreeze(pattern) > 0 else {
+        do { try module.unfreeze(pattern) } catch {
             throw TrainerError.badOption(
                 name: "BackboneFineTuning: the pattern", found: "'\(pattern)', which matches no parameter",
-                expected: "one of " + module.namedParameters().map(\.name).joined(separator: ", "))
+                expected: "one for some of \(PatternError.listed(error.names))")
         }
     }
 
@@ -69,15 +69,17 @@ public final class BackboneFineTuning: Callback {
         }
     }
 
-    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) { adjust(trainer, module) }
+    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws { try adjust(trainer, module) }
 
-    public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) { adjust(trainer, module) }
+    public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
+        try adjust(trainer, module)
+    }
 
-    private func adjust(_ trainer: Trainer, _ module: TrainingModule) {
+    private func adjust(_ trainer: Trainer, _ module: TrainingModule) throws {
         if trainer.state.epoch < unfreezeAtEpoch {
-            module.freeze(pattern, tracksStatistics: tracksStatistics)
+            try module.freeze(pattern, tracksStatistics: tracksStatistics)
         } else {
-            module.unfreeze(pattern)
+            try module.unfreeze(pattern)
         }
     }
 }

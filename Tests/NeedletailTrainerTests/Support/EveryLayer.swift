@@ -32,7 +32,7 @@ struct LayerCase: Sendable, CustomTestStringConvertible {
         LayerCase(name: "Linear", input: [6]) { Linear(6, 4, using: &$0) },
         LayerCase(name: "LowRankAdapter", input: [6]) { generator in
             let layer = Sequential([Linear(6, 4, using: &generator), BatchNorm1d(4)])
-            layer.addLowRankAdapters(to: ["0"], rank: 2, alpha: 4, using: &generator)
+            try! layer.addLowRankAdapters(to: ["0"], rank: 2, alpha: 4, using: &generator)
             return layer
         },
         LayerCase(name: "MaxPool2d", input: [2, 6, 6]) { _ in MaxPool2d(2) },
