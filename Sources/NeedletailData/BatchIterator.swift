@@ -1,5 +1,6 @@
 // The consumer's end of an epoch's batches, and the bounded queue and thread behind it.
 import Foundation
+import NeedletailTensor
 import Synchronization
 
 /// The batches of one epoch, in order.
@@ -45,7 +46,7 @@ public final class BatchIterator {
         do {
             let batch =
                 switch source {
-                case .direct(let order): try plan.batch(position, order: order)
+                case .direct(let order): try plan.guardedBatch(position, order: order)
                 case .queue(let queue): try queue.take().get()
                 }
             position += 1
@@ -78,15 +79,29 @@ final class PrefetchQueue: Sendable {
 
     /// Prepares the batches of `plan`, never more than the capacity ahead, until the last, an error, or `cancel`.
     func fill(from plan: BatchPlan) {
-        let order = plan.sampler.order(epoch: plan.epoch)
-        for index in plan.batches {
-            free.wait()
-            if state.withLock({ $0.isCancelled }) { return }
-            let batch = Result { try plan.batch(index, order: order) }
-            state.withLock { $0.waiting.append(batch) }
-            ready.signal()
-            if case .failure = batch { return }
+        var next = plan.batches.lowerBound
+        // What a dataset does wrong ends the epoch, not the program.
+        let outcome = Result {
+            try operationOutcome {
+                let order = plan.sampler.order(epoch: plan.epoch)
+                while next < plan.batches.upperBound {
+                    self.free.wait()
+                    if self.state.withLock({ $0.isCancelled }) { return }
+                    self.put(.success(try plan.batch(next, order: order)))
+                    next += 1
+                }
+            }
         }
+        switch outcome {
+        case .success(.success): break
+        case .success(.failure(let error)): put(.failure(plan.error(next, error)))
+        case .failure(let error): put(.failure(error))
+        }
+    }
+
+    private func put(_ batch: Result<Batch, any Error>) {
+        state.withLock { $0.waiting.append(batch) }
+        ready.signal()
     }
 
     /// The next batch, waiting for it where it is not ready. To be called once a batch, and not after an error.

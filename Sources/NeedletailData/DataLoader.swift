@@ -17,7 +17,7 @@ public final class DataLoader {
     public let batchSize: Int
     /// Whether a last batch of fewer rows is left out.
     public let dropLast: Bool
-    /// The most batches prepared ahead; 0 prepares each on the caller's thread when it is asked for.
+    /// The most batches prepared ahead; 0 prepares each when it is asked for, while the caller waits.
     public let prefetch: Int
     /// The order of the samples.
     public let sampler: Sampler
@@ -51,7 +51,15 @@ public final class DataLoader {
     }
 
     /// The number of batches of an epoch.
-    public var batchCount: Int { (sampler.count + (dropLast ? 0 : batchSize - 1)) / batchSize }
+    public var batchCount: Int { sampler.count / batchSize + (dropLast || sampler.count % batchSize == 0 ? 0 : 1) }
+
+    /// Why an epoch has no batch; nil where it has one.
+    package var reasonForNoBatches: String? {
+        guard batchCount == 0 else { return nil }
+        if sampler.count == 0 { return "0 samples" }
+        let samples = sampler.count == 1 ? "1 sample is" : "\(sampler.count) samples are"
+        return "\(samples) fewer than a batch of \(batchSize), and dropLast leaves incomplete ones out"
+    }
 
     /// The batches of an epoch, from batch `first` on (0 to `batchCount`), before batch `end` where it is given.
     public func batches(epoch: Int, from first: Int = 0, upTo end: Int? = nil) -> BatchIterator {
@@ -79,6 +87,26 @@ struct BatchPlan: Sendable {
     /// Batch `index` of the epoch whose order is `order`.
     func batch(_ index: Int, order: [Int]) throws -> Batch {
         let start = index * batchSize
-        return try dataset.batch(Array(order[start..<min(start + batchSize, order.count)]), dtype: dtype)
+        let indices = Array(order[start..<(start + min(batchSize, order.count - start))])
+        let batch = try dataset.batch(indices, dtype: dtype)
+        guard batch.count == indices.count else {
+            throw DatasetError(
+                dataset: "\(type(of: dataset))", batch: index, epoch: epoch,
+                why: "found \(batch.count) samples, expected \(indices.count), one for each index")
+        }
+        return batch
+    }
+
+    /// The same, where what would end the program is thrown.
+    func guardedBatch(_ index: Int, order: [Int]) throws -> Batch {
+        switch try operationOutcome({ try batch(index, order: order) }) {
+        case .success(let batch): return batch
+        case .failure(let failure): throw error(index, failure)
+        }
+    }
+
+    /// What is thrown where batch `index` would have ended the program.
+    func error(_ index: Int, _ failure: OperationError) -> DatasetError {
+        DatasetError(dataset: "\(type(of: dataset))", batch: index, epoch: epoch, why: failure.message)
     }
 }
