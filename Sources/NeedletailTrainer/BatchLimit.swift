@@ -26,6 +26,9 @@ public enum BatchLimit: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether it allows no batch at all.
+    var isNone: Bool { self == .count(0) || self == .fraction(0) }
+
     /// The batches of `total` that it allows.
     func batches(of total: Int) -> Int {
         switch self {
@@ -34,17 +37,30 @@ public enum BatchLimit: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// The batches of `total` that the option `name` allows.
+    /// The batches of a loader ("validation 'noisy'") with `total` of them that the option `name` allows.
     ///
     /// Throws: ``TrainerError/badOption(name:found:expected:)`` for a share that is not zero and gives no batch.
-    func batches(of total: Int, option name: String) throws -> Int {
+    func batches(of total: Int, option name: String, loader: String) throws -> Int {
         let count = batches(of: total)
         if case .fraction(let fraction) = self, fraction > 0, count == 0, total > 0 {
+            let batches = total == 1 ? "the one batch" : "the \(total) batches"
             throw TrainerError.badOption(
-                name: name, found: "\(fraction), no batch of \(total)",
-                expected: "at least \(1 / Double(total)), or a count")
+                name: name, found: "\(fraction), which gives none of \(batches) of the \(loader) loader",
+                expected: "at least \(Self.leastShare(of: total)), or a count")
         }
         return count
+    }
+
+    /// A share of `total` batches that gives one, the least of those with as few digits as that takes.
+    static func leastShare(of total: Int) -> Double {
+        var unit = 10.0
+        for _ in 0..<16 {
+            let share = min(1, (unit / Double(total)).rounded(.up) / unit)
+            let batches = share * Double(total)
+            if batches >= 1, batches < 1.1 { return share }
+            unit *= 10
+        }
+        return (1 / Double(total)).nextUp
     }
 }
 

@@ -1,6 +1,5 @@
 // Data with all that belongs to it: preparing, splitting, loaders.
 public import NeedletailData
-import NeedletailTensor
 
 /// The data of a run in one place, so that models and data can be exchanged for each other.
 ///
@@ -26,13 +25,19 @@ open class DataModule {
     open func teardown(_ stage: Stage) {}
 
     /// The loader that fit trains on. Must be overridden to fit.
-    open func trainLoader() throws -> DataLoader { stop("\(type(of: self)) must override trainLoader()") }
+    open func trainLoader() throws -> DataLoader {
+        throw TrainerError.notOverridden(type: "\(type(of: self))", method: "trainLoader()")
+    }
     /// The loaders of validations; nil for none.
     open func validationLoaders() throws -> NamedLoaders? { nil }
     /// The loaders of a test. Must be overridden to test.
-    open func testLoaders() throws -> NamedLoaders { stop("\(type(of: self)) must override testLoaders()") }
+    open func testLoaders() throws -> NamedLoaders {
+        throw TrainerError.notOverridden(type: "\(type(of: self))", method: "testLoaders()")
+    }
     /// The loaders of a prediction. Must be overridden to predict.
-    open func predictLoaders() throws -> NamedLoaders { stop("\(type(of: self)) must override predictLoaders()") }
+    open func predictLoaders() throws -> NamedLoaders {
+        throw TrainerError.notOverridden(type: "\(type(of: self))", method: "predictLoaders()")
+    }
 
     /// The batch as the steps get it, `batch` itself unless overridden; the module's hook of the same name comes after it.
     open func onAfterBatchTransfer(_ batch: Batch, _ index: Int, _ stage: Stage) throws -> Batch { batch }

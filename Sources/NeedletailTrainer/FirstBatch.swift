@@ -1,4 +1,4 @@
-// The first batch that a module is given: what it does not take is an error then, not the end of the program.
+// The first batch of its kind that a module is given: what it does not take is an error then, not the end of the program.
 import NeedletailData
 import NeedletailNN
 public import NeedletailTensor
@@ -13,6 +13,44 @@ func guarding<Result>(
     switch try operationOutcome(body) {
     case .success(let result): return result
     case .failure(let error): throw TrainerError.badBatch(BadBatch(batch, index, of: what, why: error.message))
+    }
+}
+
+/// The kinds of batches that a step has run on.
+///
+/// What ends the program in an operation is a matter of shapes, of types, and of integers that are indices. A batch that has these
+/// in common with an earlier one is as good as that one, and is not worth the thread that ``guarding(_:_:of:_:)`` costs.
+struct KnownBatches {
+    private struct Kind: Hashable {
+        let inputs: [Int], targets: [Int]
+        let inputType: DType, targetType: DType
+    }
+
+    private var kinds: Set<Kind> = []
+    private var inputs: ClosedRange<Int64>?, targets: ClosedRange<Int64>?
+
+    /// Whether `batch` is of a kind of which there was none, or holds smaller or larger integers than all before it; it is one of
+    /// them from here on.
+    mutating func isNew(_ batch: Batch) -> Bool {
+        let kind = Kind(
+            inputs: batch.inputs.shape, targets: batch.targets.shape, inputType: batch.inputs.dtype,
+            targetType: batch.targets.dtype)
+        let isNewKind = kinds.insert(kind).inserted
+        let isNewInput = Self.extend(&inputs, batch.inputs), isNewTarget = Self.extend(&targets, batch.targets)
+        return isNewKind || isNewInput || isNewTarget
+    }
+
+    private static func extend(_ range: inout ClosedRange<Int64>?, _ tensor: Tensor) -> Bool {
+        guard tensor.dtype == .int64 || tensor.dtype == .int32 else { return false }
+        let values = tensor.scalars(as: Int64.self)
+        guard let least = values.min(), let most = values.max() else { return false }
+        guard let known = range else {
+            range = least...most
+            return true
+        }
+        guard least < known.lowerBound || most > known.upperBound else { return false }
+        range = min(least, known.lowerBound)...max(most, known.upperBound)
+        return true
     }
 }
 

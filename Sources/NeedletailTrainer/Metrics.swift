@@ -53,6 +53,8 @@ package final class MetricStore {
     /// The weight of values that are logged without one, in a batch that counts.
     private var sampleCount = 1.0
     private var batchCounts = true
+    /// What is wrong with what was logged, the first of several; ``throwFailure()`` throws it.
+    private var failure: TrainerError?
 
     package init(phase: Phase = .trainingStep) { self.phase = phase }
 
@@ -69,9 +71,10 @@ package final class MetricStore {
         _ base: String, _ value: Double, onStep: Bool?, onEpoch: Bool?, progressBar: Bool, weight: Double? = nil
     ) {
         let weight = weight ?? sampleCount
-        require(
-            weight >= 0 && weight.isFinite,
-            "log: the weight of '\(base)' is \(weight), expected a finite number of at least 0")
+        guard weight >= 0 && weight.isFinite else {
+            return fail(base, "has the weight \(weight), expected a finite number of at least 0")
+        }
+        guard !base.isEmpty else { return fail(base, "has no name, expected one that is not empty") }
         let name = suffix.isEmpty ? base : base + suffix
         if cursor >= entries.count || entries[cursor].name != name {
             cursor =
@@ -85,6 +88,17 @@ package final class MetricStore {
             entries[cursor].add(value * weight, weight: weight, optimizer)
         }
         cursor += 1
+    }
+
+    /// Keeps what is wrong with a value: whoever logs it cannot be thrown at.
+    package func fail(_ name: String, _ why: String) {
+        if failure == nil { failure = .badMetric(name: name + suffix, why: why) }
+    }
+
+    /// Throws ``TrainerError/badMetric(name:why:)`` where something was logged that cannot be, since the last call.
+    package func throwFailure() throws {
+        defer { failure = nil }
+        if let failure { throw failure }
     }
 
     private func append(_ name: String, onStep: Bool?, onEpoch: Bool?, progressBar: Bool) -> Int {
@@ -199,6 +213,7 @@ package final class MetricStore {
     func restore(_ sums: [Sums]) {
         entries = []
         suffix = ""
+        failure = nil
         for kept in sums {
             let index = append(kept.name, onStep: kept.onStep, onEpoch: kept.onEpoch, progressBar: kept.progressBar)
             entries[index].value = kept.value

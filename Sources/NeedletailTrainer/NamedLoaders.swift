@@ -1,6 +1,5 @@
 // One loader, or several with names.
 public import NeedletailData
-import NeedletailTensor
 
 /// The loaders of a validation, a test or a prediction, in their order.
 ///
@@ -15,13 +14,8 @@ public struct NamedLoaders: ExpressibleByDictionaryLiteral {
     /// One loader, without a name.
     public init(_ loader: DataLoader) { list = [("", loader)] }
 
-    /// Loaders with different names, in this order.
-    public init(_ list: [(name: String, loader: DataLoader)]) {
-        require(
-            Set(list.map(\.name)).count == list.count && (list.count == 1 || !list.contains { $0.name.isEmpty }),
-            "NamedLoaders: found the names \(list.map(\.name)), expected different ones that are not empty")
-        self.list = list
-    }
+    /// Loaders with different names, in this order. A run throws where two names are equal, or one of several is empty.
+    public init(_ list: [(name: String, loader: DataLoader)]) { self.list = list }
 
     /// Loaders with different names, in this order.
     public init(dictionaryLiteral elements: (String, DataLoader)...) {

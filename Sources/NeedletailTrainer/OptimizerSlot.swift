@@ -18,8 +18,8 @@ final class OptimizerSlot {
     /// The parameters whose gradients ``toggle()`` has switched off.
     private var toggled: [Parameter] = []
     var window = AccumulationWindow()
-    /// Whether a training step has run for the optimizer, so that batches can be taken to fit the module.
-    var hasRun = false
+    /// The kinds of batches on which a training step has run for the optimizer.
+    var knownBatches = KnownBatches()
     /// Why training ends with the window that has just been skipped, nil where it goes on.
     var autopsy: Autopsy?
 
@@ -36,14 +36,16 @@ final class OptimizerSlot {
 
     /// The slots of a module's optimizers.
     ///
-    /// Throws: ``TrainerError`` where there is no optimizer, where two of them own the same parameter, and where a schedule
-    /// is of another optimizer or of one that has a schedule.
+    /// Throws: ``TrainerError`` where there is no optimizer, where one has no parameter of the module, where two of them own the
+    /// same one, and where a schedule is of another optimizer or of one that has a schedule.
     static func slots(
         for optimizers: [Optimizer], _ schedulers: [Scheduler], of module: TrainingModule
     ) throws -> [OptimizerSlot] {
         guard !optimizers.isEmpty else { throw TrainerError.noOptimizer }
+        let named = module.namedParameters()
         var owner: [ObjectIdentifier: Int] = [:]
         for (index, optimizer) in optimizers.enumerated() {
+            try TrainerError.checkOwner(index, optimizer.parameters, named)
             for parameter in optimizer.groups.flatMap(\.parameters) {
                 if let other = owner.updateValue(index, forKey: ObjectIdentifier(parameter)) {
                     throw TrainerError.sharedParameter(parameter.name, optimizers: (other, index))
@@ -56,7 +58,7 @@ final class OptimizerSlot {
                 schedulerOf.updateValue(scheduler, forKey: ObjectIdentifier(scheduler.optimizer)) == nil
             else { throw TrainerError.misplacedSchedule(index) }
         }
-        let all = module.parameters()
+        let all = named.map(\.parameter)
         let strays = all.filter { owner[ObjectIdentifier($0)] == nil }
         return optimizers.enumerated().map { index, optimizer in
             // With one optimizer nothing is switched on and off: a stray costs its gradient and no more.

@@ -19,11 +19,13 @@ extension Trainer {
             trainingMetrics.phase = .epochHook
             validationMeans = nil
             try each({ try $0.onTrainEpochStart(self, module) }, { try module.onTrainEpochStart() })
+            try trainingMetrics.throwFailure()
             trainingMetrics.endBatch(counts: true)
             trainingMetrics.phase = .trainingStep
         } else if let validation {
             try validateWhereDue(module, validation)  // the checkpoint stands between a batch and its validation
         }
+        try checkThatSomethingTrains(step)
         try checkLastBatch(module, step, train)
         step.accumulation = accumulation(inEpoch: state.epoch)
         if state.batchInEpoch < trainingBatchCount {
@@ -59,6 +61,7 @@ extension Trainer {
         trainingMetrics.beginBatch()
         for callback in early { try callback.onTrainEpochEnd(self, module) }
         try module.onTrainEpochEnd()
+        try trainingMetrics.throwFailure()
         trainingMetrics.endBatch(counts: true)
         trainingMetrics.phase = .trainingStep
         try log(.epoch, trainingMetrics.epochMetrics)
@@ -79,7 +82,7 @@ extension Trainer {
             if let monitor = scheduler.monitor, means[monitor] == nil, !mayWait {
                 throw TrainerError.monitorNotLogged(monitor, logged: means.keys.sorted())
             }
-            scheduler.epochEnded(metric: scheduler.monitor.flatMap { means[$0] })
+            try scheduler.countEpoch(metric: scheduler.monitor.flatMap { means[$0] })
         }
     }
 
@@ -106,6 +109,7 @@ extension Trainer {
         endBatch(result, closesWindow)  // now: a callback may save a checkpoint
         for callback in early { try callback.onTrainBatchEnd(self, module, result, batch, index) }
         try module.onTrainBatchEnd(result, batch, index)
+        try trainingMetrics.throwFailure()
         endBatch(result, closesWindow)  // what these hooks have logged
         if closesWindow, (state.globalStep + state.skippedSteps) % configuration.logEveryNSteps == 0 {
             try logStep(result)

@@ -21,8 +21,11 @@ extension Trainer {
     public func validate(_ module: TrainingModule, _ data: DataModule) throws -> [String: Double] {
         try run(.validate, module, data) {
             try applyPrecision(to: module)
-            guard let loaders = try data.validationLoaders() else { return [:] }
-            return try evaluate(.validate, module, loaders, limit: configuration.limitValBatches)
+            guard let loaders = try data.validationLoaders() else {
+                throw TrainerError.badLoaders(
+                    stage: Stage.validate.noun, why: "are nil, what validationLoaders() returned, expected some")
+            }
+            return try evaluate(.validate, module, loaders)
         }
     }
 
@@ -43,7 +46,7 @@ extension Trainer {
     public func test(_ module: TrainingModule, _ data: DataModule) throws -> [String: Double] {
         try run(.test, module, data) {
             try applyPrecision(to: module)
-            return try evaluate(.test, module, data.testLoaders(), limit: configuration.limitTestBatches)
+            return try evaluate(.test, module, data.testLoaders())
         }
     }
 
@@ -62,12 +65,26 @@ extension Trainer {
         try run(.predict, module, data) {
             try applyPrecision(to: module)
             let loaders = try data.predictLoaders()
-            var predictions = Dictionary(uniqueKeysWithValues: loaders.list.map { ($0.name, [Tensor]()) })
-            try evaluate(.predict, module, loaders, limit: configuration.limitPredictBatches) { tensor in
+            var predictions = Dictionary(loaders.list.map { ($0.name, [Tensor]()) }) { $1 }
+            try evaluate(.predict, module, loaders) { tensor in
                 predictions[evaluationLoader.name, default: []].append(tensor)
             }
             return predictions
         }
+    }
+
+    /// A run of its own: the checks of what is known before it, and the batches. Where the limit is 0 it says so, and has none.
+    @discardableResult
+    private func evaluate(
+        _ stage: Stage, _ module: TrainingModule, _ loaders: NamedLoaders, _ collect: (Tensor) -> Void = { _ in }
+    ) throws -> [String: Double] {
+        try checkBatches(of: stage, loaders)
+        let (limit, option) = limit(of: stage)
+        if limit.isNone {
+            notice("there is no \(stage.noun): \(option: option) is \(limit)")
+            return [:]
+        }
+        return try evaluate(stage, module, loaders, limit: limit, collect)
     }
 
     /// Runs the stage's step on batches of each loader, and returns the weighted means of what it logs.
@@ -91,6 +108,7 @@ extension Trainer {
             try evaluationStart(stage, module)
             evaluationMetrics.beginBatch()
             try evaluationEpochStart(stage, module)
+            try evaluationMetrics.throwFailure()
             evaluationMetrics.endBatch(counts: true)
             for index in loaders.list.indices {
                 try evaluate(stage, module, loaders, at: index, limit: limit, collect)
@@ -98,6 +116,7 @@ extension Trainer {
             evaluationMetrics.suffix = ""
             evaluationMetrics.beginBatch()
             try evaluationEpochEnd(stage, module)
+            try evaluationMetrics.throwFailure()
             evaluationMetrics.endBatch(counts: true)
             let metrics = evaluationMetrics.epochMetrics
             let means = Dictionary(metrics, uniquingKeysWith: { $1 })
@@ -131,8 +150,7 @@ extension Trainer {
         loader.dtype = try chosenPolicy().compute
         evaluationLoader = (loaderIndex, name)
         evaluationMetrics.suffix = loaders.suffix(loaderIndex)
-        evaluationBatchCount = try limit.batches(of: loader.batchCount, option: "the limit of \(stage) batches")
-        guard evaluationBatchCount > 0 else { return }
+        evaluationBatchCount = limit.batches(of: loader.batchCount)
         let batches = loader.batches(epoch: 0, from: 0, upTo: evaluationBatchCount)
         var index = 0
         while let loaded = try batches.next() {
@@ -142,12 +160,13 @@ extension Trainer {
             let step = { [self, index] in
                 try LossMeans.collecting { try evaluationStep(stage, module, batch, index, loader: loaderIndex) }
             }
-            let place = stage.noun + (name.isEmpty ? "" : " '\(name)'")
-            let isFirst = index == 0 && triedPlaces.insert(place).inserted
-            let (prediction, means) = try isFirst ? guarding(batch, index, of: place, step) : step()
+            let place = stage.noun(of: name)
+            let isNew = knownBatches[place, default: KnownBatches()].isNew(batch)
+            let (prediction, means) = try isNew ? guarding(batch, index, of: place, step) : step()
             if let prediction { collect(prediction) }
             evaluationMetrics.dropEmpty(means)
             try evaluationBatchEnd(stage, module, batch, index)
+            try evaluationMetrics.throwFailure()
             evaluationMetrics.endBatch(counts: true)
             index += 1
             try endWhereAsked()

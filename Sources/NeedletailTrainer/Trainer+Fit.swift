@@ -32,14 +32,19 @@ extension Trainer {
             if configuration.overfitBatches != nil { train = train.inOrder() }
             let validation = try configuration.limitValBatches.isNone ? nil : data.validationLoaders()
             hasValidation = validation != nil
+            // A finder of batch sizes makes other batches of the same samples.
+            if !callbacks.contains(where: { $0 is BatchSizeFinder }) { try checkLoaders(train, validation) }
             try applyPrecision(to: module) { try self.choosePrecision(module, train, resume) }
             let trial = FitTrial(self, module, train, resumed: try resume.map { try Checkpoint(path(of: $0)) })
             for callback in callbacks { try callback.search(trial) }
-            train = trial.train
+            if trial.train !== train {
+                train = trial.train
+                try checkLoaders(train, validation)
+            }
             let step = try prepareFit(module, train, trial)
+            let isOver = hasNothingLeft(trial.resumed)
             try each({ try $0.onFitStart(self, module) }, { try module.onFitStart() })
-            if let validation, resume == nil { try sanityCheck(module, validation) }
-            if let checkpoint = trial.resumed, isDone { tellThatNothingIsLeft(checkpoint) }
+            if let validation, resume == nil, !isOver { try sanityCheck(module, validation) }
             if !module.isTraining {
                 notice("the module is in evaluation mode and is trained so, as it was left; train() changes that")
             }
@@ -52,6 +57,12 @@ extension Trainer {
         }
     }
 
+    /// Counts an epoch's batches; throws where training or a validation would have none.
+    private func checkLoaders(_ train: DataLoader, _ validation: NamedLoaders?) throws {
+        trainingBatchCount = try epochBatches(of: train)
+        try checkValidations(validation)
+    }
+
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
     private func prepareFit(
         _ module: TrainingModule, _ train: DataLoader, _ trial: FitTrial
@@ -60,12 +71,9 @@ extension Trainer {
         lastScaler = nil
         train.dtype = policy.compute
         loader = train
-        trainingBatchCount = try configuration.limitTrainBatches.batches(
-            of: train.batchCount, option: "limitTrainBatches")
-        guard trainingBatchCount > 0 else { throw TrainerError.noBatches }
         state = TrainerState()
         hasToldOfEmptyMeans = false
-        let optimizers = module.configureOptimizers()
+        let optimizers = try module.madeOptimizers()
         module.nameParameters()  // it may have added some
         if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
             for group in optimizers[0].groups { group.learningRate *= rate / own }
@@ -74,6 +82,7 @@ extension Trainer {
         let step = try TrainingStep(
             module, optimizers: optimizers, schedulers: module.configureSchedules(for: optimizers),
             scaler: configuration.makeScaler(for: policy), configuration: configuration, hooks: self)
+        tellOfForeignParameters(step, module)
         self.step = step
         state.consecutiveSkips = step.slots.map { _ in 0 }
         shouldStop = false
@@ -90,7 +99,9 @@ extension Trainer {
         if let rounding = configuration.updateRounding, rounding != .nearest,
             !step.slots.contains(where: \.storesSixteenBit)
         {
-            notice("updateRounding has no effect: no parameter is stored in 16 bits (bf16-true and 16-true do that)")
+            notice(
+                "\(option: "updateRounding") has no effect: no parameter is stored in 16 bits (bf16-true and 16-true do that)"
+            )
         }
         for logger in configuration.loggers { try logger.logHyperparameters(module.hyperparameters) }
         return step
@@ -125,26 +136,16 @@ extension Trainer {
         (step, loader, windowStart) = (nil, nil, nil)
     }
 
-    /// Says why a resumed run ends before its first step, and what makes it go on.
-    private func tellThatNothingIsLeft(_ checkpoint: Checkpoint) {
-        var limits: [String] = []
-        if let maxEpochs = configuration.maxEpochs, state.epoch >= maxEpochs {
-            limits.append("has done \(state.epoch) epochs and maxEpochs is \(maxEpochs); to go on, raise it (--epochs)")
-        }
-        if let maxSteps = configuration.maxSteps, state.globalStep >= maxSteps {
-            limits.append(
-                "has done \(state.globalStep) steps and maxSteps is \(maxSteps); to go on, raise it (--max-steps)")
-        }
-        guard !limits.isEmpty else { return }
-        notice("nothing is left to train: checkpoint \(checkpoint.path) \(limits.joined(separator: ", and "))")
-    }
-
     /// Whether a limit is reached, or someone asked to stop who may.
     var isDone: Bool {
         if configuration.maxEpochs.map({ state.epoch >= $0 }) ?? false { return true }
         if configuration.maxSteps.map({ state.globalStep >= $0 }) ?? false { return true }
-        return shouldStop && state.epoch >= configuration.minEpochs ?? 0
-            && state.globalStep >= configuration.minSteps ?? 0
+        return shouldStop && hasReachedMinima
+    }
+
+    /// Whether those may end training who are no limit.
+    var hasReachedMinima: Bool {
+        state.epoch >= configuration.minEpochs ?? 0 && state.globalStep >= configuration.minSteps ?? 0
     }
 
     /// How many batches share an update in `epoch`.
@@ -156,20 +157,20 @@ extension Trainer {
     /// How many steps `epoch` has.
     func steps(inEpoch epoch: Int) -> Int {
         let window = accumulation(inEpoch: epoch)
-        return (trainingBatchCount + window - 1) / window
+        return trainingBatchCount == 0 ? 0 : (trainingBatchCount - 1) / window + 1
     }
 
     /// How many steps the epochs before `epoch` have.
     func steps(untilEpoch epoch: Int) -> Int {
         let scheduler = callbacks.lazy.compactMap { $0 as? GradientAccumulationScheduler }.first
         let starts = [0] + (scheduler?.scheduling.keys.sorted() ?? []).filter { $0 > 0 && $0 < epoch }
-        return zip(starts, starts.dropFirst() + [epoch]).reduce(0) { $0 + ($1.1 - $1.0) * steps(inEpoch: $1.0) }
+        return zip(starts, starts.dropFirst() + [epoch]).reduce(0) { sum, epochs in
+            // Of so many epochs that their steps cannot be counted, as many as can be.
+            let (steps, wraps) = (epochs.1 - epochs.0).multipliedReportingOverflow(by: steps(inEpoch: epochs.0))
+            let (total, overflows) = sum.addingReportingOverflow(steps)
+            return wraps || overflows ? .max : total
+        }
     }
-}
-
-extension BatchLimit {
-    /// Whether it allows no batch at all.
-    var isNone: Bool { self == .count(0) || self == .fraction(0) }
 }
 
 extension TrainingModule {

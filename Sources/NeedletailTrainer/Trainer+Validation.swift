@@ -23,13 +23,13 @@ extension Trainer {
 
     /// Validates where the batches done so far ask for it and it has not been done after them yet.
     func validateWhereDue(_ module: TrainingModule, _ validation: NamedLoaders) throws {
-        guard try isValidationDue(), state.validatedBatch != state.batchInEpoch else { return }
+        guard isValidationDue, state.validatedBatch != state.batchInEpoch else { return }
         try evaluate(.validate, module, validation, limit: configuration.limitValBatches)
         module.metrics = trainingLog
     }
 
     /// Whether a validation belongs after the batches that are done.
-    private func isValidationDue() throws -> Bool {
+    private var isValidationDue: Bool {
         let done = state.batchInEpoch
         switch configuration.valCheckInterval {
         case .fraction(let fraction):
@@ -38,12 +38,6 @@ extension Trainer {
         case .count(let interval):
             guard configuration.checkValEveryNEpochs != nil else {
                 return (state.epoch * trainingBatchCount + done) % interval == 0
-            }
-            guard interval <= trainingBatchCount else {
-                throw TrainerError.badOption(
-                    name: "valCheckInterval", found: "\(interval) batches of \(trainingBatchCount) in an epoch",
-                    expected:
-                        "at most \(trainingBatchCount), or checkValEveryNEpochs = nil to count on from epoch to epoch")
             }
             return isValidationEpoch && done % interval == 0
         }

@@ -89,8 +89,8 @@ public final class Trainer {
     var hasToldOfEmptyMeans = false
     /// Whether an error is ending the run.
     var isFailing = false
-    /// The stages and loaders of which a batch was evaluated in this run: only the first may be one that the module does not take.
-    var triedPlaces: Set<String> = []
+    /// The kinds of batches that were evaluated in this run, by stage and loader.
+    var knownBatches: [String: KnownBatches] = [:]
     /// How many layers took batch statistics when the epoch's last batch was looked at.
     var checkedStatisticsHolders = 0
     /// During an evaluation, the modes that the module's parts had before it.
@@ -137,7 +137,8 @@ public final class Trainer {
     public var callbacks: [Callback] { early + late }
 
     /// Tells the user something that is not an error: it is printed on standard error and kept in ``notices``.
-    func notice(_ text: String) {
+    func notice(_ optionText: OptionText) {
+        let text = optionText.text(naming: configuration.optionNames)
         notices.append(text)
         Console.standardError.write("note: " + text + "\n")
     }
@@ -167,7 +168,7 @@ public final class Trainer {
         if let wanted = configuration.matmulAccumulation { try chooseMatMulAccumulation(wanted) }
         (self.stage, self.module, self.data) = (stage, module, data)
         isFailing = false
-        triedPlaces = []
+        knownBatches = [:]
         module.trainer = self
         data.trainer = self
         defer {

@@ -73,7 +73,7 @@ extension TrainerConfiguration {
             ("minEpochs", "maxEpochs", minEpochs, maxEpochs), ("minSteps", "maxSteps", minSteps, maxSteps),
         ] {
             guard let value, let limit, value > limit else { continue }
-            throw TrainerError.badOption(name: least, found: "\(value)", expected: "at most \(most), \(limit)")
+            throw TrainerError.badOption(name: least, found: "\(value)", expected: "at most \(option: most), \(limit)")
         }
         if let maxTime, maxTime < .zero {
             throw TrainerError.badOption(name: "maxTime", found: "\(maxTime)", expected: "zero or more")
@@ -92,11 +92,11 @@ extension TrainerConfiguration {
         if valCheckInterval == .count(0) || valCheckInterval == .fraction(0) {
             throw TrainerError.badOption(
                 name: "valCheckInterval", found: "\(valCheckInterval)",
-                expected: "more than 0; limitValBatches = 0 is for no validation")
+                expected: "more than 0; \(option: "limitValBatches") 0 is for no validation")
         }
         if checkValEveryNEpochs == nil, case .fraction(let fraction) = valCheckInterval, fraction < 1 {
             throw TrainerError.badOption(
-                name: "valCheckInterval", found: "\(fraction) without checkValEveryNEpochs",
+                name: "valCheckInterval", found: "\(fraction) without \(option: "checkValEveryNEpochs")",
                 expected: "a count, which goes on from epoch to epoch")
         }
     }
@@ -107,11 +107,12 @@ extension TrainerConfiguration {
             ("overfitBatches", overfitBatches != nil),
         ]
         for (name, isGiven) in given where isGiven {
-            throw TrainerError.badOption(name: name, found: "a value beside barebones", expected: "none")
+            throw TrainerError.badOption(name: name, found: "a value beside \(option: "barebones")", expected: "none")
         }
         for callback in callbacks where callback.isLeftOutOfBarebones {
             throw TrainerError.badOption(
-                name: "callbacks", found: "\(type(of: callback)) beside barebones", expected: "none of its kind")
+                name: "callbacks", found: "\(type(of: callback)) beside \(option: "barebones")",
+                expected: "none of its kind")
         }
     }
 }

@@ -90,6 +90,9 @@ public struct TrainerConfiguration {
     /// SIGUSR1 saves and goes on. Handlers are the process's, so they are left alone unless this is set; they are in place
     /// during runs only. The command `needletail train` sets it.
     public var handlesSignals = false
+    /// The names under which a program's users give these options, such as `["maxEpochs": "--epochs"]`: what notices call them.
+    /// Options that are not among them have the library's names.
+    public var optionNames: [String: String] = [:]
     /// How precision `auto` takes the time, in seconds, and where it prints its table.
     package var autoPrecision: (clock: () -> Double, console: Console) = (monotonicSeconds, .standardOutput)
 

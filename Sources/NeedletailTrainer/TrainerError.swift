@@ -6,12 +6,20 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case noLimit
     /// The precision is `auto`, and no fit has chosen a mode yet.
     case precisionNotChosen
-    /// An option's value means nothing.
-    case badOption(name: String, found: String, expected: String)
-    /// The training loader yields no batches.
-    case noBatches
+    /// An option's value means nothing, here or at all.
+    case badOption(name: String, found: OptionText, expected: OptionText)
+    /// A loader ("training", "validation 'noisy'") has no batch.
+    case noBatches(loader: String, why: String)
+    /// The loaders of a stage are none, or have names that are empty or equal.
+    case badLoaders(stage: String, why: String)
+    /// A method that the run needs is not overridden.
+    case notOverridden(type: String, method: String)
+    /// A method of the module has called something with what it does not take.
+    case badCall(method: String, why: String)
     /// `configureOptimizers()` returned none.
     case noOptimizer
+    /// There is nothing that an optimizer could train.
+    case badOptimizer(Int, why: String)
     /// Two optimizers own one parameter.
     case sharedParameter(String, optimizers: (Int, Int))
     /// This one of `configureSchedules(for:)` is of an optimizer that has one already, or of none of the module's.
@@ -20,7 +28,9 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     case badLossWeight(Double, batch: Int)
     /// What `trainingStep` returned for an optimizer is not a loss that can be trained on.
     case badLoss(optimizer: Int, why: String)
-    /// The module does not take the first batch that it was given.
+    /// What was logged under a name cannot be.
+    case badMetric(name: String, why: String)
+    /// The module does not take a batch that it was given.
     case badBatch(BadBatch)
     /// The module does not take its example inputs.
     case badExampleInputs(shape: [Int], why: String)
@@ -33,17 +43,26 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
     /// The metric that a callback monitors was never logged.
     case monitorNotLogged(String, logged: [String])
 
+    /// What was found, what was expected, what to do, with the options' names in `names` and the library's for others.
+    public func text(naming names: [String: String]) -> String { optionText.text(naming: names) }
+
     /// What was found, what was expected, what to do.
-    public var description: String {
+    public var description: String { text(naming: [:]) }
+
+    private var optionText: OptionText {
         switch self {
-        case .noLimit: "fit needs a limit: give maxEpochs, maxSteps or maxTime"
+        case .noLimit:
+            "fit needs a limit: give \(option: "maxEpochs"), \(option: "maxSteps") or \(option: "maxTime")"
         case .precisionNotChosen:
             "precision auto is chosen when fit begins, and this trainer has not fitted yet: give it one of "
-                + Precision.allCases.map(\.rawValue).joined(separator: ", ")
-        case .badOption(let name, let found, let expected): "\(name) is \(found), expected \(expected)"
-        case .noBatches:
-            "the training loader has no batches: is the data set empty, or smaller than a batch with dropLast?"
+                + OptionText(Precision.allCases.map(\.rawValue).joined(separator: ", "))
+        case .badOption(let name, let found, let expected): "\(option: name) is \(found), expected \(expected)"
+        case .noBatches(let loader, let why): "the \(loader) loader has no batch: \(why)"
+        case .badLoaders(let stage, let why): "the loaders of the \(stage) \(why)"
+        case .notOverridden(let type, let method): "\(type) must override \(method)"
+        case .badCall(let method, let why): "\(method) failed: \(why)"
         case .noOptimizer: "configureOptimizers() returned no optimizer, expected at least one"
+        case .badOptimizer(let index, let why): "optimizer \(index) of configureOptimizers() \(why)"
         case .sharedParameter(let name, let optimizers):
             "parameter \(name) belongs to optimizer \(optimizers.0) and to optimizer \(optimizers.1), expected one owner"
         case .misplacedSchedule(let index):
@@ -51,6 +70,7 @@ public enum TrainerError: Error, CustomStringConvertible, Equatable {
                 + "configureOptimizers() returned; expected at most one for each of them: use SequentialSchedule for several"
         case .badLossWeight(let weight, let batch):
             "lossWeight(of:) returned \(weight) for batch \(batch), expected a finite number of at least 0"
+        case .badMetric(let name, let why): "the value logged as '\(name)' \(why)"
         case .nothingCounts(let epoch):
             "epoch \(epoch) had no batch with a loss of anything, so training would never end: are all targets ignored, or of "
                 + "classes of weight 0? Look at ignoreIndex, classWeights and lossWeight(of:)"

@@ -33,7 +33,8 @@ open class TrainingModule: Module {
     ///
     /// Must be overridden, here or in ``trainingStep(_:_:optimizer:)``.
     open func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
-        stop("\(type(of: self)) must override trainingStep(_:_:) or trainingStep(_:_:optimizer:)")
+        throw TrainerError.notOverridden(
+            type: "\(type(of: self))", method: "trainingStep(_:_:) or trainingStep(_:_:optimizer:)")
     }
 
     /// The loss that the optimizer at index `optimizer` of ``configureOptimizers()`` minimises.
@@ -57,7 +58,7 @@ open class TrainingModule: Module {
 
     /// The prediction for one batch. Runs in evaluation mode and records no graph. Must be overridden to predict.
     open func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
-        stop("\(type(of: self)) must override predictStep(_:_:)")
+        throw TrainerError.notOverridden(type: "\(type(of: self))", method: "predictStep(_:_:)")
     }
 
     /// The prediction for one batch of the loader at index `loader`; override it where loaders differ.
@@ -99,13 +100,24 @@ open class TrainingModule: Module {
         return Double(targets.scalars(as: Int64.self).count { $0 != -100 })
     }
 
+    /// ``configureOptimizers()``, where what would end the program is thrown.
+    final func madeOptimizers() throws -> [Optimizer] {
+        switch try operationOutcome({ self.configureOptimizers() }) {
+        case .success(let optimizers): return optimizers
+        case .failure(let error): throw TrainerError.badCall(method: "configureOptimizers()", why: error.message)
+        }
+    }
+
     // MARK: Logging
 
     /// Logs a value under `name`. The epoch's mean is weighted and summed in float64.
     ///
     /// - Parameter weight: how often the value counts in that mean: by default once a sample of the batch. Give what the value
-    ///   is a mean of where that is something else: `lossWeight(of: batch)` for a loss over the targets that count. It traps
-    ///   where it is negative or not finite, and counts for nothing where it is 0.
+    ///   is a mean of where that is something else: `lossWeight(of: batch)` for a loss over the targets that count. It counts for
+    ///   nothing where it is 0.
+    ///
+    /// A run ends with ``TrainerError/badMetric(name:why:)`` after the batch, or the hook, in which a weight is negative or not
+    /// finite, a name is empty, or a tensor has not one element.
     ///
     /// Where `onStep` and `onEpoch` are not given, training steps log by step, everything else by epoch. With both, the
     /// names end in `_step` and `_epoch`. The first call for a name decides. Outside of a trainer's run it does nothing.
@@ -122,6 +134,9 @@ open class TrainingModule: Module {
         weight: Double? = nil
     ) {
         guard let metrics else { return }
+        guard value.count == 1 else {
+            return metrics.fail(name, "has the shape \(value.shape), expected one element: take its mean")
+        }
         metrics.record(name, value.item(), onStep: onStep, onEpoch: onEpoch, progressBar: progressBar, weight: weight)
     }
 

@@ -83,12 +83,12 @@ final class TrainingStep {
                 (running, runningSlot) = (begun, slot.index)
                 ownState = keepsOwnState ? try OwnState(module, module.trainer?.data) : nil
                 let observer = watcher(of: slot, batch, index)
+                let isNew = slot.knownBatches.isNew(batch)
                 let pass = try watched(by: observer) {
-                    try forward(batch, index, slot, seed: seed, isGuarded: !slot.hasRun)
+                    try forward(batch, index, slot, seed: seed, isGuarded: isNew)
                 }
-                slot.hasRun = true
                 let loss = pass.loss
-                if let why = problem(of: loss, slot) { throw TrainerError.badLoss(optimizer: slot.index, why: why) }
+                try checkGraph(of: loss, slot)
                 result.loss = loss.item()
                 result.isEmpty = isOfNothing(pass)
                 if result.isEmpty { result.hasEmptyMean = true }
@@ -101,7 +101,9 @@ final class TrainingStep {
                     try hooks.beforeBackward(loss)
                     let share = slot.window.add(weight: weight, loss: result.loss, of: accumulation)
                     slot.window.replayable.append(begun)
-                    watched(by: observer) { loss.backward(seed: scale * share) }
+                    try watched(by: observer) {
+                        try backward(loss, seed: scale * share, isNew ? (batch, index) : nil)
+                    }
                     try hooks.afterBackward()
                     slot.window.changedBuffers.formUnion(begun.before.changedBuffers)
                 } else {
@@ -120,8 +122,8 @@ final class TrainingStep {
     /// The loss of one batch for one optimizer.
     ///
     /// - Parameter isGuarded: whether a batch that the module does not take throws ``TrainerError/badBatch(_:)``.
-    /// Throws: ``TrainerError/singleValue(layer:shape:batch:unit:advice:)``, ``TrainerError/badLoss(optimizer:why:)`` for one of 16 bits, and
-    /// what the module throws.
+    /// Throws: ``TrainerError/singleValue(layer:shape:batch:unit:advice:)``, ``TrainerError/badLoss(optimizer:why:)`` for one of 16 bits
+    /// or of several elements, and what the module throws.
     func forward(
         _ batch: Batch, _ index: Int, _ slot: OptimizerSlot, seed: Double, isGuarded: Bool = false
     ) throws -> ForwardPass {
@@ -139,6 +141,20 @@ final class TrainingStep {
                 layer: layer?.name ?? "", shape: single.shape, batch: index, unit: single.unit,
                 advice: single.advice)
         }
+        try check(loss, slot)
+        return ForwardPass(loss: loss, means: means)
+    }
+
+    /// Throws ``TrainerError/badLoss(optimizer:why:)`` for a loss of 16 bits, of integers, or of another number of elements than one.
+    func check(_ loss: Tensor, _ slot: OptimizerSlot) throws {
+        guard loss.count == 1 else {
+            throw TrainerError.badLoss(
+                optimizer: slot.index, why: "has shape \(loss.shape), expected one element: take its mean")
+        }
+        guard loss.dtype.isFloatingPoint else {
+            throw TrainerError.badLoss(
+                optimizer: slot.index, why: "is \(loss.dtype), expected float32: integers have no gradient")
+        }
         guard !loss.dtype.is16Bit else {
             throw TrainerError.badLoss(
                 optimizer: slot.index,
@@ -147,7 +163,6 @@ final class TrainingStep {
                     + "return it; of a loss of your own cast the terms before their mean, as in cast(to: .float32).mean()"
             )
         }
-        return ForwardPass(loss: loss, means: means)
     }
 
     /// Whether a pass's loss is not a number because a mean in it is of nothing.
@@ -155,13 +170,21 @@ final class TrainingStep {
         pass.means.explain(pass.loss, parameters: moduleState.parameters)
     }
 
-    /// What is wrong with a loss; nil where it can be trained on.
-    private func problem(of loss: Tensor, _ slot: OptimizerSlot) -> String? {
-        if loss.count != 1 { return "has shape \(loss.shape), expected one element: take its mean" }
-        if loss.requiresGradient { return nil }
-        return slot.parameters.allSatisfy(\.isFrozen)
-            ? "cannot be trained on: all parameters of the optimizer are frozen; unfreeze some, or leave the optimizer out"
-            : "depends on no parameter of the optimizer: was it computed of detached tensors, or without gradients?"
+    /// Throws ``TrainerError/badLoss(optimizer:why:)`` for a loss from which no gradient reaches anything.
+    func checkGraph(of loss: Tensor, _ slot: OptimizerSlot) throws {
+        if loss.requiresGradient { return }
+        throw TrainerError.badLoss(
+            optimizer: slot.index,
+            why: slot.parameters.allSatisfy(\.isFrozen)
+                ? "cannot be trained on: all parameters of the optimizer are frozen; unfreeze some, or leave the optimizer out"
+                : "depends on no parameter of the optimizer: was it computed of detached tensors, or without gradients?"
+        )
+    }
+
+    /// The gradients of a loss; of the first `batch` of its kind, what cannot be differentiated is thrown.
+    private func backward(_ loss: Tensor, seed: Double, _ batch: (batch: Batch, index: Int)?) throws {
+        guard let batch else { return loss.backward(seed: seed) }
+        try guarding(batch.batch, batch.index, of: "training") { loss.backward(seed: seed) }
     }
 
     /// Finite check -> unscale -> hook -> clip -> update or skip, for one optimizer at the end of its window.
@@ -212,7 +235,7 @@ final class TrainingStep {
                 }
             case .applied:
                 state.consecutiveSkips[slot] = 0
-                slots[slot].scheduler?.stepWasApplied()
+                try slots[slot].scheduler?.countStep()
             case .accumulated: state.consecutiveSkips[slot] = 0
             }
         }

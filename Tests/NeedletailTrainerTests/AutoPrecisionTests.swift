@@ -173,7 +173,7 @@ private final class CountBackward: Callback {
         final class Failing: SmallClassifier {
             var failsIn: DType?
             override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
-                if head.weight.computeType == failsIn { throw TrainerError.noBatches }
+                if head.weight.computeType == failsIn { throw TrainerError.noOptimizer }
                 return try super.trainingStep(batch, index)
             }
         }

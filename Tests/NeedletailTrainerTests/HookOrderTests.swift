@@ -182,7 +182,7 @@ private final class TracedCallback: Callback {
     @Test func aLimitMustBeGivenAndOptionsMakeSense() throws {
         let loader = DataLoader(Points(4), batchSize: 4)
         #expect(throws: TrainerError.noLimit) { try quietTrainer().fit(SmallClassifier(), train: loader) }
-        #expect(throws: TrainerError.noBatches) {
+        #expect(throws: TrainerError.noBatches(loader: "training", why: "0 samples")) {
             try quietTrainer(maxEpochs: 1).fit(SmallClassifier(), train: DataLoader(Points(0), batchSize: 4))
         }
         for configure: (inout TrainerConfiguration) -> Void in [

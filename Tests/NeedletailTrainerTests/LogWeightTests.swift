@@ -89,14 +89,11 @@ private final class Logging: TrainingModule {
         }
     }
 
-    @Test func aWeightMustBeANumber() async {
-        await #expect(processExitsWith: .failure) {
-            let store = MetricStore()
-            store.record("loss", 1, onStep: nil, onEpoch: nil, progressBar: false, weight: -1)
-        }
-        await #expect(processExitsWith: .failure) {
-            let store = MetricStore()
-            store.record("loss", 1, onStep: nil, onEpoch: nil, progressBar: false, weight: .nan)
-        }
+    @Test(arguments: [-1, .nan, .infinity] as [Double]) func aWeightMustBeANumber(_ weight: Double) {
+        let store = MetricStore()
+        store.record("loss", 1, onStep: nil, onEpoch: nil, progressBar: false, weight: weight)
+        let error = #expect(throws: TrainerError.self) { try store.throwFailure() }
+        #expect("\(error as Any)".contains("'loss' has the weight \(weight)"))
+        #expect(throws: Never.self) { try store.throwFailure() }
     }
 }

@@ -58,7 +58,7 @@ public final class Scheduler {
                 "one whose momentum or beta1 can be cycled")
         }
         rebase()
-        apply()
+        try apply()
     }
 
     /// The metric that ``epochEnded(metric:)`` needs; nil where it needs none.
@@ -67,20 +67,31 @@ public final class Scheduler {
     /// Each group's learning rate.
     public var learningRates: [Double] { optimizer.groups.map(\.learningRate) }
 
-    /// Counts an applied step, and sets the rates for the next one.
+    /// Counts an applied step, and sets the rates for the next one. Traps where a schedule of your own gives a rate that is
+    /// negative or not finite; a trainer throws then.
     public func stepWasApplied() {
+        do { try countStep() } catch { stop(error.description) }
+    }
+
+    /// ``stepWasApplied()``, which throws ``ScheduleError`` for a rate that cannot be.
+    package func countStep() throws(ScheduleError) {
         guard interval == .step else {
             state.hasApplied = true
             return
         }
         state.count += 1
-        apply()
+        try apply()
     }
 
     /// Counts an epoch where a step was applied in it, and sets the rates for the next one.
     ///
     /// - Parameter metric: the epoch's value of the monitored metric; nil where it has none, then nothing moves.
     public func epochEnded(metric: Double? = nil) {
+        do { try countEpoch(metric: metric) } catch { stop(error.description) }
+    }
+
+    /// ``epochEnded(metric:)``, which throws ``ScheduleError`` for a rate that cannot be.
+    package func countEpoch(metric: Double?) throws(ScheduleError) {
         guard state.hasApplied else { return }
         if let monitored = schedule as? any MonitoredSchedule {
             guard let metric else { return }
@@ -89,7 +100,7 @@ public final class Scheduler {
             state.count += 1
         }
         state.hasApplied = false
-        apply()
+        try apply()
     }
 
     /// Goes on from `state`, which another scheduler of the same schedule has had.
@@ -97,7 +108,7 @@ public final class Scheduler {
         try schedule.check(
             (0...(1 << 53)).contains(state.count), "saved count", state.count, "0 to 2^53; the checkpoint is damaged")
         self.state = state
-        apply()
+        try apply()
     }
 
     /// Runs `body` while the groups have their own rates and momentum again: what a checkpoint keeps of the options.
@@ -105,7 +116,7 @@ public final class Scheduler {
         for (group, base) in zip(optimizer.groups, bases) { set(group, base.learningRate, base.momentum) }
         defer {
             rebase()
-            apply()
+            try? apply()  // a rate that cannot be has been thrown before, or is when the next step is counted
         }
         return try body()
     }
@@ -116,14 +127,12 @@ public final class Scheduler {
         }
     }
 
-    private func apply() {
+    private func apply() throws(ScheduleError) {
         let momentum = schedule.momentum(after: state.count)
         for (group, base) in zip(optimizer.groups, bases) {
             let rate = schedule.learningRate(base: base.learningRate, after: state.count)
-            require(
-                rate >= 0 && rate.isFinite,
-                "\(type(of: schedule)): found the rate \(rate) after \(state.count), expected a finite number, zero or more"
-            )
+            try schedule.check(
+                rate >= 0 && rate.isFinite, "the rate after \(state.count)", rate, "a finite number, zero or more")
             set(group, rate, momentum ?? base.momentum)
         }
     }

@@ -52,6 +52,13 @@ public final class BatchSizeFinder: Callback {
             batchSize = resumed.content.loader?.batchSize
         } else {
             trials = []
+            let count = trial.train.dataset.count
+            if trial.train.dropLast, sizes.lowerBound > count {
+                throw TrainerError.badOption(
+                    name: "BatchSizeFinder: sizes",
+                    found: "from \(sizes.lowerBound) on, and dropLast leaves out a smaller batch",
+                    expected: "from at most \(count) on, the samples that there are")
+            }
             let limit = memoryLimit ?? (SystemMemory.available.map { $0 / 2 } ?? .max)
             let before = SystemMemory.resident ?? 0
             var size = sizes.lowerBound

@@ -80,7 +80,7 @@ public final class ShadowPrecision: Callback {
     public override func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {
         guard isComparing, let step = trainer.step, let running = step.running else { return }
         let slot = step.runningSlot
-        let shadow = try run(module, running, step.ownState, optimizer: slot)
+        let shadow = try run(module, running, step, step.slots[slot])
         var sums = window.losses[slot] ?? (0, 0, 0)
         sums.run += weight * loss.item()
         sums.shadow += weight * shadow
@@ -126,15 +126,17 @@ public final class ShadowPrecision: Callback {
     /// Runs the batch's step for the current optimizer in float32, with buffers, generators and the module's own state as the
     /// run's own forward pass had them; adds its gradients to the window's, and leaves the module as it was. Returns the loss.
     private func run(
-        _ module: TrainingModule, _ batch: ReplayableBatch, _ own: OwnState?, optimizer slot: Int
+        _ module: TrainingModule, _ batch: ReplayableBatch, _ step: TrainingStep, _ slot: OptimizerSlot
     ) throws -> Double {
         try module.measured { state in
             for parameter in state.parameters { parameter.setTypes(storage: .float32, compute: .float32) }
             batch.before.restore()
-            try own?.restore(module, module.trainer?.data)
+            try step.ownState?.restore(module, module.trainer?.data)
             var repeated = batch.batch
             if repeated.inputs.dtype.isFloatingPoint { repeated.inputs = repeated.inputs.cast(to: .float32) }
-            let loss = try module.trainingStep(repeated, batch.index, optimizer: slot)
+            let loss = try module.trainingStep(repeated, batch.index, optimizer: slot.index)
+            try step.check(loss, slot)
+            try step.checkGraph(of: loss, slot)
             loss.backward()
             withoutGradients {
                 for parameter in state.parameters where parameter.requiresGradient {

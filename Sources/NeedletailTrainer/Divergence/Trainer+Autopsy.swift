@@ -32,7 +32,7 @@ extension Trainer {
         let policy = try chosenPolicy()
         try policy.apply(to: module)
         return try TrainingStep(
-            module, optimizers: module.configureOptimizers(),
+            module, optimizers: module.madeOptimizers(),
             scaler: lastScaler ?? configuration.makeScaler(for: policy), configuration: configuration, hooks: self)
     }
 }

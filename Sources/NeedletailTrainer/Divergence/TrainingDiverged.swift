@@ -18,12 +18,15 @@ public struct TrainingDiverged: Error, CustomStringConvertible, Equatable {
     public let autopsy: Autopsy
 
     /// What happened in one line, then the autopsy's lines.
-    public var description: String {
+    public var description: String { text(naming: [:]) }
+
+    /// The same, with the options' names in `names` and the library's for others.
+    public func text(naming names: [String: String]) -> String {
         let what = parameter.map { "the gradient of \($0) is not finite" } ?? "the loss is not finite"
         let applied = globalStep == 1 ? "1 applied step" : "\(globalStep) applied steps"
         let skips = consecutiveSkips == 1 ? "1 step" : "\(consecutiveSkips) steps in a row"
         let floor = scaleExhausted ? ", and the loss scale is at its minimum" : ""
-        let autopsy = autopsy.description.split(separator: "\n").map { "\n  " + $0 }.joined()
+        let autopsy = autopsy.text(naming: names).split(separator: "\n").map { "\n  " + $0 }.joined()
         return "training diverged after \(applied): \(what) (loss \(short(loss))) for \(skips)\(floor)" + autopsy
     }
 }

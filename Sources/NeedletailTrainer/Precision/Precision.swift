@@ -60,13 +60,20 @@ public enum PrecisionError: Error, CustomStringConvertible, Equatable {
     case notFloatingPoint(pattern: String, type: String)
 
     /// What was found, what is allowed.
-    public var description: String {
+    public var description: String { text(naming: [:]) }
+
+    /// The same, with the options' names in `names` and the library's for others.
+    public func text(naming names: [String: String]) -> String { optionText.text(naming: names) }
+
+    private var optionText: OptionText {
         switch self {
         case .unknown(let text, let allowed):
             return "precision '\(text)' is not known; allowed are \(allowed.joined(separator: ", "))"
         case .patternMatchesNothing(let pattern, let parameters):
-            return "the precision override '\(pattern)' matches no parameter; the layers are "
-                + PrecisionError.layers(of: parameters)
+            return """
+                \(inCode: "the precision override", elsewhere: "\(option: "precisionOverrides")") '\(pattern)' matches no \
+                parameter; the layers are \(PrecisionError.layers(of: parameters))
+                """
         case .notAnOverride(let text):
             return "the precision override '\(text)' is not PATTERN=TYPE, such as head.*=float32; "
                 + "allowed types are float64, float32, float16 and bfloat16"

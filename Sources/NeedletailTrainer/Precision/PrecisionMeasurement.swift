@@ -93,17 +93,15 @@ private final class Trial {
         let policy = PrecisionPolicy(precision, overrides: measurement.configuration.precisionOverrides)
         try policy.apply(to: module)
         measurement.loader.dtype = policy.compute
-        guard measurement.loader.batchCount > 0, let batch = try measurement.loader.batches(epoch: 0).next() else {
-            throw TrainerError.noBatches
-        }
-        self.batch = batch
+        var source = BatchSource(measurement.loader)
+        batch = try source.next()
         var configuration = measurement.configuration
         configuration.nonFinite = .ignore
         configuration.detectAnomaly = false
         hooks = NoHooks()
         // The scale 1: the time does not depend on it, and an overflow, whose step would be skipped, is unlikely.
         step = try TrainingStep(
-            module, optimizers: module.configureOptimizers(),
+            module, optimizers: module.madeOptimizers(),
             scaler: policy.needsLossScale ? LossScaler(.fixed(1)) : nil, configuration: configuration, hooks: hooks)
         hooks.state.consecutiveSkips = step.slots.map { _ in 0 }
         start = state.snapshot()

@@ -49,6 +49,7 @@ package struct ChartAxis {
 
     private func linearTicks(_ count: Int) -> [(value: Double, label: String)] {
         let raw = (range.upperBound - range.lowerBound) / Double(max(1, count))
+        guard raw.isFinite else { return [] }
         let power = pow(10, log10(raw).rounded(.down))
         let step = [1, 2, 5, 10].map { $0 * power }.first { $0 >= raw * 0.999 } ?? 10 * power
         let first = (range.lowerBound / step - 1e-9).rounded(.up)

@@ -50,7 +50,7 @@ package struct RunReportPage {
         let state = content.trainerState
         var tiles: [(String, String)] = [
             ("epochs", "\(state.epoch)"), ("steps applied", ModelSummary.grouped(state.globalStep)),
-            ("samples a second", ModelSummary.grouped(Int(content.samplesPerSecond.rounded()))),
+            ("samples a second", ModelSummary.grouped(Int(exactly: content.samplesPerSecond.rounded()) ?? 0)),
         ]
         if content.skippedSteps > 0 || !content.scale.points.isEmpty {
             tiles.insert(("steps skipped", ModelSummary.grouped(content.skippedSteps)), at: 2)

@@ -12,12 +12,15 @@ struct BatchSource {
         batches = loader.batches(epoch: 0)
     }
 
-    /// The next batch. Throws ``TrainerError/noBatches`` where an epoch has none.
+    /// The next batch. Throws ``TrainerError/noBatches(loader:why:)`` where an epoch has none.
     mutating func next() throws -> Batch {
         if let batch = try batches.next() { return batch }
         epoch += 1
         batches = loader.batches(epoch: epoch)
-        guard let batch = try batches.next() else { throw TrainerError.noBatches }
+        guard let batch = try batches.next() else {
+            throw TrainerError.noBatches(
+                loader: Stage.fit.noun, why: loader.reasonForNoBatches ?? "epoch \(epoch) gave none")
+        }
         return batch
     }
 }

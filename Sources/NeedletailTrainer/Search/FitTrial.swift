@@ -34,7 +34,7 @@ package final class FitTrial {
             configuration.detectAnomaly = false
             let hooks = NoHooks()
             let step = try TrainingStep(
-                module, optimizers: module.configureOptimizers(), scaler: configuration.makeScaler(for: policy),
+                module, optimizers: module.madeOptimizers(), scaler: configuration.makeScaler(for: policy),
                 configuration: configuration, hooks: hooks)
             hooks.state.consecutiveSkips = step.slots.map { _ in 0 }
             return try withExtendedLifetime(hooks) { try body(step) }
