@@ -135,7 +135,8 @@ let package = Package(
             name: "NeedletailBenchTests", dependencies: ["NeedletailTensor", "NeedletailBench"],
             swiftSettings: strict),
         .testTarget(
-            name: "NeedletailCLITests", dependencies: ["NeedletailCLI", "NeedletailNN", "NeedletailBench"],
+            name: "NeedletailCLITests",
+            dependencies: ["NeedletailCLI", "NeedletailNN", "NeedletailBench", "NeedletailSettings"],
             resources: [.copy("Fixtures")], swiftSettings: strict),
         .testTarget(
             name: "ExamplesTests",

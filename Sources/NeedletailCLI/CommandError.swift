@@ -37,6 +37,34 @@ enum CommandError: Error, CustomStringConvertible {
 }
 
 extension CommandError {
+    /// What an error means for the command that `settings` are of, with the options' names and where their values come from; nil
+    /// as below.
+    init?(describing error: any Error, in settings: Settings) {
+        let names = settings.optionNames
+        switch error {
+        case let error as CommandError: self = error.adding(settings.source(ofOptionIn: error.description))
+        case let error as TrainingDiverged: self = .diverged(error.text(naming: names))
+        case let error as PrecisionError: self = .usage(error.text(naming: names))
+        case let error as TrainerError:
+            if case .badBatch = error {
+                self = .data(error.text(naming: names))
+            } else {
+                self = .usage(error.text(naming: names))
+            }
+        default: self.init(describing: error)
+        }
+    }
+
+    /// The error with more to say.
+    private func adding(_ text: String) -> CommandError {
+        switch self {
+        case .usage(let message): .usage(message + text)
+        case .data(let message): .data(message + text)
+        case .output(let message): .output(message + text)
+        case .diverged, .interrupted: self
+        }
+    }
+
     /// What an error of the library means for the command; nil for one that says nothing about it, such as a parser's.
     init?(describing error: any Error) {
         switch error {
@@ -54,7 +82,8 @@ extension CommandError {
         case let error as CheckpointError:
             if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
         case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")
-        case is DataFileError, is SafeTensorsError, is StateDictionaryError, is TargetError, is ShapeError,
+        case is DataFileError, is DatasetError, is SafeTensorsError, is PatternError, is StateDictionaryError,
+            is TargetError, is ShapeError,
             is GPTFormatError,
             is UnknownCharacterError:
             self = .data("\(error)")

@@ -80,6 +80,7 @@ struct FitOptions: ParsableArguments {
         let loggers = try logging.loggers(resumed: resume != nil)
         return Trainer(maxEpochs: epochs, precision: precision) {
             trainer.apply(to: &$0)
+            $0.optionNames = Settings.current?.optionNames ?? [:]
             $0.accumulateGradBatches = accumulate
             $0.handlesSignals = true
             $0.enableProgressBar = !quiet

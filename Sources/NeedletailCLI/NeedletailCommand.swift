@@ -26,7 +26,8 @@ struct NeedletailCommand: ParsableCommand {
         signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
             let settings = try Settings(
-                withModelsCommand(ProcessSurroundings.arguments), environment: ProcessSurroundings.variables
+                withNegativeNumbers(withModelsCommand(ProcessSurroundings.arguments)),
+                environment: ProcessSurroundings.variables
             ) { try OptionCatalog(of: self) }
             try run(settings)
             guard fflush(nil) == 0 else {
@@ -46,20 +47,49 @@ struct NeedletailCommand: ParsableCommand {
         return isGPT ? ["train-gpt"] + arguments.dropFirst() : arguments
     }
 
+    /// `--epochs -1` as `--epochs=-1`: the parser takes a word that begins with a minus for an option, and says that the value is
+    /// missing.
+    static func withNegativeNumbers(_ arguments: [String]) -> [String] {
+        var joined: [String] = []
+        var rest = arguments[...]
+        while let word = rest.popFirst() {
+            if word == "--" { return joined + [word] + rest }
+            if word.hasPrefix("--"), !word.contains("="), let next = rest.first, next.hasPrefix("-"),
+                Double(next) != nil || next.dropFirst().first?.isNumber == true
+            {
+                joined.append("\(word)=\(rest.removeFirst())")
+            } else {
+                joined.append(word)
+            }
+        }
+        return joined
+    }
+
     /// Parses and runs the command that the settings name, or prints them.
     private static func run(_ settings: Settings) throws {
         var command: any ParsableCommand
         do { command = try parseAsRoot(settings.arguments) } catch {
-            let origin =
-                exitCode(for: error) == .validationFailure ? settings.source(ofOptionIn: message(for: error)) : ""
-            if origin.isEmpty { throw error }
-            throw CommandError.usage(message(for: error) + origin)
+            guard exitCode(for: error) == .validationFailure else { throw error }
+            let message = message(for: error), addition = expected(in: message) + settings.source(ofOptionIn: message)
+            if addition.isEmpty { throw error }
+            throw CommandError.usage(message + addition)
         }
         if settings.isPrinting {
             print(settings.text, terminator: "")
         } else {
-            try Settings.$current.withValue(settings) { try command.run() }
+            do { try Settings.$current.withValue(settings) { try command.run() } } catch {
+                throw CommandError(describing: error, in: settings) ?? error
+            }
         }
+    }
+
+    /// What the parser's message about a value lacks: which ones there are.
+    private static func expected(in message: String) -> String {
+        guard let name = message.wholeMatch(of: /The value '.*' is invalid for '--([a-z0-9-]+) <[^>]*>'/)?.1 else {
+            return ""
+        }
+        let expected = configuration.subcommands.lazy.compactMap { ExpectedValue.text(ofOption: String(name), in: $0) }
+        return expected.first.map { ", expected " + $0 } ?? ""
     }
 
     /// Prints help where that was asked for, else one line on standard error (the autopsy's lines where training

@@ -131,14 +131,17 @@ struct TrainCommand: ParsableCommand {
         let metrics = try fit.begin()
         let data = try ClassificationData(
             self.data.source, validation: validation, scaling: scaling, seed: fit.seed)
+        warn(data.warnings)
         let model = try makeModel(for: data)
         let trainer = try makeTrainer(metrics)
+        let testLoader = NamedLoaders(DataLoader(data.test, batchSize: evaluationBatchSize))
+        try trainer.checkBatches(of: .test, testLoader)  // before training, not after it
         try trainer.fit(
             model,
             train: DataLoader(data.train, batchSize: batchSize, shuffle: !fit.noShuffle, seed: fit.seed),
             validation: data.validation.map { DataLoader($0, batchSize: evaluationBatchSize) },
             resume: fit.resumePoint)
-        let test = try trainer.test(model, DataLoader(data.test, batchSize: evaluationBatchSize))
+        let test = try trainer.test(model, testLoader)
         try report(test, trainer, metrics)
     }
 
@@ -149,7 +152,9 @@ struct TrainCommand: ParsableCommand {
             learningRate: learningRate ?? optimizer.make([]).learningRate, schedule: schedule.configuration)
         if model != .mlp, let problem = configuration.problem { throw CommandError.usage(problem) }
         guard configuration.parameterCount <= Double(Int32.max) else {
-            throw CommandError.usage("--hidden \(hidden) makes more than \(Int32.max) parameters; use narrower layers")
+            throw CommandError.usage(
+                "--hidden \(hidden) and \(configuration.images.classes) classes make more than \(Int32.max) parameters; use "
+                    + "narrower layers, or look at the labels")
         }
         var generator = SeededGenerator(seed: fit.seed)
         let model = try ImageClassifier(configuration, using: &generator)
@@ -176,19 +181,18 @@ struct TrainCommand: ParsableCommand {
     }
 
     private func report(_ test: [String: Double], _ trainer: Trainer, _ metrics: MetricsFile) throws {
-        let accuracy = test["test_accuracy"] ?? .nan
-        let loss = test["test_loss"] ?? .nan
+        let accuracy = test["test_accuracy"], loss = test["test_loss"]  // none where there was no test
         for name in ["validation_accuracy", "validation_loss"] {
             if let value = trainer.metrics[name] { print("\(name) \(value.formatted(decimals: 4))") }
         }
-        print("test_accuracy \(accuracy.formatted(decimals: 4))")
-        print("test_loss \(loss.formatted(decimals: 4))")
+        if let accuracy { print("test_accuracy \(accuracy.formatted(decimals: 4))") }
+        if let loss { print("test_loss \(loss.formatted(decimals: 4))") }
         let rate = metrics.samplesPerSecond
         if let rate { print("samples_per_second \(rate.formatted(decimals: 0))") }
         try metrics.writeSummary([
             ("precision", .string(trainer.precision?.rawValue ?? precision.description)),
-            ("test_accuracy", .number(accuracy)),
-            ("test_loss", .number(loss)), ("samples_per_second", rate.map { .number($0) } ?? .null),
+            ("test_accuracy", accuracy.map { .number($0) } ?? .null),
+            ("test_loss", loss.map { .number($0) } ?? .null), ("samples_per_second", rate.map { .number($0) } ?? .null),
             ("seconds_to_first_step", metrics.secondsToFirstStep.map { .number($0) } ?? .null),
             ("peak_rss_bytes", ProcessMeasurements.peakResidentBytes.map { .integer(Int64($0)) } ?? .null),
             ("steps_applied", .integer(Int64(trainer.state.globalStep))),

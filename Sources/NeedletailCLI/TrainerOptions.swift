@@ -39,7 +39,7 @@ struct TrainerOptions: ParsableArguments {
     @Option(help: "Validate in every so many epochs only.")
     var checkValEveryNEpochs = 1
 
-    @Option(help: "Validation batches that run before training, to find errors early.")
+    @Option(help: "Validation batches that run before training, to find errors early; -1 for all.")
     var numSanityValSteps = 2
 
     @Flag(help: "Check every step for values that are not finite, and end training at the first with where it arose.")
@@ -50,7 +50,7 @@ struct TrainerOptions: ParsableArguments {
         for (name, value, least) in [
             ("--max-steps", maxSteps ?? 0, 0), ("--min-steps", minSteps ?? 0, 0), ("--min-epochs", minEpochs ?? 0, 0),
             ("--fast-dev-run", fastDevRun, 0), ("--check-val-every-n-epochs", checkValEveryNEpochs, 1),
-            ("--num-sanity-val-steps", numSanityValSteps, 0),
+            ("--num-sanity-val-steps", numSanityValSteps, -1),
         ] where !(least...Int(Int32.max)).contains(value) {
             throw ValidationError("\(name) is \(value), expected \(least) to \(Int32.max)")
         }

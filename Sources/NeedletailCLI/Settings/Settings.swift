@@ -230,16 +230,34 @@ struct Settings {
         return option.isRepeating ? "[" + texts.joined(separator: ", ") + "]" : texts.last ?? ""
     }
 
-    /// What a parser's message about an option lacks: where its value came from, where that is no argument.
+    /// What a message about options lacks: where their values came from, where those are no arguments.
     func source(ofOptionIn message: String) -> String {
-        for (option, _, source) in chosen ?? [] where message.contains("--\(option.name)") {
-            switch source {
-            case .argument, .byDefault: continue
-            default: return " (\(option.name) is from \(source.text))"
-            }
+        let origins = (chosen ?? []).compactMap { option, _, _ in
+            Self.names(option.name, in: message) ? origin(of: option.name).map { "\(option.name) is from \($0)" } : nil
         }
-        return ""
+        return origins.isEmpty ? "" : " (" + origins.joined(separator: ", ") + ")"
     }
+
+    /// Whether a message names an option: as a whole word, so that `--schedule-steps` does not name `--schedule`.
+    private static func names(_ option: String, in message: String) -> Bool {
+        message.ranges(of: "--\(option)").contains { range in
+            guard range.upperBound < message.endIndex else { return true }
+            let next = message[range.upperBound]
+            return !(next.isLetter || next.isNumber || next == "-")
+        }
+    }
+
+    /// Where an option's value comes from, where that is neither an argument nor its default.
+    func origin(of name: String) -> String? {
+        guard let source = chosen?.first(where: { $0.option.name == name })?.source else { return nil }
+        switch source {
+        case .argument, .byDefault: return nil
+        default: return source.text
+        }
+    }
+
+    /// What the trainer's options are called, and where their values come from.
+    var optionNames: [String: String] { OptionFlags.names(origin: origin) }
 }
 
 extension Settings.Source {
