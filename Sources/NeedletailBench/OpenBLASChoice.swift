@@ -11,6 +11,9 @@ package enum OpenBLASChoice {
     /// Where the process that starts anew keeps what was wrong.
     static let remembered = "NEEDLETAIL_OPENBLAS_CHOSE"
 
+    /// Whether this process is the one that `correctByStartingAgain` has started.
+    package static var hasStartedAgain: Bool { ProcessSurroundings.variable(remembered) != nil }
+
     /// The core type to set where `core`, OpenBLAS's own choice, leaves vectors unused that the CPU has; nil where it is right.
     package static func correction(core: String, features: String) -> String? {
         let words = Set(features.split(separator: " ").map(String.init))

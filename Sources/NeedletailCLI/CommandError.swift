@@ -51,7 +51,9 @@ extension CommandError {
             } else {
                 self = .usage(error.text(naming: names))
             }
-        default: self.init(describing: error)
+        default:
+            guard let known = CommandError(describing: error) else { return nil }
+            self = known.adding(settings.source(ofOptionIn: known.description))
         }
     }
 

@@ -29,9 +29,10 @@ struct DoctorCommand: ParsableCommand {
             let use = row.name == KernelInfo.activeRow ? "in use" : row.supported ? "can run" : "cannot run here"
             line("kernels \(row.name)", use)
         }
-        if let cap = ProcessSurroundings.variable("CSIMD_ISA") { line("CSIMD_ISA", "\(cap) caps the choice") }
-        if let wish = ProcessSurroundings.variable("CSIMD_BF16_GEMM") {
-            line("CSIMD_BF16_GEMM", "\(wish) is asked for")
+        for (name, effect) in [("CSIMD_ISA", "caps the choice"), ("CSIMD_BF16_GEMM", "is asked for")] {
+            guard let value = KernelInfo.chosenByVariable(name) else { continue }
+            let isOdd = KernelInfo.variableProblems.contains { $0.hasPrefix(name) }
+            line(name, isOdd ? "\(value) is not known here" : "\(value) \(effect)")
         }
         print("\nkernel of each family")
         for family in KernelInfo.families { line("  \(family.name)", "\(family.row): \(family.reason)") }

@@ -1,6 +1,8 @@
 // The command `needletail`: its sub-commands, and how an error becomes one line and an exit code.
 import ArgumentParser
 import Foundation
+import Needletail
+import NeedletailBench
 import NeedletailFiles
 
 @main
@@ -29,6 +31,10 @@ struct NeedletailCommand: ParsableCommand {
                 withNegativeNumbers(withModelsCommand(ProcessSurroundings.arguments)),
                 environment: ProcessSurroundings.variables
             ) { try OptionCatalog(of: self) }
+            // A process that `bench` has started anew has told of it already.
+            if !OpenBLASChoice.hasStartedAgain {
+                for warning in settings.warnings + KernelInfo.variableProblems { complain("warning: " + warning) }
+            }
             try run(settings)
             guard fflush(nil) == 0 else {
                 throw CommandError.output("standard output could not be written: \(String(cString: strerror(errno)))")

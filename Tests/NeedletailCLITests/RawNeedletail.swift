@@ -8,8 +8,11 @@ struct RawNeedletail {
     let output: [UInt8]
     let complaint: String
 
-    /// Runs `needletail` in `folder`; an environment variable that is nil is not set.
-    init(_ arguments: [FilePath], in folder: String, environment: [String: FilePath?] = [:]) throws {
+    /// Runs `needletail` in `folder`, which is then gone where it is to be `removing`; an environment variable that is nil is not
+    /// set.
+    init(
+        _ arguments: [FilePath], in folder: String, environment: [String: FilePath?] = [:], removing: Bool = false
+    ) throws {
         let scratch = try Scratch()
         let place = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         let command = place.appendingPathComponent("needletail").path
@@ -23,7 +26,8 @@ struct RawNeedletail {
         var variables = ProcessInfo.processInfo.environment.mapValues { Optional(FilePath($0)) }
         variables.merge(environment) { $1 }
         // The shell goes to the folder: not every C library's spawn can.
-        let words = ["sh", "-c", #"cd "$0" && exec "$@""#, FilePath(folder), FilePath(command)] + arguments
+        let script: FilePath = removing ? #"cd "$0" && rmdir "$0" && exec "$@""# : #"cd "$0" && exec "$@""#
+        let words = ["sh", "-c", script, FilePath(folder), FilePath(command)] + arguments
         let entries = variables.compactMap { name, value in value.map { FilePath("\(name)=").bytes + $0.bytes } }
         var argv = words.map { Self.terminated($0.bytes) } + [nil]
         var envp = entries.map { Self.terminated($0) } + [nil]

@@ -92,9 +92,6 @@ import Testing
         let unknown = try Needletail(["train", "--config", config("epochs: 1\nepoch: 3\n", scratch)])
         #expect(unknown.status == 64 && unknown.complaints.count == 1)
         #expect(unknown.complaint.contains("line 2: found 'epoch', expected one of accumulate, batch-size, "))
-        let variable = try Needletail(["train"], environment: ["NEEDLETAIL_EPOCH": "3"])
-        #expect(variable.status == 64 && variable.complaint.contains("NEEDLETAIL_EPOCH is set, which no option reads"))
-        #expect(variable.complaint.contains("NEEDLETAIL_EPOCHS"))
         // Another command's variable is none of this command's business; one of the tests' is nobody's.
         let others = ["NEEDLETAIL_TEST_X": "1", "NEEDLETAIL_MIN_TIME": "1", "NEEDLETAIL_KILLS": "3"]
         #expect(try Needletail(["train", "--print-config"], environment: others).status == 0)

@@ -25,6 +25,8 @@ struct Settings {
     let arguments: [String]
     /// Whether the settings are to be printed instead of used.
     let isPrinting: Bool
+    /// What is odd about the environment, and does not matter.
+    let warnings: [String]
     /// Each option's values and where they come from, in the order of declaration.
     private let chosen: [(option: OptionCatalog.Option, values: [String], source: Source)]?
     private let given: [String]
@@ -45,6 +47,7 @@ struct Settings {
         _ given: [String], environment: [String: String],
         catalog makeCatalog: @escaping @Sendable () throws -> OptionCatalog
     ) throws {
+        let given = Self.separated(given)
         (self.given, catalog) = (given, makeCatalog)
         let variables = environment.filter { name, value in
             name.hasPrefix(OptionCatalog.prefix) && !Self.foreign.contains(name)
@@ -56,11 +59,12 @@ struct Settings {
         }
         // Nothing to add: the catalog is not even made.
         guard asks || !variables.isEmpty else {
-            (arguments, isPrinting, chosen) = (given, false, nil)
+            (arguments, isPrinting, chosen, warnings) = (given, false, nil, [])
             return
         }
         let catalog = try makeCatalog()
-        try Self.check(variables, catalog)
+        let allowed = catalog.variables
+        warnings = ForeignVariables.warnings(variables.keys.filter { !allowed.contains($0) }, allowed: allowed)
         let (path, options) = catalog.command(in: given)
         var (kept, own) = Self.split(Array(given.dropFirst(path.count)), options)
         func value(_ name: String) -> String? {
@@ -104,7 +108,7 @@ struct Settings {
             }
         }
         kept.insert(contentsOf: added, at: 0)
-        arguments = path + kept
+        arguments = path + Self.separated(kept)
         isPrinting = chosen.contains {
             $0.0.name == "print-config" && ($0.1.last ?? "true") != "false" && !$0.2.isDefault
         }
@@ -115,6 +119,16 @@ struct Settings {
     private static let notInFiles: Set<String> = ["config", "print-config"]
 
     // MARK: Arguments
+
+    /// Arguments in which `--name=value` is two where the value begins with an accent, which a string takes for a part of the sign
+    /// before it: the parser would not see the sign.
+    private static func separated(_ arguments: [String]) -> [String] {
+        arguments.flatMap { word -> [String] in
+            guard word.hasPrefix("--"), !word.contains("="), let sign = word.utf8.firstIndex(of: UInt8(ascii: "="))
+            else { return [word] }
+            return [String(word[..<sign]), String(word[word.utf8.index(after: sign)...])]
+        }
+    }
 
     /// The arguments without flags that are turned off, and what they give for each option.
     private static func split(
@@ -156,15 +170,6 @@ struct Settings {
         default:
             throw CommandError.usage("\(option.name) is '\(text)' (from \(source.text)), expected true or false")
         }
-    }
-
-    /// A variable that no option has is a slip of the finger.
-    private static func check(_ variables: [String: String], _ catalog: OptionCatalog) throws {
-        let allowed = catalog.variables
-        guard let unknown = variables.keys.filter({ !allowed.contains($0) }).min() else { return }
-        throw CommandError.usage(
-            "the environment variable \(unknown) is set, which no option reads; expected one of "
-                + allowed.sorted().joined(separator: ", "))
     }
 
     // MARK: Checkpoints
@@ -230,10 +235,19 @@ struct Settings {
         return option.isRepeating ? "[" + texts.joined(separator: ", ") + "]" : texts.last ?? ""
     }
 
-    /// What a message about options lacks: where their values came from, where those are no arguments.
+    /// What a message about options, or about files that they name, lacks: where their values came from, where those are no
+    /// arguments.
     func source(ofOptionIn message: String) -> String {
-        let origins = (chosen ?? []).compactMap { option, _, _ in
-            Self.names(option.name, in: message) ? origin(of: option.name).map { "\(option.name) is from \($0)" } : nil
+        let marks: CharacterSet = ["'", ":", ",", ";", "(", ")"]
+        let words = Set(message.split(separator: " ").map { $0.trimmingCharacters(in: marks) })
+        let origins = (chosen ?? []).compactMap { option, values, _ -> String? in
+            guard let origin = origin(of: option.name) else { return nil }
+            // Shorter values, and numbers, stand in many a message by chance.
+            let isQuoted = values.contains { value in
+                value.utf8.count > 2 && Double(value) == nil
+                    && (words.contains(value) || message.hasPrefix(value + ":"))
+            }
+            return isQuoted || Self.names(option.name, in: message) ? "\(option.name) is from \(origin)" : nil
         }
         return origins.isEmpty ? "" : " (" + origins.joined(separator: ", ") + ")"
     }

@@ -1,4 +1,5 @@
 // What the machine has and which kernels run: for the doctor, for tests and for checkpoints.
+import NeedletailFiles
 internal import COpenBLAS
 internal import CSIMD
 
@@ -41,6 +42,33 @@ package enum KernelInfo {
             let bf16 = name == "gemm" ? [("gemm bf16", bfloat16Row, bfloat16Reason)] : []
             return [(name, rowName(row), reason)] + bf16
         }
+    }
+
+    /// What the variables that choose kernels say that cannot be, one sentence each.
+    package static var variableProblems: [String] {
+        var problems: [String] = []
+        if let name = chosenByVariable("CSIMD_ISA") {
+            let rows = rows, row = rows.first { $0.name == name }
+            if row == nil {
+                problems.append(
+                    "CSIMD_ISA is '\(name)', expected one of \(rows.map(\.name).joined(separator: ", ")); it changes nothing"
+                )
+            } else if row?.supported == false {
+                problems.append(
+                    "CSIMD_ISA is '\(name)', which this CPU cannot run; the kernels in use are \(activeRow)")
+            }
+        }
+        let choices = ["widen", "native", "amx"]
+        if let name = chosenByVariable("CSIMD_BF16_GEMM"), !choices.contains(name) {
+            problems.append(
+                "CSIMD_BF16_GEMM is '\(name)', expected one of \(choices.joined(separator: ", ")); it changes nothing")
+        }
+        return problems
+    }
+
+    /// The value of a variable; nil where it is not set, or empty.
+    package static func chosenByVariable(_ name: String) -> String? {
+        ProcessSurroundings.variable(name).flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// Kernels that need instructions beyond their row's, whether this CPU has them, and whether the tests have run on one.
