@@ -46,10 +46,21 @@ enum DataSource: ExpressibleByArgument {
     private func cached(
         _ prepare: (String, @escaping @Sendable (DownloadProgress) -> Void) throws -> ImageFolder
     ) throws -> ImageFolder {
-        let cache = ProcessSurroundings.variable("XDG_CACHE_HOME") ?? "\(NSHomeDirectory())/.cache"
-        let directory = "\(cache)/needletail/\(name)"
-        if let found = try? ImageFolder.find(in: directory) { return found }
-        return try prepare(directory) { step in
+        let cache: FilePath
+        do { cache = try CacheFolder.path() } catch let error as CacheFolder.Missing {
+            throw CommandError.data("--data \(name): \(error)")
+        }
+        let directory = cache.appending(FilePath("needletail/\(name)"))
+        if let found = try? ImageFolder.find(in: directory.text) { return found }
+        do {
+            try FileSystem.makeFolders(directory)
+            try FileSystem.checkWritable(directory)
+        } catch let error as FileError {
+            throw CommandError.data(
+                "--data \(name): nothing that is downloaded can be kept: \(error); set XDG_CACHE_HOME to a folder that "
+                    + "can be written to")
+        }
+        return try prepare(directory.text) { step in
             guard let expected = step.expected, step.received == expected else { return }
             FileHandle.standardError.write(Data("downloaded \(step.file), \(expected) bytes\n".utf8))
         }
