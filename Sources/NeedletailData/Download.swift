@@ -35,6 +35,7 @@ final class Download: NSObject, URLSessionDataDelegate {
     static func fetch(
         _ url: URL, into descriptor: Int32, limit: Int, progress: @escaping @Sendable (Int, Int?) -> Void
     ) throws {
+        Proxy.exceptLoopback(url)
         let download = Download(url, descriptor, limit, progress)
         let configuration = URLSessionConfiguration.ephemeral
         configuration.timeoutIntervalForRequest = 30
@@ -51,7 +52,9 @@ final class Download: NSObject, URLSessionDataDelegate {
     ) {
         let status = (response as? HTTPURLResponse)?.statusCode ?? 0
         guard status == 200 else {
-            fail(found: "HTTP status \(status)", expected: "200", advice: "is the address right?")
+            fail(
+                found: "HTTP status \(status)", expected: "200",
+                advice: "is the address right?\(Proxy.remark(for: url))")
             return completionHandler(.cancel)
         }
         let announced = Int(response.expectedContentLength)
@@ -88,7 +91,7 @@ final class Download: NSObject, URLSessionDataDelegate {
             let why = error.map { "\"\($0.localizedDescription)\" after " } ?? ""
             fail(
                 found: "\(why)\(received) bytes", expected: "the whole file",
-                advice: "check the connection, then try again")
+                advice: "check the connection, then try again\(Proxy.remark(for: url))")
         }
         finished.signal()
     }

@@ -21,6 +21,11 @@ package enum ProcessSurroundings {
     /// The value of an environment variable; nil where it is not set.
     package static func variable(_ name: String) -> String? { getenv(name).map { text(of: $0) } }
 
+    /// Sets a variable for this process, its libraries and what it starts.
+    package static func setVariable(_ name: String, _ value: String) {
+        setenv(name, FilePath(value).terminated, 1)
+    }
+
     /// All environment variables.
     package static var variables: [String: String] {
         var all: [String: String] = [:]

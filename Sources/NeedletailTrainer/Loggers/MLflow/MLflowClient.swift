@@ -1,5 +1,6 @@
 // MLflow's REST interface, as far as a logger needs it.
 import Foundation
+import NeedletailData
 
 #if canImport(FoundationNetworking)
     import FoundationNetworking
@@ -56,24 +57,29 @@ struct MLflowClient: Sendable {
             throw MLflowError(
                 problem: .refused, server: server, why: "this is no address, such as http://127.0.0.1:5000")
         }
+        Proxy.exceptLoopback(url)
         var request = URLRequest(url: url, cachePolicy: .reloadIgnoringLocalCacheData, timeoutInterval: timeout)
         request.httpMethod = method
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
         request.httpBody = text.map { Data($0.utf8) }
         let (data, response, error) = Self.answer(to: request, timeout: timeout)
         guard let response else {
-            throw MLflowError(problem: .unreachable, server: server, why: error ?? "no answer in \(Int(timeout)) s")
+            throw MLflowError(
+                problem: .unreachable, server: server,
+                why: (error ?? "no answer in \(Int(timeout)) s") + Proxy.remark(for: url))
         }
         guard response == 200 else {
             let text = String(String(decoding: data, as: UTF8.self).prefix(300))
             let mayPass = response >= 500 || response == 408 || response == 429
             throw MLflowError(
-                problem: mayPass ? .unreachable : .refused, server: server, why: "status \(response): \(text)")
+                problem: mayPass ? .unreachable : .refused, server: server,
+                why: "status \(response)\(text.isEmpty ? "" : ": " + text)\(Proxy.remark(for: url))")
         }
         guard let value = try? JSONValue.decoder.decode(JSONValue.self, from: data.isEmpty ? Data("{}".utf8) : data)
         else {
             throw MLflowError(
-                problem: .refused, server: server, why: "the answer is no JSON: is this an MLflow server?")
+                problem: .refused, server: server,
+                why: "the answer is no JSON: is this an MLflow server?\(Proxy.remark(for: url))")
         }
         return value
     }
