@@ -1,4 +1,5 @@
 // The one error of data files: what is wrong, where, and what to do.
+import NeedletailFiles
 
 /// A data file (or its download) is not what it should be.
 ///
@@ -63,6 +64,6 @@ public struct DataFileError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String {
         let place = offset.map { ", byte \($0)" } ?? ""
         let hint = advice.map { " (\($0))" } ?? ""
-        return "\(file)\(place): found \(found), expected \(expected)\(hint)"
+        return "\(FilePath(file))\(place): found \(found), expected \(expected)\(hint)"
     }
 }

@@ -94,7 +94,7 @@ package struct AtomicFileError: Error, CustomStringConvertible {
     package let systemError: Int32
 
     package var description: String {
-        "cannot \(action) '\(FilePath(path))': \(String(cString: strerror(systemError))); what was there before is unchanged. "
+        "cannot \(action) '\(FilePath(path))': \(FileError.reason(systemError, FilePath(path))); what was there before is unchanged. "
             + "Check that the folder exists, may be written to and has free space"
     }
 }

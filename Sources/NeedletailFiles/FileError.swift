@@ -21,7 +21,15 @@ package struct FileError: Error, CustomStringConvertible {
     package init(_ path: FilePath, _ systemError: Int32, reason: String? = nil) {
         self.path = path
         self.systemError = systemError
-        self.reason = reason ?? String(cString: strerror(systemError))
+        self.reason = reason ?? Self.reason(systemError, path)
+    }
+
+    /// The system's words; where nothing is found because the working folder is gone, that.
+    static func reason(_ systemError: Int32, _ path: FilePath) -> String {
+        if systemError == ENOENT, !path.isAbsolute, !FileSystem.hasWorkingFolder {
+            return "the folder that the process works in was removed"
+        }
+        return String(cString: strerror(systemError))
     }
 
     /// Whether there is nothing under the path.

@@ -78,6 +78,13 @@ package enum FileSystem {
         guard access(path.terminated, W_OK) == 0 else { throw FileError(path, errno) }
     }
 
+    /// Whether the folder still exists from which relative paths begin.
+    static var hasWorkingFolder: Bool {
+        guard let path = getcwd(nil, 0) else { return errno != ENOENT }
+        free(path)
+        return true
+    }
+
     /// The names in a folder, in no order, without `.` and `..`.
     /// - Throws: ``FileError``.
     package static func names(in folder: FilePath) throws -> [FilePath] {

@@ -1,5 +1,6 @@
 // The trainer: runs a module over data in the precision of its flag.
 import NeedletailData
+import NeedletailFiles
 import NeedletailNN
 public import NeedletailOptim
 import NeedletailTensor
@@ -138,7 +139,7 @@ public final class Trainer {
 
     /// Tells the user something that is not an error: it is printed on standard error and kept in ``notices``.
     func notice(_ optionText: OptionText) {
-        let text = optionText.text(naming: configuration.optionNames)
+        let text = FilePath.readable(optionText.text(naming: configuration.optionNames))
         notices.append(text)
         Console.standardError.write("note: " + text + "\n")
     }

@@ -45,7 +45,9 @@ private let names: [FilePath] = [
             _ = try run(Self.training + words, scratch)
             #expect(try present(scratch.folder.path) == [name], "--\(option)")
             let isFolder = ["tensorboard", "checkpoint"].contains(option)
-            #expect(FileSystem.isFolder(FilePath(scratch.folder.path).appending(name)) == isFolder, "--\(option)")
+            let path = FilePath(scratch.folder.path).appending(name)
+            #expect(FileSystem.isFolder(path) == isFolder, "--\(option)")
+            if isFolder { #expect(try FileSystem.names(in: path) != [], "--\(option)") }
         }
     }
 
@@ -121,12 +123,41 @@ private let names: [FilePath] = [
         try putBack("gpt")
     }
 
+    /// The benchmarks' files too: shapes, measurements and the picture.
+    @Test(arguments: ["m", "-x", "a b", FilePath(bytes: [0xFF, 0xFE])]) func benchmarksFindTheirFiles(
+        _ name: FilePath
+    ) throws {
+        let scratch = try Scratch()
+        let folder = FilePath(scratch.folder.path), value = argument(name)
+        let bench: [FilePath] = ["bench", "gemm", "--types", "f32", "--rounds", "1", "--min-time", "0.001"]
+        try AtomicFile.write(Array("8x8x8 small\n".utf8), to: folder.appending(name).text)
+        let measured = try run(bench + ["--json", "--shapes", value], scratch)
+        try AtomicFile.write(measured.output, to: folder.appending(name).text)
+        _ = try run(["bench", "compare", value, value], scratch)
+        try FileSystem.removeFile(folder.appending(name))
+        _ = try run(bench + ["--shapes", "8x8x8", "--roofline", value], scratch)
+        #expect(try present(scratch.folder.path) == [name])
+    }
+
+    /// Slashes and dots more than needed, and links, lead to the same folder.
+    @Test(arguments: ["tensorboard", "checkpoint"]) func foldersMayBeWrittenInManyWays(_ option: String) throws {
+        let scratch = try Scratch()
+        for path in ["a//b/", "./a/b", "a/./b/.", "link/b", "a/b/../b"] {
+            _ = try run(Self.training + [FilePath("--\(option)"), FilePath(path)], scratch)
+            if !FileSystem.exists(FilePath(scratch.path("link"))) { symlink("a", scratch.path("link")) }
+            #expect(
+                try present(scratch.folder.path) == ["a", "link"] && present(scratch.path("a")) == ["b"], "\(path)")
+            // A second run in a folder of checkpoints is another matter.
+            if option == "checkpoint" { try FileSystem.removeTree(FilePath(scratch.path("a/b"))) }
+        }
+    }
+
     /// A name that is no text stands in messages so that it can be read, and in one line.
     @Test func messagesShowBytesThatAreNoText() throws {
         let scratch = try Scratch()
         for words: [FilePath] in [
             ["evaluate", FilePath(bytes: [0x61, 0xFF])],
-            ["train", "--quiet", "--csv", FilePath(bytes: Array("/nowhere/".utf8) + [0x61, 0xFF])],
+            ["train", "--quiet", "--csv", FilePath(bytes: Array("/proc/".utf8) + [0x61, 0xFF])],
         ] {
             let run = try RawNeedletail(words, in: scratch.folder.path)
             #expect(run.status != 0 && run.complaint.contains("a\\xff"), "\(run.complaint)")

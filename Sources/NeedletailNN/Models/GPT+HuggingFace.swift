@@ -95,27 +95,30 @@ extension GPTConfiguration {
             description = try JSONDecoder().decode(Description.self, from: Data(bytes))
         } catch {
             let why = (error as? FileError)?.reason ?? "\(error)"
-            throw GPTFormatError(description: "\(path): \(why); expected the config.json of a GPT-2 of transformers")
+            throw GPTFormatError(
+                description: "\(FilePath(path)): \(why); expected the config.json of a GPT-2 of transformers")
         }
         let d = description
         guard d.model_type == "gpt2" else {
-            throw GPTFormatError(description: "\(path): model_type is \(d.model_type), expected gpt2")
+            throw GPTFormatError(description: "\(FilePath(path)): model_type is \(d.model_type), expected gpt2")
         }
         let kinds: [String: FeedForwardKind] = [
             "gelu_new": .geluTanh, "gelu_pytorch_tanh": .geluTanh, "gelu": .gelu,
         ]
         guard let kind = kinds[d.activation_function ?? "gelu_new"] else {
             throw GPTFormatError(
-                description: "\(path): activation_function is \(d.activation_function ?? ""), expected one of "
+                description:
+                    "\(FilePath(path)): activation_function is \(d.activation_function ?? ""), expected one of "
                     + kinds.keys.sorted().joined(separator: ", "))
         }
         guard d.scale_attn_weights != false, d.scale_attn_by_inverse_layer_idx != true else {
-            throw GPTFormatError(description: "\(path): attention is scaled otherwise than by 1 / sqrt(size of a head)")
+            throw GPTFormatError(
+                description: "\(FilePath(path)): attention is scaled otherwise than by 1 / sqrt(size of a head)")
         }
         self.init(
             vocabulary: d.vocab_size, context: d.n_positions ?? d.n_ctx ?? 1024, layers: d.n_layer, heads: d.n_head,
             width: d.n_embd)
         (hidden, feedForward, epsilon) = (d.n_inner, kind, d.layer_norm_epsilon ?? 1e-5)
-        if let problem { throw GPTFormatError(description: "\(path): \(problem)") }
+        if let problem { throw GPTFormatError(description: "\(FilePath(path)): \(problem)") }
     }
 }

@@ -1,4 +1,5 @@
 // Everything that can be wrong with a safetensors file.
+import NeedletailFiles
 
 /// Why a safetensors file was refused, or could not be written; says what was found, what was expected and what to do.
 public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
@@ -54,7 +55,7 @@ public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
     }
 
     /// The whole story, beginning with the file's path.
-    public var description: String { (file.map { "\($0): " } ?? "") + problem.description }
+    public var description: String { (file.map { "\(FilePath($0)): " } ?? "") + problem.description }
 }
 
 extension SafeTensorsError.Problem: CustomStringConvertible {

@@ -1,4 +1,5 @@
 // Everything that can be wrong with a checkpoint.
+import NeedletailFiles
 
 /// A checkpoint that cannot be read, does not fit, or cannot be written.
 public struct CheckpointError: Error, CustomStringConvertible, Equatable {
@@ -36,7 +37,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
 
     /// What was found, what was expected, what to do.
     public var description: String {
-        let head = "checkpoint \(path): "
+        let head = "checkpoint \(FilePath(path)): "
         switch problem {
         case .missing: return head + "there is no such folder; give the path of a folder that holds state.json"
         case .incomplete(let why): return head + "incomplete: \(why); use an older checkpoint"

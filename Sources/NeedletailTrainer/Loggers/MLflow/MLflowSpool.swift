@@ -61,14 +61,18 @@ final class MLflowSpool: @unchecked Sendable {
             let path = "\(directory)/\(name)"
             let descriptor: Int32
             do { descriptor = try FileSystem.open(FilePath(path), O_RDWR | O_APPEND | O_NONBLOCK) } catch {
-                note("\(path) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent")
+                note(
+                    "\(FilePath(path)) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent"
+                )
                 return nil
             }
             let spool = MLflowSpool(path: path, descriptor: descriptor)
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { return nil }  // its run goes on
             let data: Data
             do { data = Data(try RegularFile.bytes(of: FilePath(path), limit: .max - 1)) } catch {
-                note("\(path) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent")
+                note(
+                    "\(FilePath(path)) cannot be read (\((error as? FileError)?.reason ?? "")): what it holds is not sent"
+                )
                 return nil
             }
             // A last line without an end was not written whole; a run that was killed early may have written none.
