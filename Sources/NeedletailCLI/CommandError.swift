@@ -46,10 +46,9 @@ extension CommandError {
         case let error as TrainingDiverged: self = .diverged(error.text(naming: names))
         case let error as PrecisionError: self = .usage(error.text(naming: names))
         case let error as TrainerError:
-            if case .badBatch = error {
-                self = .data(error.text(naming: names))
-            } else {
-                self = .usage(error.text(naming: names))
+            switch error {
+            case .badBatch, .noBatches: self = .data(error.text(naming: names))
+            default: self = .usage(error.text(naming: names))
             }
         default:
             guard let known = CommandError(describing: error) else { return nil }

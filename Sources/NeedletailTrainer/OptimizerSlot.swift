@@ -20,6 +20,8 @@ final class OptimizerSlot {
     var window = AccumulationWindow()
     /// The kinds of batches on which a training step has run for the optimizer.
     var knownBatches = KnownBatches()
+    /// Whether the optimizer has made an update.
+    var hasUpdated = false
     /// Why training ends with the window that has just been skipped, nil where it goes on.
     var autopsy: Autopsy?
 

@@ -152,6 +152,11 @@ extension TrainerError {
         guard !parameters.isEmpty else {
             throw TrainerError.badOptimizer(index, why: "has no parameters, expected some of the module's: \(names)")
         }
+        var seen: Set<String> = []
+        if let twice = parameters.first(where: { !$0.name.isEmpty && !seen.insert($0.name).inserted }) {
+            throw TrainerError.badOptimizer(
+                index, why: "has two parameters of the name \(twice.name): is one of another model?")
+        }
         let known = Set(own.map { ObjectIdentifier($0.parameter) })
         guard parameters.contains(where: { known.contains(ObjectIdentifier($0)) }) else {
             throw TrainerError.badOptimizer(

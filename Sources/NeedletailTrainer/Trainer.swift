@@ -66,6 +66,11 @@ public final class Trainer {
     static let lostUpdatesMetric = "updates_lost"
     /// The options as they were given: ``configuration`` is what they stand for.
     private let givenConfiguration: TrainerConfiguration
+    /// Where the given callbacks or options put checkpoints, also where a run that only looks for errors writes none.
+    var givenCheckpointDirectory: String? {
+        givenConfiguration.callbacks.lazy.compactMap { ($0 as? ModelCheckpoint)?.directory }.first
+            ?? givenConfiguration.rootDirectory.map { $0 + "/checkpoints" }
+    }
     /// The configuration's callbacks and the trainer's own.
     private let ownCallbacks: [Callback]
     /// Every callback in the order of its calls: before the module's hooks, and after them.
@@ -214,6 +219,9 @@ public final class Trainer {
     /// Takes the mode that `choose` finds where the precision is `auto` (without it, the last fit's mode goes on), and gives
     /// the module's parameters their types.
     func applyPrecision(to module: TrainingModule, _ choose: (() throws -> Precision)? = nil) throws {
+        if case .failure(let error) = try operationOutcome({ module.namedParameters() }) {
+            throw TrainerError.badCall(method: "members()", why: error.message)
+        }
         if configuration.precision == .auto, let choose {
             policy = PrecisionPolicy(try choose(), overrides: configuration.precisionOverrides)
         }

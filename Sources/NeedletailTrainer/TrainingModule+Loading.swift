@@ -16,7 +16,12 @@ extension HyperparameterInitializable {
     /// Throws: ``CheckpointError``, `StateDictionaryError`, and what the initializer throws.
     public static func load(from path: String) throws -> Self {
         let checkpoint = try Checkpoint(path)
-        let module = try Self(hyperparameters: checkpoint.hyperparameters)
+        let module: Self
+        switch try operationOutcome({ try Self(hyperparameters: checkpoint.hyperparameters) }) {
+        case .success(let made): module = made
+        case .failure(let error):  // a layer does not take the sizes that stand in the file
+            throw CheckpointError(path: path, problem: .mismatch("its hyper-parameters: \(error.message)"))
+        }
         module.hyperparameters = checkpoint.hyperparameters
         try module.load(checkpoint, except: [], strict: true)
         return module

@@ -182,7 +182,7 @@ final class TrainingStep {
     }
 
     /// The gradients of a loss; of the first `batch` of its kind, what cannot be differentiated is thrown.
-    private func backward(_ loss: Tensor, seed: Double, _ batch: (batch: Batch, index: Int)?) throws {
+    func backward(_ loss: Tensor, seed: Double, _ batch: (batch: Batch, index: Int)?) throws {
         guard let batch else { return loss.backward(seed: seed) }
         try guarding(batch.batch, batch.index, of: "training") { loss.backward(seed: seed) }
     }
@@ -202,10 +202,19 @@ final class TrainingStep {
             return .skipped(reason)
         }
         slot.optimizer.countsLostUpdates = mayBeLogged && slot.storesSixteenBit
-        slot.optimizer.step(transform: check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
         hasUpdated = true
+        try step(slot, check.transform(clipping: clipping))  // unscale, clip, update, shadow: one pass
         if let lost = slot.optimizer.lostUpdates { result.lostUpdates = (result.lostUpdates ?? LostUpdates()) + lost }
         return .applied
+    }
+
+    /// The optimizer's update; what its first one does wrong, such as to read options of another kind, is thrown.
+    private func step(_ slot: OptimizerSlot, _ transform: GradientTransform) throws {
+        guard !slot.hasUpdated else { return slot.optimizer.step(transform: transform) }
+        slot.hasUpdated = true
+        if case .failure(let error) = try operationOutcome({ slot.optimizer.step(transform: transform) }) {
+            throw TrainerError.badOptimizer(slot.index, why: "cannot update its parameters: \(error.message)")
+        }
     }
 
     /// Whether a skipped step is one towards the end of training: not while the loss scale is above its initial value, to

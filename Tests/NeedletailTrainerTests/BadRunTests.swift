@@ -119,7 +119,7 @@ private final class FaultyLoss: SmallClassifier {
 
     /// Batches whose third one is of another width, of another number of targets, or of tokens that there are none of.
     struct Changing: Dataset {
-        enum Change: CaseIterable { case width, targets, token, type }
+        enum Change: CaseIterable { case width, targets, token }
         let change: Change
         let count = 20
 
@@ -131,7 +131,7 @@ private final class FaultyLoss: SmallClassifier {
                 return Batch(inputs: Tensor(tokens, shape: [rows, 1]), targets: Tensor.zeros([rows], dtype: .int64))
             }
             let width = change == .width && isChanged ? 5 : 6
-            let inputs = Tensor.ones([rows, width], dtype: change == .type && isChanged ? .int64 : dtype)
+            let inputs = Tensor.ones([rows, width], dtype: dtype)
             let shape = change == .targets && isChanged ? [rows, 2] : [rows]
             return Batch(inputs: inputs, targets: Tensor.zeros(shape, dtype: .int64))
         }
@@ -247,6 +247,67 @@ private final class FaultyLoss: SmallClassifier {
                 #expect("\(error as Any)".contains(word), "\(place): \(error as Any)")
             }
         }
+    }
+
+    // MARK: Modules
+
+    @Test func whatModulesAndOptimizersDoWrong() throws {
+        final class Twice: SmallClassifier {
+            override func members() -> [ModuleMember] {
+                super.members() + [.parameter("head.weight", Parameter(.ones([1])))]
+            }
+        }
+        final class Idle: Optimizer {}
+        let other = SmallClassifier()
+        other.nameParameters()
+        let makes: [(String, (SmallClassifier) -> [Optimizer])] = [
+            ("expected", { [Adam(groups: [ParameterGroup($0.parameters(), SGD.Options())])] }),
+            ("update functions", { [Idle(groups: [ParameterGroup($0.parameters(), SGD.Options())])] }),
+            ("learningRate: found nan", { [Adam($0.parameters(), learningRate: .nan)] }),
+            ("two parameters of the name head.weight", { [Adam($0.parameters() + other.head.parameters())] }),
+        ]
+        for (word, make) in makes {
+            let module = SmallClassifier()
+            module.makeOptimizers = make
+            let error = #expect(throws: TrainerError.self) { try quietTrainer(maxEpochs: 1).fit(module, train: five) }
+            #expect("\(error as Any)".contains(word), "\(error as Any)")
+        }
+        for run: (Trainer) throws -> Void in [
+            { try $0.fit(Twice(), train: five) }, { try $0.test(Twice(), five) },
+        ] {
+            let error = #expect(throws: TrainerError.self) { try run(quietTrainer(maxEpochs: 1)) }
+            #expect("\(error as Any)".contains("two parameters are named 'head.weight'"), "\(error as Any)")
+        }
+        for rate in [BackboneFineTuning.Rate.ratio(.nan), .value(-1), .ratio(.infinity)] {
+            let error = #expect(throws: TrainerError.self) {
+                try quietTrainer(maxEpochs: 1) { $0.callbacks = [BackboneFineTuning("hidden.*", rate: rate)] }.fit(
+                    SmallClassifier(), train: five)
+            }
+            #expect("\(error as Any)".contains("the rate is"))
+        }
+    }
+
+    /// Sizes that no layer takes, in a checkpoint's hyper-parameters.
+    @Test func hyperparametersThatNoLayerTakes() throws {
+        final class Built: TrainingModule, HyperparameterInitializable {
+            let layer: Linear
+            init(hyperparameters: [String: JSONValue]) throws {
+                var generator = SeededGenerator(seed: 1)
+                guard case .integer(let size)? = hyperparameters["size"] else { throw StepFailure() }
+                layer = Linear(6, Int(size), using: &generator)
+            }
+            override func trainingStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                try crossEntropy(layer(batch.inputs), batch.targets)
+            }
+            override func configureOptimizers() -> [Optimizer] { [SGD(parameters(), learningRate: 0.1)] }
+        }
+        let directory = try TemporaryDirectory()
+        let module = try Built(hyperparameters: ["size": 3])
+        module.hyperparameters = ["size": -3]
+        try quietTrainer(maxEpochs: 1) { $0.callbacks = [ModelCheckpoint(directory: directory.path)] }.fit(
+            module, train: five)
+        let error = #expect(throws: CheckpointError.self) { try Built.load(from: directory("last")) }
+        #expect("\(error as Any)".contains("its hyper-parameters: Linear(6, -3)"), "\(error as Any)")
     }
 
     // MARK: Schedules

@@ -44,6 +44,13 @@ public final class BackboneFineTuning: Callback {
 
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
         guard stage == .fit else { return }
+        switch rate {
+        case .ratio(let value), .value(let value):
+            guard value >= 0, value.isFinite else {
+                throw TrainerError.badOption(
+                    name: "BackboneFineTuning: the rate", found: "\(value)", expected: "a finite number, zero or more")
+            }
+        }
         // Unfrozen first: an optimizer made of those that train must know them all.
         do { try module.unfreeze(pattern) } catch {
             throw TrainerError.badOption(

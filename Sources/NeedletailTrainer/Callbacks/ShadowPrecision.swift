@@ -132,12 +132,17 @@ public final class ShadowPrecision: Callback {
             for parameter in state.parameters { parameter.setTypes(storage: .float32, compute: .float32) }
             batch.before.restore()
             try step.ownState?.restore(module, module.trainer?.data)
-            var repeated = batch.batch
-            if repeated.inputs.dtype.isFloatingPoint { repeated.inputs = repeated.inputs.cast(to: .float32) }
-            let loss = try module.trainingStep(repeated, batch.index, optimizer: slot.index)
-            try step.check(loss, slot)
-            try step.checkGraph(of: loss, slot)
-            loss.backward()
+            var upcast = batch.batch
+            if upcast.inputs.dtype.isFloatingPoint { upcast.inputs = upcast.inputs.cast(to: .float32) }
+            let repeated = upcast
+            // Before the run's own backward pass: what ends that one ends this one first.
+            let loss = try guarding(repeated, batch.index, of: Stage.fit.noun) {
+                let loss = try module.trainingStep(repeated, batch.index, optimizer: slot.index)
+                try step.check(loss, slot)
+                try step.checkGraph(of: loss, slot)
+                loss.backward()
+                return loss
+            }
             withoutGradients {
                 for parameter in state.parameters where parameter.requiresGradient {
                     guard let gradient = parameter.gradient else { continue }

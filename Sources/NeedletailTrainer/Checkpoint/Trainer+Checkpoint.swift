@@ -257,7 +257,9 @@ extension Trainer {
     /// Where a resume point's checkpoint is.
     func path(of point: ResumePoint) throws -> String {
         if case .path(let path) = point { return path }
-        guard let directory = checkpointDirectory else { throw CheckpointError(path: "", problem: .noDirectory) }
+        guard let directory = checkpointDirectory ?? givenCheckpointDirectory else {
+            throw CheckpointError(path: "", problem: .noDirectory)
+        }
         return directory + (point == .last ? "/last" : "/best")
     }
 }

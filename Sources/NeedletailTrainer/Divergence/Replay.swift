@@ -84,7 +84,10 @@ extension TrainingStep {
                     continue
                 }
                 observer.finishForward(loss: loss)
-                if loss.requiresGradient { watched(by: observer) { loss.backward(seed: batch.seed) } }
+                guard loss.requiresGradient else { continue }
+                try watched(by: observer) {
+                    try backward(loss, seed: batch.seed, rethrowing ? (batch.batch, batch.index) : nil)
+                }
             }
             return slot.parameters.first { $0.gradient.map { finiteCheck($0).firstNonFinite != nil } ?? false }
         }
