@@ -8,45 +8,51 @@ import Needletail
 final class MetricsFile: Callback {
     private let file: LogFile?
     private var pending = ""
-    private var lastTime = 0.0
+    private var counts = Counts()
 
-    /// Seconds from the start of the process to the end of the first training step; nil before it.
-    private(set) var secondsToFirstStep: Double?
-    /// Seconds spent in training batches and waiting for them, validation left out.
-    private(set) var trainingSeconds = 0.0
-    private(set) var samples = 0
-    private(set) var stepsApplied = 0
-    private(set) var stepsSkipped = 0
+    /// What is taken in one fit.
+    private struct Counts {
+        var lastTime = 0.0
+        var secondsToFirstStep: Double?
+        /// Seconds spent in training batches and waiting for them, validation left out.
+        var trainingSeconds = 0.0
+        var samples = 0
+    }
 
     /// Replaces the file at `path`, or goes on after its lines; without a path only times and counts are taken.
     init(path: String?, appending: Bool = false) throws {
         file = try path.map { try appending ? LogFile.continued($0) : LogFile($0) }
     }
 
+    /// Seconds from the start of the process to the end of the first training step; nil before it.
+    var secondsToFirstStep: Double? { counts.secondsToFirstStep }
+
     /// Samples trained on a second; nil where no step was taken.
-    var samplesPerSecond: Double? { trainingSeconds > 0 ? Double(samples) / trainingSeconds : nil }
+    var samplesPerSecond: Double? {
+        counts.trainingSeconds > 0 ? Double(counts.samples) / counts.trainingSeconds : nil
+    }
+
+    override func reset() { counts = Counts() }
 
     /// Epoch values are complete only after the module's hooks.
     override var runsLast: Bool { true }
 
     override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        lastTime = ProcessMeasurements.secondsSinceStart
+        counts.lastTime = ProcessMeasurements.secondsSinceStart
     }
 
     override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        lastTime = ProcessMeasurements.secondsSinceStart
+        counts.lastTime = ProcessMeasurements.secondsSinceStart
     }
 
     override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
         let now = ProcessMeasurements.secondsSinceStart
-        if secondsToFirstStep == nil { secondsToFirstStep = now }
-        trainingSeconds += now - lastTime
-        lastTime = now
-        samples += batch.count
-        if result.isApplied { stepsApplied += 1 }
-        if result.skipReason != nil { stepsSkipped += 1 }
+        if counts.secondsToFirstStep == nil { counts.secondsToFirstStep = now }
+        counts.trainingSeconds += now - counts.lastTime
+        counts.lastTime = now
+        counts.samples += batch.count
         guard file != nil else { return }
         let lost = result.lostUpdates.map { [("updates_lost", JSONValue.number($0.share))] } ?? []
         let step: [(String, JSONValue)] = [

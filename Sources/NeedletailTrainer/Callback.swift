@@ -18,7 +18,12 @@ open class Callback {
     package var isLeftOutOfBarebones: Bool { false }
     /// Whether it writes checkpoints: such callbacks come last of all, for what the others did is part of a checkpoint.
     package var savesCheckpoints: Bool { false }
-    /// The key under which a checkpoint keeps this callback's state; two callbacks of one class need different ones.
+    /// Forgets everything of an earlier fit: called before any hook of a fit. A resumed fit loads the checkpoint's state after
+    /// that, where it has one for this callback.
+    open func reset() {}
+
+    /// The key under which a checkpoint keeps this callback's state. Of several callbacks with one key in a trainer the second
+    /// is kept under `KEY#2`, the third under `KEY#3`, in their order.
     open var stateKey: String { String(describing: type(of: self)) }
     /// The state that a resumed run needs, nil for none.
     open func saveState() throws -> JSONValue? { nil }
@@ -29,6 +34,14 @@ open class Callback {
     open func stateTensors() throws -> [(name: String, tensor: Tensor)] { [] }
     /// Takes back what ``stateTensors()`` returned; also called where there was nothing.
     open func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {}
+
+    /// What a resumed run needs that depends on the clock, nil for none: it is kept in `run.json` beside the checkpoint, so that
+    /// equal runs write equal checkpoints.
+    package func saveClock() throws -> JSONValue? { nil }
+    /// Takes back what ``saveClock()`` returned.
+    package func loadClock(_ saved: JSONValue) throws {}
+    /// The names of metrics that it logs and that depend on the clock: checkpoints leave them out.
+    package var clockMetrics: Set<String> { [] }
 
     /// Whether it saves a checkpoint of the last complete step after an error.
     package var savesAfterErrors: Bool { false }

@@ -56,7 +56,9 @@ package final class MetricStore {
     /// What is wrong with what was logged, the first of several; ``throwFailure()`` throws it.
     private var failure: TrainerError?
 
-    package init(phase: Phase = .trainingStep) { self.phase = phase }
+    private let firstPhase: Phase
+
+    package init(phase: Phase = .trainingStep) { (self.phase, firstPhase) = (phase, phase) }
 
     /// Starts a batch of so many samples; `counts`: its loss is of something, so that what is logged enters epoch means.
     package func beginBatch(samples: Int = 1, counts: Bool = true) {
@@ -207,6 +209,15 @@ package final class MetricStore {
                 name: $0.name, onStep: $0.onStep, onEpoch: $0.onEpoch, progressBar: $0.progressBar, value: $0.value,
                 sum: $0.sum, weight: $0.weight)
         }
+    }
+
+    /// Forgets everything, as at the beginning of a fit.
+    func reset() {
+        restore([])
+        phase = firstPhase
+        optimizer = nil
+        cursor = 0
+        (sampleCount, batchCounts) = (1, true)
     }
 
     /// Goes on from sums that a checkpoint kept.

@@ -27,7 +27,7 @@ extension Trainer {
 
     /// Trains on a data module's loaders.
     public func fit(_ module: TrainingModule, _ data: DataModule, resume: ResumePoint? = nil) throws {
-        try run(.fit, module, data) {
+        try run(.fit, module, data, begin: beginFit) {
             var train = try data.trainLoader()
             if configuration.overfitBatches != nil { train = train.inOrder() }
             let validation = try configuration.limitValBatches.isNone ? nil : data.validationLoaders()
@@ -63,16 +63,35 @@ extension Trainer {
         try checkValidations(validation)
     }
 
+    /// Forgets the fit before: neither the trainer nor a callback knows anything of it.
+    private func beginFit() throws {
+        state = TrainerState()
+        (firstState, lastSaved) = (nil, nil)
+        (lastPath, bestPath) = (nil, nil)
+        (trainingBatchCount, evaluationBatchCount) = (0, 0)
+        evaluationLoader = (0, "")
+        shouldStop = false
+        isEpochComplete = false
+        isAtStepBoundary = true
+        hasToldOfEmptyMeans = false
+        checkedStatisticsHolders = 0
+        metrics = [:]
+        notices = []
+        validationMeans = nil
+        lastScaler = nil
+        trainingMetrics.reset()
+        evaluationMetrics.reset()
+        graphObservers.removeAll()
+        for callback in callbacks { callback.reset() }
+    }
+
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
     private func prepareFit(
         _ module: TrainingModule, _ train: DataLoader, _ trial: FitTrial
     ) throws -> TrainingStep {
         let policy = try chosenPolicy()
-        lastScaler = nil
         train.dtype = policy.compute
         loader = train
-        state = TrainerState()
-        hasToldOfEmptyMeans = false
         let optimizers = try module.madeOptimizers()
         module.nameParameters()  // it may have added some
         if let rate = trial.learningRate, let own = optimizers.first?.learningRate, own > 0 {
@@ -85,14 +104,6 @@ extension Trainer {
         tellOfForeignParameters(step, module)
         self.step = step
         state.consecutiveSkips = step.slots.map { _ in 0 }
-        shouldStop = false
-        isEpochComplete = false
-        isAtStepBoundary = true
-        checkedStatisticsHolders = 0
-        metrics = [:]
-        validationMeans = nil
-        trainingMetrics.restore([])
-        evaluationMetrics.restore([])
         if let seed = configuration.seed { module.seedRandomLayers(seed) }
         if let checkpoint = trial.resumed { try restore(module, from: checkpoint) }
         (firstState, lastSaved) = (state, nil)

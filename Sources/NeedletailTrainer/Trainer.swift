@@ -32,8 +32,9 @@ public final class Trainer {
         checkpointWriter.wait()
         return bestPath
     }
-    /// What the user should know though nothing failed, such as a checkpoint of another precision. Also printed.
-    public private(set) var notices: [String] = []
+    /// What the user should know of the last or running fit though nothing failed, such as a checkpoint of another precision. Also
+    /// printed.
+    public internal(set) var notices: [String] = []
     /// What is happening; nil between runs.
     public private(set) var stage: Stage?
     /// Whether the validation that runs is the one before training.
@@ -142,6 +143,19 @@ public final class Trainer {
     /// Every callback, the trainer's own included, in the order in which hooks are called.
     public var callbacks: [Callback] { early + late }
 
+    /// The callbacks with the keys under which checkpoints keep their states: of several with one key the second has `KEY#2`.
+    var keyedCallbacks: [(key: String, callback: Callback)] {
+        var taken: Set<String> = data.map { [$0.stateKey] } ?? []
+        return callbacks.map { callback in
+            var key = callback.stateKey, number = 1
+            while !taken.insert(key).inserted {
+                number += 1
+                key = "\(callback.stateKey)#\(number)"
+            }
+            return (key, callback)
+        }
+    }
+
     /// Tells the user something that is not an error: it is printed on standard error and kept in ``notices``.
     func notice(_ optionText: OptionText) {
         let text = FilePath.readable(optionText.text(naming: configuration.optionNames))
@@ -164,10 +178,13 @@ public final class Trainer {
             + profiler.map(\.last)
     }
 
-    /// Sets up a run of `stage`, does it, and tears down whatever happens.
+    /// Sets up a run of `stage`, does it, and tears down whatever happens; `begin` is called before all hooks.
     ///
     /// After an error callbacks and module hear of it while the run still stands, so that a checkpoint can be saved.
-    func run<R>(_ stage: Stage, _ module: TrainingModule, _ data: DataModule, _ body: () throws -> R) throws -> R {
+    func run<R>(
+        _ stage: Stage, _ module: TrainingModule, _ data: DataModule, begin: () throws -> Void = {},
+        _ body: () throws -> R
+    ) throws -> R {
         try givenConfiguration.validate(forFit: stage == .fit)
         let products = ProductOptions.current
         defer { products.choose() }  // the run or its checkpoint may have put their own in place
@@ -184,10 +201,13 @@ public final class Trainer {
             module.metrics = nil
             (self.stage, self.module, self.data) = (nil, nil, nil)
         }
-        let brought = configuration.barebones ? [] : module.configureCallbacks()
+        let isDevelopmentRun = configuration.fastDevRun > 0
+        let brought = (configuration.barebones ? [] : module.configureCallbacks())
+            .filter { !(isDevelopmentRun && $0.isLeftOutOfDevelopmentRuns) }
         arrange(ownCallbacks.filter { own in !brought.contains { type(of: $0) == type(of: own) } } + brought)
         var isSetUp = false
         do {
+            try begin()
             try data.prepareData()
             try module.prepareData()
             isSetUp = true

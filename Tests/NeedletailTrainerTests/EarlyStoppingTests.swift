@@ -52,6 +52,34 @@ import Testing
         }
     }
 
+    /// A value that is not finite is never the best, also not the first: patience counts, and each finite one is better.
+    @Test(arguments: [Double.nan, .infinity, -.infinity], [MonitorMode.min, .max])
+    func aValueThatIsNotFiniteIsNeverTheBest(_ value: Double, _ mode: MonitorMode) throws {
+        func fit(_ script: [Double], patience: Int) throws -> (EarlyStopping, Int) {
+            let stopping = EarlyStopping(
+                monitor: "val", mode: mode, patience: patience, thresholds: Thresholds(checkFinite: false))
+            return (stopping, try run(script, stopping, precision: .float32) { _ in }.epochs)
+        }
+        let (alone, epochs) = try fit([value, value, value, 1], patience: 3)
+        #expect(epochs == 3 && alone.best == nil && alone.reason == "val has not been finite for 3 looks")
+        let (first, _) = try fit([value, 3, value], patience: 9)
+        #expect(first.best == 3 && first.waited == 1)
+        let (later, all) = try fit([value, 3, mode == .min ? 2 : 4, value], patience: 2)
+        #expect(later.best == (mode == .min ? 2 : 4) && all == 4)
+        // A checkpoint of an older version may have such a best.
+        let resumed = EarlyStopping(monitor: "val", mode: mode)
+        try resumed.loadState(["best": .number(value), "waited": 1])
+        #expect(resumed.best == nil && resumed.waited == 1)
+        // The best checkpoint, by the same rule.
+        let directory = try TemporaryDirectory()
+        let checkpoint = ModelCheckpoint(directory: directory.path, monitor: "val", mode: mode)
+        let trainer = quietTrainer(maxEpochs: 3) { $0.callbacks = [checkpoint] }
+        let (train, validation) = scriptedLoaders()
+        try trainer.fit(ScriptedMetrics([value, 3, value]), train: train, validation: validation)
+        #expect(checkpoint.bestValue == 3 && trainer.bestCheckpoint == directory("best"))
+        #expect(try Checkpoint(directory("best")).state.epoch == 2)
+    }
+
     /// A metric of training is looked at when the epoch ends; between batches a validation is looked at at once; one that is
     /// never logged is an error.
     @Test func whereItLooks() throws {

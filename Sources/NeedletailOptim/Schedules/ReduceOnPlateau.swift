@@ -8,7 +8,8 @@
 /// rate after each reduction: max(rate · factor, minimum), where that is lower by more than `smallestChange`
 /// ```
 ///
-/// A metric that is NaN is not better. The counter of the schedule counts reductions.
+/// A metric that is not finite is not better, also where it is the first: the first finite one is the best so far. (PyTorch takes a
+/// first -inf, or inf with `.max`, for the best for good.) The counter of the schedule counts reductions.
 public struct ReduceOnPlateau: MonitoredSchedule {
     /// Which values of the metric are good.
     public enum Mode: String, Sendable {
@@ -65,7 +66,7 @@ public struct ReduceOnPlateau: MonitoredSchedule {
 
     /// Takes the metric of one epoch.
     public func observe(_ metric: Double, _ state: inout ScheduleState) {
-        if isBetter(metric, than: state.values["best"] ?? (mode == .min ? .infinity : -.infinity)) {
+        if isImprovement(metric, over: state.values["best"]) {
             state.values["best"] = metric
             state.values["badEpochs"] = 0
         } else {
@@ -80,6 +81,12 @@ public struct ReduceOnPlateau: MonitoredSchedule {
             state.values["cooldown"] = Double(cooldown)
             state.values["badEpochs"] = 0
         }
+    }
+
+    private func isImprovement(_ metric: Double, over best: Double?) -> Bool {
+        guard metric.isFinite else { return false }
+        guard let best, best.isFinite else { return true }
+        return isBetter(metric, than: best)
     }
 
     private func isBetter(_ metric: Double, than best: Double) -> Bool {

@@ -26,9 +26,9 @@ public final class BatchSizeFinder: Callback {
     public let tolerance: Double
     /// The most bytes that a step may take; nil: half of what the system has free.
     public let memoryLimit: Int?
-    /// What was measured.
+    /// What the last fit's search has measured.
     public private(set) var trials: [Trial] = []
-    /// The size that the run trains with; nil before a search.
+    /// The size that the last fit trains with; nil where there was neither a search nor a checkpoint.
     public private(set) var batchSize: Int?
     private let clock: () -> Double
 
@@ -45,13 +45,17 @@ public final class BatchSizeFinder: Callback {
         self.clock = clock ?? monotonicSeconds
     }
 
+    public override func reset() {
+        trials = []
+        batchSize = nil
+    }
+
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 
     package override func search(_ trial: FitTrial) throws {
         if let resumed = trial.resumed {
             batchSize = resumed.content.loader?.batchSize
         } else {
-            trials = []
             let count = trial.train.dataset.count
             if trial.train.dropLast, sizes.lowerBound > count {
                 throw TrainerError.badOption(
@@ -75,10 +79,12 @@ public final class BatchSizeFinder: Callback {
         trial.train = trial.train.batched(by: batchSize)
     }
 
-    /// The smallest size whose rate is within the tolerance of the best one.
+    /// The smallest size whose rate is within the tolerance of the best one. A rate that is not finite, where the clock did not
+    /// move, is no best; where all are, the smallest size is chosen.
     private var choice: Int? {
-        let best = trials.map(\.samplesPerSecond).max() ?? 0
-        return trials.first { $0.samplesPerSecond >= tolerance * best }?.batchSize
+        let measured = trials.filter(\.samplesPerSecond.isFinite)
+        let best = measured.map(\.samplesPerSecond).max() ?? 0
+        return (measured.first { $0.samplesPerSecond >= tolerance * best } ?? trials.first)?.batchSize
     }
 
     /// The best of three steps after one that does not count.

@@ -30,6 +30,15 @@ public final class EarlyStopping: Callback {
         var stoppedEpoch: Int?
     }
 
+    /// What belongs to one fit.
+    private struct Progress {
+        var best: Double?
+        var waited = 0
+        var stoppedEpoch: Int?
+        var reason: String?
+        var wasValidated = false
+    }
+
     /// The metric.
     public let monitor: String
     /// Whether it should be small or large.
@@ -40,15 +49,15 @@ public final class EarlyStopping: Callback {
     public let patience: Int
     /// What else ends training.
     public let thresholds: Thresholds
-    /// The metric's best value so far.
-    public private(set) var best: Double?
+    /// The metric's best finite value so far; nil before there is one.
+    public var best: Double? { progress.best }
     /// Looks since it was found.
-    public private(set) var waited = 0
+    public var waited: Int { progress.waited }
     /// The epoch in which training was ended; nil where it was not.
-    public private(set) var stoppedEpoch: Int?
+    public var stoppedEpoch: Int? { progress.stoppedEpoch }
     /// Why training was ended; nil where it was not.
-    public private(set) var reason: String?
-    private var wasValidated = false
+    public var reason: String? { progress.reason }
+    private var progress = Progress()
 
     /// Ends training after `patience` looks in which `monitor` was not better by more than `minDelta`.
     public init(
@@ -68,6 +77,8 @@ public final class EarlyStopping: Callback {
 
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 
+    public override func reset() { progress = Progress() }
+
     public override var stateKey: String { "EarlyStopping(\(monitor))" }
 
     public override func saveState() throws -> JSONValue? {
@@ -76,19 +87,22 @@ public final class EarlyStopping: Callback {
 
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
-        (best, waited, stoppedEpoch) = (saved.best, saved.waited, saved.stoppedEpoch)
+        // Older versions took a first value that is not finite for the best.
+        progress.best = saved.best.flatMap { $0.isFinite ? $0 : nil }
+        progress.waited = saved.waited
+        progress.stoppedEpoch = saved.stoppedEpoch
     }
 
     public override func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) {
         guard trainer.stage == .fit, !trainer.isSanityChecking, let value = trainer.validationMeans?[monitor] else {
             return
         }
-        wasValidated = true
+        progress.wasValidated = true
         look(value, trainer)
     }
 
     public override func onTrainEpochEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if wasValidated { return }
+        if progress.wasValidated { return }
         // A validation that does not run in every epoch may be what logs it.
         guard let value = trainer.trainingMetrics.epochMetrics.first(where: { $0.name == monitor })?.value else {
             if trainer.validationMeans != nil || !trainer.hasValidation {
@@ -101,8 +115,8 @@ public final class EarlyStopping: Callback {
 
     private func look(_ value: Double, _ trainer: Trainer) {
         guard let found = verdict(value) else { return }
-        stoppedEpoch = trainer.state.epoch
-        reason = found
+        progress.stoppedEpoch = trainer.state.epoch
+        progress.reason = found
         trainer.shouldStop = true
     }
 
@@ -116,11 +130,14 @@ public final class EarlyStopping: Callback {
             return "\(monitor) is \(value), the divergence threshold is \(limit)"
         }
         let bound = best.map { mode == .min ? $0 - minDelta : $0 + minDelta }
-        guard let bound, !mode.isBetter(value, than: bound) else {
-            (best, waited) = (value, 0)
+        if mode.isImprovement(value, over: bound) {
+            progress.best = value
+            progress.waited = 0
             return nil
         }
-        waited += 1
-        return waited >= patience ? "\(monitor) has not been better than \(best ?? bound) for \(waited) looks" : nil
+        progress.waited += 1
+        guard waited >= patience else { return nil }
+        let what = best.map { "better than \($0)" } ?? "finite"
+        return "\(monitor) has not been \(what) for \(waited) looks"
     }
 }

@@ -16,7 +16,7 @@ public final class LearningRateFinder: Callback {
     public let plot: String?
     /// Whether the run trains with the suggestion.
     public let appliesSuggestion: Bool
-    /// What was found; nil before a search.
+    /// What the last fit's search has found; nil where there was none.
     public private(set) var result: LearningRateSearch?
 
     /// Searches `range`, draws the curve as an SVG file at `plot`, and takes the suggestion over.
@@ -25,6 +25,8 @@ public final class LearningRateFinder: Callback {
         self.plot = plot
         self.appliesSuggestion = appliesSuggestion
     }
+
+    public override func reset() { result = nil }
 
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 

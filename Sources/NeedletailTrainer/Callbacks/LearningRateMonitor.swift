@@ -26,6 +26,8 @@ public final class LearningRateMonitor: Callback {
         (logsMomentum, logsWeightDecay) = (momentum, weightDecay)
     }
 
+    public override func reset() { rates = [] }
+
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {

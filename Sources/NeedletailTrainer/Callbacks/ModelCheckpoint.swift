@@ -59,10 +59,17 @@ public final class ModelCheckpoint: Callback {
     public let everyNSteps: Int?
     /// Everything else.
     public let options: Options
-    /// The monitored metric's best value so far.
-    public private(set) var bestValue: Double?
-    private var top: [Kept] = []
-    private var lastTime = 0.0
+    /// The monitored metric's best finite value so far; nil before there is one.
+    public var bestValue: Double? { progress.best }
+    private var progress = Progress()
+
+    /// What belongs to one fit.
+    private struct Progress {
+        var best: Double?
+        var top: [Kept] = []
+        /// When `last` was written last.
+        var lastTime = 0.0
+    }
 
     /// Keeps checkpoints in `directory`.
     public init(
@@ -95,9 +102,13 @@ public final class ModelCheckpoint: Callback {
 
     package override var isLeftOutOfBarebones: Bool { true }
 
+    public override func reset() { progress = Progress() }
+
     public override var stateKey: String { "ModelCheckpoint(\(monitor ?? "last"))" }
 
-    public override func saveState() throws -> JSONValue? { try JSONValue(encoding: Saved(best: bestValue, top: top)) }
+    public override func saveState() throws -> JSONValue? {
+        try JSONValue(encoding: Saved(best: bestValue, top: progress.top))
+    }
 
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
@@ -108,11 +119,13 @@ public final class ModelCheckpoint: Callback {
                     codingPath: [],
                     debugDescription: "found the name '\(kept.name)' of a kept checkpoint, expected that of a folder"))
         }
-        bestValue = saved.best
-        top = saved.top
+        progress.best = saved.best.flatMap { $0.isFinite ? $0 : nil }
+        progress.top = saved.top
     }
 
-    public override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) { lastTime = options.clock() }
+    public override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) {
+        progress.lastTime = options.clock()
+    }
 
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
@@ -121,7 +134,7 @@ public final class ModelCheckpoint: Callback {
             if monitor == nil { try keep(trainer) }
             return try saveLast(trainer)
         }
-        if let every = options.every, result.closesWindow, options.clock() - lastTime >= every / .seconds(1) {
+        if let every = options.every, result.closesWindow, options.clock() - progress.lastTime >= every / .seconds(1) {
             try saveLast(trainer)
         }
     }
@@ -172,7 +185,7 @@ public final class ModelCheckpoint: Callback {
     }
 
     private func saveLast(_ trainer: Trainer) throws {
-        lastTime = options.clock()
+        progress.lastTime = options.clock()
         guard options.saveLast else { return }
         try trainer.beginCheckpoint(to: directory + "/last")
         trainer.lastPath = directory + "/last"
@@ -189,17 +202,18 @@ public final class ModelCheckpoint: Callback {
         guard value.isFinite, saveTopK != 0 else { return }
         let capacity = saveTopK == -1 ? Int.max : saveTopK
         var removed: [Kept] = []
-        let entersTop = top.count < capacity || mode.isBetter(value, than: top[top.count - 1].value)
+        let entersTop =
+            progress.top.count < capacity || mode.isBetter(value, than: progress.top[progress.top.count - 1].value)
         let name = name(trainer)
         if entersTop {
             // After equal ones: of two equal values the earlier is better.
-            let place = top.firstIndex { mode.isBetter(value, than: $0.value) } ?? top.count
-            top.insert(Kept(name: name, value: value), at: place)
-            removed = Array(top.dropFirst(capacity))
-            top.removeLast(removed.count)
+            let place = progress.top.firstIndex { mode.isBetter(value, than: $0.value) } ?? progress.top.count
+            progress.top.insert(Kept(name: name, value: value), at: place)
+            removed = Array(progress.top.dropFirst(capacity))
+            progress.top.removeLast(removed.count)
         }
-        if bestValue.map({ mode.isBetter(value, than: $0) }) ?? true {
-            bestValue = value
+        if mode.isImprovement(value, over: bestValue) {
+            progress.best = value
             try trainer.beginCheckpoint(to: directory + "/best")
             trainer.bestPath = directory + "/best"
         }
@@ -225,7 +239,7 @@ public final class ModelCheckpoint: Callback {
         let flat = filled.replacingOccurrences(of: "/", with: "_").replacingOccurrences(of: "\0", with: "_")
         let base = flat.prefix(100).drop { $0 == "." } + (flat.hasSuffix(".previous") ? "_" : "")
         var name = base.isEmpty ? "_" : String(base), version = 0
-        while top.contains(where: { $0.name == name }) || !Self.isName(name) {
+        while progress.top.contains(where: { $0.name == name }) || !Self.isName(name) {
             version += 1
             name = String(base) + "-v\(version)"
         }

@@ -9,4 +9,10 @@ public enum MonitorMode: String, Sendable, Codable {
 
     /// Whether `a` is better than `b`; nothing is better than NaN or worse.
     func isBetter(_ a: Double, than b: Double) -> Bool { self == .min ? a < b : a > b }
+
+    /// Whether `value` becomes the best: a value that is not finite never does, and every finite one does where there is no
+    /// `bound` that it must be better than.
+    func isImprovement(_ value: Double, over bound: Double?) -> Bool {
+        value.isFinite && (bound.map { isBetter(value, than: $0) } ?? true)
+    }
 }

@@ -22,18 +22,23 @@ public final class NumericsReport: Callback {
     /// Where the page goes; nil for none.
     public let path: String?
     /// What was counted, in the order of the model's layers.
-    public var layers: [LayerNumerics] { rows.filter { !$0.seen.isEmpty } }
+    public var layers: [LayerNumerics] { record.rows.filter { !$0.seen.isEmpty } }
     /// How many steps were recorded.
-    public private(set) var recordedSteps = 0
+    public var recordedSteps: Int { record.recordedSteps }
     /// In how many of them an optimizer's gradients were not finite and were left out.
-    public private(set) var overflowedSteps = 0
+    public var overflowedSteps: Int { record.overflowedSteps }
     private let console: Console
-    private var rows: [LayerNumerics] = []
-    private var steps = 0
+    private var record = Record()
     private var isFitting = false, isRecording = false
     private var observed: [Module] = []
     private var owners: [ObjectIdentifier: Int] = [:]
     private var arrived: [(layer: Int, gradient: Tensor)] = []
+
+    /// What was counted in one fit.
+    private struct Record {
+        var rows: [LayerNumerics] = []
+        var steps = 0, recordedSteps = 0, overflowedSteps = 0
+    }
 
     /// A report on every so many steps, as a page at `path`, which is replaced when fit begins, and as a table on `console`.
     public init(every: Int = 50, to path: String? = nil, console: Console = .standardOutput) {
@@ -55,20 +60,25 @@ public final class NumericsReport: Callback {
         return "of \(steps) in \(trainer.precision?.rawValue ?? "auto")\(overflowed)"
     }
 
+    public override func reset() {
+        stopRecording()
+        record = Record()
+        isFitting = false
+    }
+
     /// Writes a page at once, so that a path that cannot be written is found before training.
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
         isFitting = stage == .fit
         guard isFitting else { return }
-        (rows, recordedSteps, overflowedSteps, steps) = ([], 0, 0, 0)
         try write(trainer)
     }
 
     public override func onTrainBatchStart(
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
     ) throws {
-        guard !isRecording, steps % every == 0 else { return }
+        guard !isRecording, record.steps % every == 0 else { return }
         isRecording = true
-        record(module)
+        startRecording(module)
     }
 
     public override func onBeforeOptimizerStep(
@@ -77,16 +87,16 @@ public final class NumericsReport: Callback {
         guard isRecording else { return }
         defer { arrived = [] }
         guard gradients.check.isFinite else {
-            overflowedSteps += 1
+            record.overflowedSteps += 1
             return
         }
         let scale = gradients.check.gradientScale
         for (layer, gradient) in arrived {
-            rows[layer][.activationGradients] += exponentHistogram(gradient, scale: scale)
+            record.rows[layer][.activationGradients] += exponentHistogram(gradient, scale: scale)
         }
         for parameter in optimizer.parameters {
             guard let layer = owners[ObjectIdentifier(parameter)], let gradient = parameter.gradient else { continue }
-            rows[layer][.weightGradients] += exponentHistogram(gradient, scale: scale)
+            record.rows[layer][.weightGradients] += exponentHistogram(gradient, scale: scale)
         }
     }
 
@@ -94,8 +104,8 @@ public final class NumericsReport: Callback {
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
         guard result.closesWindow else { return }
-        steps += 1
-        if isRecording { recordedSteps += 1 }
+        record.steps += 1
+        if isRecording { record.recordedSteps += 1 }
         stopRecording()
     }
 
@@ -117,7 +127,7 @@ public final class NumericsReport: Callback {
     }
 
     /// Counts the weights, and looks at the outputs of all layers that consist of no other ones until recording stops.
-    private func record(_ module: Module) {
+    private func startRecording(_ module: Module) {
         var row = 0
         owners = [:]
         for (name, part) in module.namedModules() {
@@ -135,12 +145,12 @@ public final class NumericsReport: Callback {
             }
             let isLayer = part is any Layer && !hasModules
             guard isLayer || !own.isEmpty else { continue }
-            if row == rows.count {
+            if row == record.rows.count {
                 let elements = own.reduce(0) { $0 + $1.shape.reduce(1, *) }
-                rows.append(
+                record.rows.append(
                     LayerNumerics(name: name, type: String(describing: type(of: part)), parameterCount: elements))
             }
-            for parameter in own { rows[row][.weights] += exponentHistogram(parameter.master) }
+            for parameter in own { record.rows[row][.weights] += exponentHistogram(parameter.master) }
             if isLayer { observe(part, as: row) }
             row += 1
         }
@@ -150,7 +160,7 @@ public final class NumericsReport: Callback {
         observed.append(layer)
         layer.outputObserver = { [unowned self] y in
             guard y.dtype.isFloatingPoint else { return }
-            rows[row][.activations] += exponentHistogram(y)
+            record.rows[row][.activations] += exponentHistogram(y)
             y.observeGradient { [unowned self] in arrived.append((row, $0)) }
         }
     }

@@ -7,11 +7,13 @@
 public final class OnExceptionCheckpoint: Callback {
     /// The folder of the checkpoint.
     public let path: String
-    /// What went wrong with saving it; nil where it was saved or no error has ended a fit.
+    /// What went wrong with saving it; nil where it was saved or no error has ended the last fit.
     public private(set) var failure: (any Error)?
 
     /// Saves to the folder `name` in `directory`.
     public init(directory: String, name: String = "on_exception") { path = directory + "/" + name }
+
+    public override func reset() { failure = nil }
 
     public override var runsLast: Bool { true }
 

@@ -22,6 +22,11 @@ public final class ParameterHistograms: Callback {
         self.gradients = gradients
     }
 
+    public override func reset() {
+        isLastBatch = false
+        collected = []
+    }
+
     /// After the module, so that what it changes at the end of the epoch is seen.
     public override var runsLast: Bool { true }
 

@@ -10,14 +10,21 @@ public import NeedletailData
 public final class ProgressBar: Callback {
     private let console: Console
     private let clock: () -> Double
-    private var epochStart = 0.0, epochFirstBatch = 0, lastDraw = -1.0, stageStart = 0.0
-    private var drawnWidth = 0
+    private var drawn = Drawn()
+
+    /// What was drawn, and when the epoch that is drawn began.
+    private struct Drawn {
+        var epochStart = 0.0, epochFirstBatch = 0, last = -1.0, stageStart = 0.0
+        var width = 0
+    }
 
     /// A progress bar on `console`; `clock` gives seconds, by default those since the machine started.
     public init(console: Console = .standardOutput, clock: (() -> Double)? = nil) {
         self.console = console
         self.clock = clock ?? { ProcessInfo.processInfo.systemUptime }
     }
+
+    public override func reset() { drawn = Drawn() }
 
     package override var isLeftOutOfBarebones: Bool { true }
 
@@ -33,7 +40,7 @@ public final class ProgressBar: Callback {
     ) {
         guard console.isTerminal else { return }
         let now = clock()
-        guard now - lastDraw >= 0.1 else { return }
+        guard now - drawn.last >= 0.1 else { return }
         draw(line(trainer, done: index + 1, now), at: now)
     }
 
@@ -41,13 +48,13 @@ public final class ProgressBar: Callback {
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
     ) { drawEvaluation(trainer, index) }
 
-    public override func onTestStart(_ trainer: Trainer, _ module: TrainingModule) { stageStart = clock() }
+    public override func onTestStart(_ trainer: Trainer, _ module: TrainingModule) { drawn.stageStart = clock() }
 
     public override func onTestBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) {
         drawEvaluation(trainer, index)
     }
 
-    public override func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) { stageStart = clock() }
+    public override func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) { drawn.stageStart = clock() }
 
     public override func onPredictBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) {
         drawEvaluation(trainer, index)
@@ -70,21 +77,21 @@ public final class ProgressBar: Callback {
     }
 
     public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {
-        if drawnWidth > 0 { console.write("\n") }
-        drawnWidth = 0
+        if drawn.width > 0 { console.write("\n") }
+        drawn.width = 0
     }
 
     private func beginEpoch(_ trainer: Trainer) {
-        epochStart = clock()
-        epochFirstBatch = trainer.state.batchInEpoch
-        lastDraw = -1
+        drawn.epochStart = clock()
+        drawn.epochFirstBatch = trainer.state.batchInEpoch
+        drawn.last = -1
     }
 
     /// The line for `done` batches of the epoch.
     private func line(_ trainer: Trainer, done: Int, _ now: Double, finished: Bool = false) -> String {
         let total = trainer.trainingBatchCount
-        let elapsed = max(now - epochStart, 1e-9)
-        let rate = Double(done - epochFirstBatch) / elapsed
+        let elapsed = max(now - drawn.epochStart, 1e-9)
+        let rate = Double(done - drawn.epochFirstBatch) / elapsed
         let remaining = rate > 0 ? Double(total - done) / rate : .infinity
         let epochs = trainer.configuration.maxEpochs.map { "/\($0)" } ?? ""
         let head = "Epoch \(trainer.state.epoch + 1)\(epochs) "
@@ -105,7 +112,7 @@ public final class ProgressBar: Callback {
     private func drawEvaluation(_ trainer: Trainer, _ index: Int) {
         guard console.isTerminal else { return }
         let now = clock()
-        guard now - lastDraw >= 0.1 else { return }
+        guard now - drawn.last >= 0.1 else { return }
         let total = trainer.evaluationBatchCount
         let name =
             trainer.isSanityChecking
@@ -116,9 +123,9 @@ public final class ProgressBar: Callback {
 
     private func draw(_ line: String, at now: Double) {
         let clipped = String(line.prefix(console.width - 1))
-        console.write("\r" + clipped + String(repeating: " ", count: max(0, drawnWidth - clipped.count)))
-        drawnWidth = clipped.count
-        lastDraw = now
+        console.write("\r" + clipped + String(repeating: " ", count: max(0, drawn.width - clipped.count)))
+        drawn.width = clipped.count
+        drawn.last = now
     }
 
     private func finish(_ line: String) {
@@ -127,9 +134,9 @@ public final class ProgressBar: Callback {
     }
 
     private func erase() {
-        if drawnWidth > 0 { console.write("\r" + String(repeating: " ", count: drawnWidth) + "\r") }
-        drawnWidth = 0
-        lastDraw = -1
+        if drawn.width > 0 { console.write("\r" + String(repeating: " ", count: drawn.width) + "\r") }
+        drawn.width = 0
+        drawn.last = -1
     }
 
     private static func bar(_ share: Double, width: Int) -> String {

@@ -51,11 +51,17 @@ public final class ShadowPrecision: Callback {
     /// One of so many steps is compared, beginning with the first; skipped steps count.
     public let every: Int
     /// Every comparison of the last or running fit.
-    public private(set) var results: [Result] = []
-    private var steps = 0
-    private var isComparing = false
-    private var window = Window()
-    private var weight = 0.0
+    public var results: [Result] { comparison.results }
+    private var comparison = Comparison()
+
+    /// What belongs to one fit.
+    private struct Comparison {
+        var results: [Result] = []
+        var steps = 0
+        var isRunning = false
+        var window = Window()
+        var weight = 0.0
+    }
 
     /// Compares one of so many steps.
     public init(every: Int = 100) {
@@ -63,53 +69,53 @@ public final class ShadowPrecision: Callback {
         self.every = every
     }
 
-    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        (results, steps, isComparing, window) = ([], 0, false, Window())
-    }
+    public override func reset() { comparison = Comparison() }
 
     public override func onTrainBatchStart(
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
     ) throws {
-        isComparing = steps % every == 0
-        trainer.step?.keepsOwnState = isComparing
-        guard isComparing else { return }
-        weight = module.lossWeight(of: batch)
+        comparison.isRunning = comparison.steps % every == 0
+        trainer.step?.keepsOwnState = comparison.isRunning
+        guard comparison.isRunning else { return }
+        comparison.weight = module.lossWeight(of: batch)
     }
 
     /// The forward pass of one optimizer is done: here the weights are still those that it had.
     public override func onBeforeBackward(_ trainer: Trainer, _ module: TrainingModule, _ loss: Tensor) throws {
-        guard isComparing, let step = trainer.step, let running = step.running else { return }
+        guard comparison.isRunning, let step = trainer.step, let running = step.running else { return }
         let slot = step.runningSlot
         let shadow = try run(module, running, step, step.slots[slot])
-        var sums = window.losses[slot] ?? (0, 0, 0)
-        sums.run += weight * loss.item()
-        sums.shadow += weight * shadow
-        sums.weights += weight
-        window.losses[slot] = sums
+        var sums = comparison.window.losses[slot] ?? (0, 0, 0)
+        sums.run += comparison.weight * loss.item()
+        sums.shadow += comparison.weight * shadow
+        sums.weights += comparison.weight
+        comparison.window.losses[slot] = sums
     }
 
     public override func onBeforeOptimizerStep(
         _ trainer: Trainer, _ module: TrainingModule, _ optimizer: Optimizer, _ gradients: UnscaledGradients
     ) throws {
-        guard isComparing, let slot = trainer.step?.slots.first(where: { $0.optimizer === optimizer })?.index,
-            let weights = window.losses[slot]?.weights
+        guard comparison.isRunning, let slot = trainer.step?.slots.first(where: { $0.optimizer === optimizer })?.index,
+            let weights = comparison.window.losses[slot]?.weights
         else { return }
         for parameter in optimizer.parameters {
-            guard let sum = window.gradients.removeValue(forKey: ObjectIdentifier(parameter)) else { continue }
-            window.compare(gradients[parameter], sum, weights: weights, of: parameter.name)
+            guard let sum = comparison.window.gradients.removeValue(forKey: ObjectIdentifier(parameter)) else {
+                continue
+            }
+            comparison.window.compare(gradients[parameter], sum, weights: weights, of: parameter.name)
         }
-        if !gradients.check.isFinite { window.isFinite = false }
+        if !gradients.check.isFinite { comparison.window.isFinite = false }
     }
 
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
         guard result.closesWindow else { return }
-        steps += 1
-        guard isComparing else { return }
-        defer { window = Window() }
-        guard let compared = window.result(step: trainer.state.globalStep) else { return }
-        results.append(compared)
+        comparison.steps += 1
+        guard comparison.isRunning else { return }
+        defer { comparison.window = Window() }
+        guard let compared = comparison.window.result(step: trainer.state.globalStep) else { return }
+        comparison.results.append(compared)
         // Not through the trainer's metrics, which checkpoints keep: they must be those of a run without this callback.
         let record = MetricsRecord(
             event: .step, epoch: trainer.state.epoch, step: compared.step,
@@ -120,7 +126,8 @@ public final class ShadowPrecision: Callback {
     }
 
     public override func teardown(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
-        (isComparing, window) = (false, Window())
+        comparison.isRunning = false
+        comparison.window = Window()
     }
 
     /// Runs the batch's step for the current optimizer in float32, with buffers, generators and the module's own state as the
@@ -146,9 +153,9 @@ public final class ShadowPrecision: Callback {
             withoutGradients {
                 for parameter in state.parameters where parameter.requiresGradient {
                     guard let gradient = parameter.gradient else { continue }
-                    let term = gradient.cast(to: .float64) * weight
+                    let term = gradient.cast(to: .float64) * comparison.weight
                     let key = ObjectIdentifier(parameter)
-                    window.gradients[key] = window.gradients[key].map { $0 + term } ?? term
+                    comparison.window.gradients[key] = comparison.window.gradients[key].map { $0 + term } ?? term
                 }
             }
             return loss.item()

@@ -4,8 +4,8 @@ public import NeedletailData
 
 /// Ends training after the step, or the epoch, in which so much time has passed; Lightning calls it Timer.
 ///
-/// Time counts from the beginning of training, and on where a run is resumed: checkpoints keep what has passed, so the bytes
-/// of a run with a timer are not those of another one.
+/// Time counts from the beginning of training, and on where a run is resumed: `run.json` beside the checkpoints keeps what had
+/// passed when each of them was written.
 public final class TrainingTimer: Callback {
     /// After what training may end.
     public enum Interval: Sendable {
@@ -20,12 +20,17 @@ public final class TrainingTimer: Callback {
     /// After what it may end.
     public let interval: Interval
     /// The time that training has taken so far.
-    public var elapsed: Duration { .seconds(before + (start.map { clock() - $0 } ?? 0)) }
+    public var elapsed: Duration { .seconds(passed.before + (passed.start.map { clock() - $0 } ?? 0)) }
     /// The time that is left.
     public var remaining: Duration { max(.zero, duration - elapsed) }
     private let clock: () -> Double
-    private var start: Double?
-    private var before = 0.0
+    private var passed = Passed()
+
+    /// The seconds of one fit: the clock when its training began, and what had passed by then.
+    private struct Passed {
+        var start: Double?
+        var before = 0.0
+    }
 
     /// A timer that ends training after `duration`; `clock` gives seconds, by default those since the machine started.
     public init(_ duration: Duration, interval: Interval = .step, clock: (() -> Double)? = nil) {
@@ -36,15 +41,22 @@ public final class TrainingTimer: Callback {
 
     public override var runsLast: Bool { true }
 
+    public override func reset() { passed = Passed() }
+
     public override func saveState() throws -> JSONValue? { .object(["elapsed": .number(elapsed / .seconds(1))]) }
 
     public override func loadState(_ state: JSONValue) throws {
         struct Saved: Decodable { let elapsed: Double }
-        before = try state.decoded(as: Saved.self).elapsed
+        let seconds = try state.decoded(as: Saved.self).elapsed
+        guard (0...1e12).contains(seconds) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [], debugDescription: "found \(seconds) elapsed seconds, expected 0 to 1e12"))
+        }
+        passed.before = seconds
     }
 
     public override func onTrainStart(_ trainer: Trainer, _ module: TrainingModule) {
-        start = clock()
+        passed.start = clock()
         check(trainer)
     }
 
@@ -57,8 +69,8 @@ public final class TrainingTimer: Callback {
     }
 
     public override func teardown(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
-        if let start { before += clock() - start }
-        start = nil
+        if let start = passed.start { passed.before += clock() - start }
+        passed.start = nil
     }
 
     private func check(_ trainer: Trainer) { if elapsed >= duration { trainer.shouldStop = true } }

@@ -10,7 +10,7 @@ public import NeedletailTensor
 /// Validations of a fit run with the averaged weights, which are in the model when fit has ended; training goes on with its
 /// own. Averages are float32 (float64 for float64 parameters) whatever the precision of the run, and part of checkpoints: a
 /// resumed run has the bits of the uninterrupted one, and ``TrainingModule/load(from:except:strict:)`` takes the average where
-/// there is one.
+/// there is one. Of several averages of one fit the first is the one to evaluate with; the others are kept beside it.
 ///
 /// An average begins as the weights that enter it first, without a correction of their share. An epoch's weights enter an
 /// equal average after the epoch's last step, so that the validation at its end, the checkpoint and the metric that decides
@@ -60,17 +60,24 @@ public final class WeightAveraging: Callback {
     /// Which running statistics go with the averaged weights.
     public let statistics: Statistics
     /// How often weights have entered the average.
-    public private(set) var count = 0
-    /// The averages of parameters, then those of buffers.
-    private var averages: [(name: String, tensor: Tensor)] = []
-    /// Where an equal average has other weights than those of its running statistics: the generators when they entered,
-    /// from which the statistics are the same whenever they are computed.
-    private var pending: [String: SeededGenerator]?
-    /// While the module has the averages: the parameters and buffers that train.
-    private var training: ModuleSnapshot?
-    /// While a checkpoint is written meanwhile: the averages.
-    private var evaluated: ModuleSnapshot?
-    private var firstRates: [Double]?
+    public var count: Int { average.count }
+    private var average = Average()
+
+    /// What belongs to one fit.
+    private struct Average {
+        var count = 0
+        /// The averages of parameters, then those of buffers.
+        var tensors: [(name: String, tensor: Tensor)] = []
+        /// Where an equal average has other weights than those of its running statistics: the generators when they entered,
+        /// from which the statistics are the same whenever they are computed.
+        var pending: [String: SeededGenerator]?
+        /// While the module has the averages: the parameters and buffers that train.
+        var training: ModuleSnapshot?
+        /// While a checkpoint is written meanwhile: the averages.
+        var evaluated: ModuleSnapshot?
+        /// The groups' learning rates when averaging began.
+        var firstRates: [Double]?
+    }
 
     /// Averages from epoch `start` on.
     public init(
@@ -94,25 +101,27 @@ public final class WeightAveraging: Callback {
     }
 
     /// The averaged weights by name, then the buffers that belong to them; empty before the first has entered.
-    public var averagedWeights: [(name: String, tensor: Tensor)] { averages }
+    public var averagedWeights: [(name: String, tensor: Tensor)] { average.tensors }
 
     // MARK: State
 
     public override var stateKey: String { "WeightAveraging" }
 
     public override func saveState() throws -> JSONValue? {
-        try JSONValue(encoding: Saved(count: count, annealed: firstRates, pending: pending))
+        try JSONValue(encoding: Saved(count: count, annealed: average.firstRates, pending: average.pending))
     }
 
     public override func loadState(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
-        (count, firstRates, pending) = (saved.count, saved.annealed, saved.pending)
+        average.count = saved.count
+        average.firstRates = saved.annealed
+        average.pending = saved.pending
     }
 
-    public override func stateTensors() -> [(name: String, tensor: Tensor)] { averages }
+    public override func stateTensors() -> [(name: String, tensor: Tensor)] { average.tensors }
 
     public override func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {
-        averages = []
+        average.tensors = []
         guard !stateTensors.isEmpty else { return }
         for (name, parameter) in module.namedParameters() {
             guard let tensor = stateTensors[name], tensor.shape == parameter.shape,
@@ -122,32 +131,29 @@ public final class WeightAveraging: Callback {
                     found: stateTensors[name]?.shape ?? [], expected: parameter.shape,
                     message: "the average of '\(name)'")
             }
-            averages.append((name, tensor.cast(to: parameter.storageType.accumulationType)))
+            average.tensors.append((name, tensor.cast(to: parameter.storageType.accumulationType)))
         }
         for (name, buffer) in buffers(of: module) {
             guard let tensor = stateTensors[name] else {  // an older version has written it
-                averages.append((name, buffer.value))
-                if kind == .equal { pending = module.randomStates() }
+                average.tensors.append((name, buffer.value))
+                if kind == .equal { average.pending = module.randomStates() }
                 continue
             }
             guard tensor.shape == buffer.value.shape else {
                 throw ShapeError(
                     found: tensor.shape, expected: buffer.value.shape, message: "the average of '\(name)'")
             }
-            averages.append((name, tensor))
+            average.tensors.append((name, tensor))
         }
     }
 
     // MARK: Averaging
 
-    public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
-        guard stage == .fit else { return }
-        (averages, training, pending, count, firstRates) = ([], nil, nil, 0, nil)
-    }
+    public override func reset() { average = Average() }
 
     public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) {
-        guard hasBegun(trainer), learningRate != nil, firstRates == nil else { return }
-        firstRates = trainer.step?.slots.flatMap { $0.optimizer.groups.map(\.learningRate) } ?? []
+        guard hasBegun(trainer), learningRate != nil, average.firstRates == nil else { return }
+        average.firstRates = trainer.step?.slots.flatMap { $0.optimizer.groups.map(\.learningRate) } ?? []
     }
 
     public override func onTrainBatchStart(
@@ -174,7 +180,7 @@ public final class WeightAveraging: Callback {
         let current =
             parameters.map { ($0.name, $0.parameter.master, true) }
             + buffers(of: module).map { ($0.name, $0.buffer.value, kind != .equal) }
-        averages = withoutGradients {
+        average.tensors = withoutGradients {
             current.enumerated().map { index, entry in
                 let (name, value, isAveraged) = entry
                 // A buffer's tensor is replaced and never written to.
@@ -183,15 +189,15 @@ public final class WeightAveraging: Callback {
                 guard count > 0 else {
                     return (name, Tensor(bytes: wide.bytes, shape: wide.shape, dtype: wide.dtype))
                 }
-                let average = averages[index].tensor
-                let moved = average + (wide - average) * share
+                let mean = average.tensors[index].tensor
+                let moved = mean + (wide - mean) * share
                 guard index >= parameterCount else { return (name, moved) }
-                return (name, Tensor.where(average .== wide, average, moved))  // a mask's infinities stay
+                return (name, Tensor.where(mean .== wide, mean, moved))  // a mask's infinities stay
             }
         }
-        count += 1
+        average.count += 1
         if kind == .equal, statistics == .ofAverage, !module.statisticsHolders.isEmpty {
-            pending = module.randomStates()
+            average.pending = module.randomStates()
         }
     }
 
@@ -211,7 +217,7 @@ public final class WeightAveraging: Callback {
 
     /// Each group's rate along half a cosine from what it was when averaging began.
     private func setRates(_ trainer: Trainer) {
-        guard let learningRate, let firstRates, let step = trainer.step else { return }
+        guard let learningRate, let firstRates = average.firstRates, let step = trainer.step else { return }
         let share = min(1, Double(trainer.state.epoch - firstEpoch(trainer) + 1) / Double(annealingEpochs))
         let weight = 0.5 * (1 + cos(Double.pi * share))
         for (group, rate) in zip(step.slots.flatMap(\.optimizer.groups), firstRates) {
@@ -226,7 +232,7 @@ public final class WeightAveraging: Callback {
         func isEnding() -> Bool {
             trainer.isFailing || trainer.configuration.handlesSignals && ProcessSignals.stopSignal != nil
         }
-        guard let generators = pending, let step = trainer.step, let loader = trainer.loader, !isEnding() else {
+        guard let generators = average.pending, let step = trainer.step, let loader = trainer.loader, !isEnding() else {
             return
         }
         let statistics: [String: Tensor]? = try module.measured { state in
@@ -262,8 +268,8 @@ public final class WeightAveraging: Callback {
             }
         }
         guard let statistics else { return }
-        averages = averages.map { ($0.name, statistics[$0.name] ?? $0.tensor) }
-        pending = nil
+        average.tensors = average.tensors.map { ($0.name, statistics[$0.name] ?? $0.tensor) }
+        average.pending = nil
     }
 
     private func statisticsAreFinite(_ module: TrainingModule) -> Bool {
@@ -287,7 +293,7 @@ public final class WeightAveraging: Callback {
     public override func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) throws {
         guard trainer.stage == .fit else { return }
         try computeStatistics(trainer, module)
-        try exchange(module)
+        try exchange(trainer, module)
     }
 
     public override func onValidationEnd(_ trainer: Trainer, _ module: TrainingModule) { putBack() }
@@ -297,14 +303,14 @@ public final class WeightAveraging: Callback {
     /// After the last checkpoint, so that a run that goes on trains its own weights.
     public override func onFitEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
         try computeStatistics(trainer, module)
-        try exchange(module)
-        training = nil
+        try exchange(trainer, module)
+        average.training = nil
     }
 
     /// A checkpoint in the middle of a validation holds the weights that train.
     package override func checkpointWillBeSaved(_ trainer: Trainer, _ module: TrainingModule) throws {
-        if let training {
-            evaluated = ModuleState(module).snapshot([.parameters, .buffers])
+        if let training = average.training {
+            average.evaluated = ModuleState(module).snapshot([.parameters, .buffers])
             training.restore()
         } else if trainer.isAtStepBoundary {
             try computeStatistics(trainer, module)
@@ -312,29 +318,30 @@ public final class WeightAveraging: Callback {
     }
 
     package override func checkpointWasSaved() {
-        evaluated?.restore()
-        evaluated = nil
+        average.evaluated?.restore()
+        average.evaluated = nil
     }
 
     /// Puts the averages into the module, whose own tensors are kept.
-    private func exchange(_ module: TrainingModule) throws {
-        guard count > 0 else { return }
+    private func exchange(_ trainer: Trainer, _ module: TrainingModule) throws {
+        let first = trainer.callbacks.lazy.compactMap { $0 as? WeightAveraging }.first
+        guard count > 0, first === self else { return }
         let state = ModuleState(module)
-        training = state.snapshot([.parameters, .buffers])
+        average.training = state.snapshot([.parameters, .buffers])
         state.copyParameters()
         try assignAverages(module)
     }
 
     private func assignAverages(_ module: TrainingModule) throws {
         let parameters = module.namedParameters(), buffers = buffers(of: module)
-        for ((_, parameter), average) in zip(parameters, averages) { try parameter.assign(average.tensor) }
-        for ((_, buffer), average) in zip(buffers, averages.dropFirst(parameters.count)) {
-            try buffer.assign(average.tensor)
+        for ((_, parameter), mean) in zip(parameters, average.tensors) { try parameter.assign(mean.tensor) }
+        for ((_, buffer), mean) in zip(buffers, average.tensors.dropFirst(parameters.count)) {
+            try buffer.assign(mean.tensor)
         }
     }
 
     private func putBack() {
-        training?.restore()
-        training = nil
+        average.training?.restore()
+        average.training = nil
     }
 }

@@ -110,11 +110,17 @@ public struct Checkpoint {
         }
     }
 
-    /// The tensors of the callback with this key, by its names for them.
-    func tensors(of stateKey: String) -> [String: Tensor] {
+    /// The tensors of the callback with this key, by its names for them; those of longer keys `among` which one begins as a name
+    /// of this callback's are left out.
+    func tensors(of stateKey: String, among keys: [String] = []) -> [String: Tensor] {
         let prefix = stateKey + "/"
+        let others = keys.filter { $0.hasPrefix(prefix) }.map { $0 + "/" }
+        let own = callbacks.filter { entry in
+            entry.key.hasPrefix(prefix) && !others.contains { entry.key.hasPrefix($0) }
+        }
         return Dictionary(
-            uniqueKeysWithValues: callbacks.filter { $0.key.hasPrefix(prefix) }
+            uniqueKeysWithValues:
+                own
                 .map { (String($0.key.dropFirst(prefix.count)), $0.value) })
     }
 

@@ -39,21 +39,23 @@ extension Trainer {
     private func snapshot(
         _ module: TrainingModule, _ step: TrainingStep, own: OwnState
     ) throws -> CheckpointSnapshot {
+        let clockMetrics = callbacks.reduce(into: Set<String>()) { $0.formUnion($1.clockMetrics) }
         var content = CheckpointState(
             policy: try chosenPolicy(), kernelRow: KernelInfo.activeRow, bfloat16MatMul: bfloat16MatMul.rawValue,
             matmulAccumulation: matMulAccumulation, trainer: resumePosition, scaler: step.scaler,
             loader: loader.map(CheckpointState.LoaderRecord.init),
             optimizers: try step.slots.map { try $0.savedOptions() },
             schedules: step.slots.compactMap(\.savedSchedule), random: module.randomStates(),
-            hyperparameters: module.hyperparameters, module: own.module, callbacks: [:], metrics: metrics,
-            epochSums: isEpochComplete || state.batchInEpoch == 0 ? [] : trainingMetrics.sums)
+            hyperparameters: module.hyperparameters, module: own.module, callbacks: [:],
+            metrics: metrics.filter { !clockMetrics.contains($0.key) },
+            epochSums: isEpochComplete || state.batchInEpoch == 0
+                ? [] : trainingMetrics.sums.filter { !clockMetrics.contains($0.name) })
         content.validation = isEpochComplete ? nil : validationMeans
         if let data, let saved = own.data { content.callbacks[data.stateKey] = saved }
         var kept: [(name: String, tensor: Tensor)] = []
-        var keys: Set<String> = []  // of two callbacks with one key the first one's state is kept
-        for callback in callbacks where keys.insert(callback.stateKey).inserted {
-            if let saved = try callback.saveState() { content.callbacks[callback.stateKey] = saved }
-            kept += try callback.stateTensors().map { ("\(callback.stateKey)/\($0.name)", $0.tensor) }
+        for (key, callback) in keyedCallbacks {
+            if let saved = try callback.saveState() { content.callbacks[key] = saved }
+            kept += try callback.stateTensors().map { ("\(key)/\($0.name)", $0.tensor) }
         }
         let moments = step.slots.flatMap { slot in
             slot.optimizer.stateTensors().map { (name: "\(slot.index)/\($0.name)", tensor: $0.tensor) }
@@ -163,10 +165,11 @@ extension Trainer {
             }
         }
         if let data { try load(data.stateKey, data.loadState) }
-        for callback in callbacks {
-            try load(callback.stateKey, callback.loadState)
-            do { try callback.load(stateTensors: checkpoint.tensors(of: callback.stateKey), module) } catch {
-                throw mismatch("the state of \(callback.stateKey): \(error)")
+        let keyed = keyedCallbacks
+        for (key, callback) in keyed {
+            try load(key, callback.loadState)
+            do { try callback.load(stateTensors: checkpoint.tensors(of: key, among: keyed.map(\.key)), module) } catch {
+                throw mismatch("the state of \(key): \(error)")
             }
         }
         if content.kernelRow != KernelInfo.activeRow {

@@ -11,6 +11,8 @@ final class GraphObservers: GraphObserver, @unchecked Sendable {
 
     func add(_ observer: any GraphObserver) { members.append(observer) }
 
+    func removeAll() { members = [] }
+
     func remove(_ observer: any GraphObserver) { members.removeAll { $0 === observer } }
 
     func enter(_ module: AnyObject) {

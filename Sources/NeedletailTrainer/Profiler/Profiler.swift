@@ -81,8 +81,15 @@ public final class Profiler {
 
     // MARK: What the marks call
 
-    func begin(_ module: Module) throws {
+    /// Forgets what was measured in an earlier fit.
+    func reset() {
         (actions, operations) = (ProfileTable(), ProfileTable())
+        (trace, observer) = (nil, nil)
+        (start, end, mark) = (0, 0, 0)
+        (current, isRunning) = ("", false)
+    }
+
+    func begin(_ module: Module) throws {
         trace = tracePath == nil ? nil : ChromeTrace()
         if let tracePath { try trace?.write(to: tracePath) }  // a path that cannot be written is known before training
         observer = ProfilingObserver(module, self)
@@ -158,6 +165,11 @@ final class ProfilerMarks: Callback {
     private func mark(_ action: String) { profiler?.enter(isFirst ? Self.callbacks : action) }
 
     static let callbacks = "callbacks, loggers and hooks"
+
+    override func reset() {
+        updateCost = nil
+        if isFirst { profiler?.reset() }
+    }
 
     override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
         if isFirst { try profiler?.begin(module) } else { mark("setup") }

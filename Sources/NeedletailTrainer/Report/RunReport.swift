@@ -21,13 +21,21 @@ public final class RunReport: Callback, Logger {
     public let path: String
     private let clock: () -> Double
     private(set) var content = RunReportContent()
-    private var curves: [String: Int] = [:]
-    /// Whether the curves began in a checkpoint.
-    private var isContinued = false
-    /// Whether the page of an earlier run stands at the path, which this one has not replaced yet.
-    private var isPathTaken = false
-    private var fitStart = 0.0, trainingSeconds = 0.0, lastBatchEnd = 0.0
-    private var isFitting = false
+    private var progress = Progress()
+
+    /// What belongs to one fit beside the content.
+    private struct Progress {
+        /// The places of the curves among the content's metrics, by name.
+        var curves: [String: Int] = [:]
+        /// Whether the curves began in a checkpoint.
+        var isContinued = false
+        /// Whether the page of an earlier run stands at the path, which this one has not replaced yet.
+        var isPathTaken = false
+        var fitStart = 0.0, trainingSeconds = 0.0, lastBatchEnd = 0.0
+        var isFitting = false
+        /// The metrics that depend on the clock.
+        var clockMetrics: Set<String> = []
+    }
 
     /// A report at `path`; a page that stands there is replaced when fit begins.
     public convenience init(to path: String) { self.init(to: path) { Date().timeIntervalSince1970 } }
@@ -45,6 +53,11 @@ public final class RunReport: Callback, Logger {
 
     /// After the module, so that its values are shown.
     public override var runsLast: Bool { true }
+
+    public override func reset() {
+        content = RunReportContent()
+        progress = Progress()
+    }
 
     // MARK: Logger
 
@@ -68,31 +81,32 @@ public final class RunReport: Callback, Logger {
 
     private func append(_ name: String, _ x: Double, _ y: Double, isMarked: Bool) {
         let index =
-            curves[name]
+            progress.curves[name]
             ?? {
                 content.metrics.append(.init(name: name, isMarked: isMarked))
                 return content.metrics.count - 1
             }()
-        curves[name] = index
+        progress.curves[name] = index
         content.metrics[index].series.append(x, y)
     }
 
     // MARK: Checkpoints
 
-    public override func saveState() throws -> JSONValue? { try content.saved() }
+    public override func saveState() throws -> JSONValue? { try content.saved(without: progress.clockMetrics) }
 
     public override func loadState(_ state: JSONValue) throws {
         try content.load(state)
-        curves = Dictionary(content.metrics.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
-        isContinued = true
+        progress.curves = Dictionary(
+            content.metrics.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        progress.isContinued = true
     }
 
     public override func stateTensors() throws -> [(name: String, tensor: Tensor)] {
-        content.points.map { [("points", $0)] } ?? []
+        content.points(without: progress.clockMetrics).map { [("points", $0)] } ?? []
     }
 
     public override func load(stateTensors: [String: Tensor], _ module: TrainingModule) throws {
-        if isContinued { try content.fill(stateTensors["points"]) }
+        if progress.isContinued { try content.fill(stateTensors["points"]) }
     }
 
     // MARK: Callback
@@ -100,15 +114,14 @@ public final class RunReport: Callback, Logger {
     /// Finds a path that cannot be written before training. A page that is there stays until this run has begun: it may be that
     /// of its earlier part.
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
-        isFitting = stage == .fit
-        guard isFitting else { return }
-        content = RunReportContent()
-        (curves, isContinued) = ([:], false)
-        (fitStart, trainingSeconds, content.samples) = (clock(), 0, 0)
-        content.started = fitStart
+        progress.isFitting = stage == .fit
+        guard progress.isFitting else { return }
+        progress.fitStart = clock()
+        progress.clockMetrics = trainer.callbacks.reduce(into: []) { $0.formUnion($1.clockMetrics) }
+        content.started = progress.fitStart
         content.state = "running"
-        isPathTaken = FileSystem.exists(FilePath(path))
-        guard isPathTaken else { return try write(trainer) }
+        progress.isPathTaken = FileSystem.exists(FilePath(path))
+        guard progress.isPathTaken else { return try write(trainer) }
         do { try FileSystem.checkWritable(FilePath(path).parent) } catch let error as FileError {
             throw LogFileError(path: path, why: error.reason)
         }
@@ -126,15 +139,15 @@ public final class RunReport: Callback, Logger {
             } ?? []
         if trainer.state.epoch > 0 || trainer.state.batchInEpoch > 0 {
             content.continuedFrom = trainer.state.globalStep
-            if !isContinued { try setAside(trainer) }
+            if !progress.isContinued { try setAside(trainer) }
         }
-        isPathTaken = false
+        progress.isPathTaken = false
         try write(trainer)
     }
 
     /// Gives the page at the path, which may be of this run's earlier part, a name that nothing has.
     private func setAside(_ trainer: Trainer) throws {
-        guard isPathTaken else { return }
+        guard progress.isPathTaken else { return }
         let (stem, ending) = FilePath(path).splitAtExtension
         let kept = (1...).lazy.map { "\(stem.text)-\($0)\(ending.text)" }.first { !FileSystem.exists(FilePath($0)) }
         guard let kept else { return }
@@ -145,15 +158,15 @@ public final class RunReport: Callback, Logger {
     }
 
     public override func onTrainEpochStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        lastBatchEnd = clock()
+        progress.lastBatchEnd = clock()
     }
 
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) throws {
         let now = clock()
-        if lastBatchEnd > 0 { trainingSeconds += now - lastBatchEnd }
-        lastBatchEnd = now
+        if progress.lastBatchEnd > 0 { progress.trainingSeconds += now - progress.lastBatchEnd }
+        progress.lastBatchEnd = now
         content.samples += batch.count
         guard result.closesWindow else { return }
         let step = Double(trainer.state.globalStep)
@@ -178,24 +191,25 @@ public final class RunReport: Callback, Logger {
     public override func onFitEnd(_ trainer: Trainer, _ module: TrainingModule) throws {
         content.state = "finished"
         try write(trainer)
-        isFitting = false
+        progress.isFitting = false
     }
 
     public override func onTestEnd(_ trainer: Trainer, _ module: TrainingModule) throws { try write(trainer) }
 
     public override func onException(_ trainer: Trainer, _ module: TrainingModule, _ error: any Error) {
-        guard isFitting else { return }
-        isFitting = false
+        guard progress.isFitting else { return }
+        progress.isFitting = false
         content.state = "ended by an error"
         content.error = "\(error)"
-        guard !isPathTaken else { return }  // this run has not begun
+        guard !progress.isPathTaken else { return }  // this run has not begun
         try? write(trainer)  // what ended training is the error to report
     }
 
     private func write(_ trainer: Trainer) throws {
         content.precision = trainer.precision?.rawValue ?? "auto"
-        if isFitting { content.seconds = clock() - fitStart }
-        content.samplesPerSecond = trainingSeconds > 0 ? Double(content.samples) / trainingSeconds : 0
+        if progress.isFitting { content.seconds = clock() - progress.fitStart }
+        let seconds = progress.trainingSeconds
+        content.samplesPerSecond = seconds > 0 ? Double(content.samples) / seconds : 0
         content.trainerState = trainer.state
         content.options = RunReportContent.options(of: trainer)
         content.numerics =

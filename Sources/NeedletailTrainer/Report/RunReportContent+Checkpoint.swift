@@ -19,15 +19,23 @@ extension RunReportContent {
         var skippedSteps: Int
     }
 
-    /// Curves without their points, and what else is no tensor. No times: equal runs write equal checkpoints.
-    func saved() throws -> JSONValue {
+    /// Curves without their points, and what else is no tensor. Neither times nor the metrics of these names, which depend on
+    /// the clock: equal runs write equal checkpoints.
+    func saved(without clockMetrics: Set<String>) throws -> JSONValue {
         try JSONValue(
             encoding: Saved(
-                metrics: metrics.map { .init(name: $0.name, isMarked: $0.isMarked, layout: $0.series.layout) },
-                steps: stepCurves.map(\.layout), final: final, skipped: skipped, skippedSteps: skippedSteps))
+                metrics: kept(without: clockMetrics).map {
+                    .init(name: $0.name, isMarked: $0.isMarked, layout: $0.series.layout)
+                },
+                steps: stepCurves.map(\.layout), final: final.filter { !clockMetrics.contains($0.key) },
+                skipped: skipped, skippedSteps: skippedSteps))
     }
 
-    /// Takes back what ``saved()`` gave; the points come from ``fill(_:)``.
+    private func kept(without clockMetrics: Set<String>) -> [Metric] {
+        metrics.filter { !clockMetrics.contains($0.name) }
+    }
+
+    /// Takes back what ``saved(without:)`` gave; the points come from ``fill(_:)``.
     mutating func load(_ state: JSONValue) throws {
         let saved = try state.decoded(as: Saved.self)
         guard saved.steps.count >= 3, (0...(1 << 53)).contains(saved.skippedSteps) else {
@@ -41,13 +49,13 @@ extension RunReportContent {
         skippedSteps = saved.skippedSteps
     }
 
-    /// The points of all curves below each other; nil where there are none.
-    var points: Tensor? {
-        let rows = (stepCurves + metrics.map(\.series)).flatMap(\.rows)
+    /// The points of all curves that ``saved(without:)`` keeps below each other; nil where there are none.
+    func points(without clockMetrics: Set<String>) -> Tensor? {
+        let rows = (stepCurves + kept(without: clockMetrics).map(\.series)).flatMap(\.rows)
         return rows.isEmpty ? nil : Tensor(rows, shape: [rows.count / 5, 5])
     }
 
-    /// Takes back ``points``.
+    /// Takes back the points.
     mutating func fill(_ points: Tensor?) throws {
         var rows: [Double] = []
         if let points {

@@ -48,6 +48,26 @@ import Testing
         #expect(scheduler.state.count == 1)
     }
 
+    /// A metric that is not finite is never the best, also not the first, and counts as one that did not get better.
+    @Test(arguments: [Double.nan, .infinity, -.infinity], [ReduceOnPlateau.Mode.min, .max])
+    func aMetricThatIsNotFiniteIsNeverTheBest(_ value: Double, _ mode: ReduceOnPlateau.Mode) {
+        for threshold in [ReduceOnPlateau.Threshold.relative(1), .relative(1e-4), .absolute(0)] {
+            var schedule = ReduceOnPlateau(monitor: "loss", mode: mode, patience: 3)
+            schedule.threshold = threshold
+            var state = ScheduleState()
+            schedule.observe(value, &state)
+            #expect(state.values["best"] == nil && state.values["badEpochs"] == 1)
+            schedule.observe(3, &state)
+            #expect(state.values["best"] == 3 && state.values["badEpochs"] == 0)
+            schedule.observe(value, &state)
+            #expect(state.values["best"] == 3 && state.values["badEpochs"] == 1)
+            // Older versions kept such a best in checkpoints.
+            state.values["best"] = value
+            schedule.observe(5, &state)
+            #expect(state.values["best"] == 5)
+        }
+    }
+
     @Test func invalidOptionsAreRefused() throws {
         try expectRefused(
             ReduceOnPlateau(monitor: "loss"),

@@ -20,6 +20,8 @@ public final class MLflowLogger: Logger {
     public private(set) var runID: String?
     private let runName: String?
     private var hasToldOfRest = false
+    /// Whether the run is one of a fit that has not ended yet.
+    private var isRunning = false
     private let client: MLflowClient
     private let spool: MLflowSpool
     private let sender: MLflowSender
@@ -104,7 +106,8 @@ public final class MLflowLogger: Logger {
 
     /// Says how fit has ended.
     public func runEnded(_ stage: Stage, error: (any Error)?) throws {
-        guard stage == .fit, let runID else { return }
+        guard stage == .fit, isRunning, let runID else { return }
+        isRunning = false
         let status = error == nil ? "FINISHED" : "FAILED"
         try add(
             "runs/update",
@@ -123,7 +126,7 @@ public final class MLflowLogger: Logger {
         guard case .string(let id)? = answer["run"]?["info"]?["run_id"] else {
             throw MLflowError(problem: .refused, server: server, why: "it created a run without run_id")
         }
-        runID = id
+        (runID, isRunning) = (id, true)
         return id
     }
 
