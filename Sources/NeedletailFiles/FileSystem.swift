@@ -71,6 +71,13 @@ package enum FileSystem {
     /// Whether `path` is a folder, or a link to one.
     package static func isFolder(_ path: FilePath) -> Bool { kind(path) == .folder }
 
+    /// Whether two paths lead to one thing that is there.
+    package static func isSame(_ a: FilePath, _ b: FilePath) -> Bool {
+        var first = stat(), second = stat()
+        return a.problem == nil && b.problem == nil && stat(a.terminated, &first) == 0
+            && stat(b.terminated, &second) == 0 && first.st_ino == second.st_ino && first.st_dev == second.st_dev
+    }
+
     /// Whether the process may write to what stands at `path`.
     /// - Throws: ``FileError`` with the reason where it may not.
     package static func checkWritable(_ path: FilePath) throws {
@@ -142,12 +149,19 @@ package enum FileSystem {
         guard unlink(path.terminated) == 0 else { throw FileError(path, errno) }
     }
 
+    /// Removes a folder that holds nothing.
+    /// - Throws: ``FileError``.
+    package static func removeEmptyFolder(_ path: FilePath) throws {
+        try check(path)
+        guard rmdir(path.terminated) == 0 else { throw FileError(path, errno) }
+    }
+
     /// Removes what stands at `path`, a folder with all that is in it; no link is followed.
     /// - Throws: ``FileError`` of the first that stays.
     package static func removeTree(_ path: FilePath) throws {
         guard try status(path, followingLinks: false).kind == .folder else { return try removeFile(path) }
         for name in try names(in: path) { try removeTree(path.appending(name)) }
-        guard rmdir(path.terminated) == 0 else { throw FileError(path, errno) }
+        try removeEmptyFolder(path)
     }
 
     /// Gives `path` another name, replacing a file that has it.
