@@ -230,7 +230,7 @@ final class TrainingRun {
             $0.loggers = [CSVLogger(folder + "/metrics.csv")]
             $0.callbacks = [
                 metrics, ProgressBar(console: console), ModelSummary(console: console),
-                ModelCheckpoint(directory: folder + "/checkpoints"),
+                ModelCheckpoint(directory: folder + "/checkpoints") { $0.overwrite = true },
             ]
         }
     }

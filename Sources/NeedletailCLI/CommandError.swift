@@ -66,6 +66,20 @@ extension CommandError {
         }
     }
 
+    private init(describing error: CheckpointError) {
+        switch error.problem {
+        case .notWritten: self = .output("\(error)")
+        case .occupied(let names):
+            self = .usage(
+                "--checkpoint \(error.path): holds \(CheckpointError.list(names)) of another run; go on from there with "
+                    + "--resume last, give another --checkpoint, or replace all of it with --overwrite")
+        case .inUse:
+            self = .usage(
+                "--checkpoint \(error.path): another run writes to it; wait for its end, or give another --checkpoint")
+        default: self = .data("\(error)")
+        }
+    }
+
     /// What an error of the library means for the command; nil for one that says nothing about it, such as a parser's.
     init?(describing error: any Error) {
         switch error {
@@ -81,7 +95,7 @@ extension CommandError {
         case let error as PrecisionError: self = .usage("\(error)")
         case let error as MatMulAccumulationError: self = .usage("\(error)")
         case let error as CheckpointError:
-            if case .notWritten = error.problem { self = .output("\(error)") } else { self = .data("\(error)") }
+            self.init(describing: error)
         case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")
         case is DataFileError, is DatasetError, is SafeTensorsError, is PatternError, is StateDictionaryError,
             is TargetError, is ShapeError,

@@ -28,8 +28,11 @@ struct FitOptions: ParsableArguments {
     @Flag(help: "Go through the training data in its order.")
     var noShuffle = false
 
-    @Option(help: "Folder for checkpoints; the newest is its sub-folder 'last'.")
+    @Option(help: "Folder for checkpoints, one that holds no other run; the newest is its sub-folder 'last'.")
     var checkpoint: String?
+
+    @Flag(help: "Replace the run that the --checkpoint folder holds, as soon as this one has saved a checkpoint.")
+    var overwrite = false
 
     @Option(help: "Go on from a checkpoint: its path, or 'last' for the newest in the --checkpoint folder.")
     var resume: String?
@@ -49,19 +52,24 @@ struct FitOptions: ParsableArguments {
         if resume == "last", checkpoint == nil {
             throw ValidationError("--resume last needs --checkpoint DIR, the folder in which to look")
         }
+        if overwrite, checkpoint == nil {
+            throw ValidationError("--overwrite needs --checkpoint DIR, the folder whose run it replaces")
+        }
     }
 
     /// Sets the threads and opens the outputs: that one cannot be written is better known before the first epoch than after it.
     func begin() throws -> MetricsFile {
         threads.apply()
-        let metrics = try MetricsFile(path: logging.metrics, appending: resume != nil)
-        guard let checkpoint else { return metrics }
-        do { try FileSystem.makeFolders(FilePath(checkpoint)) } catch let error as FileError {
-            throw CommandError.output(
-                "--checkpoint \(checkpoint): no folder can be made there (\(error.reason)); give one that can be written to"
-            )
-        }
-        return metrics
+        return try MetricsFile(path: logging.metrics, appending: resume != nil)
+    }
+
+    /// Takes the folder for checkpoints, before any other output is opened: a run that may not write there leaves all of them as
+    /// they are. nil where nothing is written there.
+    func takeFolder() throws -> ModelCheckpoint? {
+        guard let checkpoint, trainer.fastDevRun == 0 else { return nil }
+        let checkpoints = ModelCheckpoint(directory: checkpoint) { $0.overwrite = overwrite }
+        try checkpoints.reserve(resume: resumePoint)
+        return checkpoints
     }
 
     /// From where to go on.
@@ -74,7 +82,7 @@ struct FitOptions: ParsableArguments {
 
     /// The trainer of a run, with what `configure` adds.
     func makeTrainer(
-        epochs: Int, precision: PrecisionChoice, _ metrics: MetricsFile,
+        epochs: Int, precision: PrecisionChoice, _ metrics: MetricsFile, _ checkpoints: ModelCheckpoint?,
         _ configure: (inout TrainerConfiguration) -> Void
     ) throws -> Trainer {
         let loggers = try logging.loggers(resumed: resume != nil)
@@ -89,7 +97,7 @@ struct FitOptions: ParsableArguments {
             $0.profiler = logging.profiler()
             $0.logEveryNSteps = logging.logEveryNSteps
             $0.callbacks = [metrics] + logging.callbacks(quiet: quiet)
-            if let checkpoint { $0.callbacks.append(ModelCheckpoint(directory: checkpoint)) }
+            if let checkpoints { $0.callbacks.append(checkpoints) }
             configure(&$0)
         }
     }

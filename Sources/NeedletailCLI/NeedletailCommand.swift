@@ -14,8 +14,8 @@ struct NeedletailCommand: ParsableCommand {
             Start with:  needletail train
             It trains a small network on handwritten digits that are part of the program.
 
-            Exit codes: 0 done, 1 bench compare found something slower or verify a broken promise, 64 wrong arguments, 65 bad or \
-            missing data, 70 training diverged, 74 a result could not be written, 130 and 143 training was ended by SIGINT or \
+            Exit codes: 0 done, 1 bench compare found something slower or verify a broken promise, 64 wrong arguments (also a \
+            --checkpoint folder that holds another run), 65 bad or missing data, 70 training diverged, 74 a result could not be written, 130 and 143 training was ended by SIGINT or \
             SIGTERM, and saved.
             """,
         version: "0.1.0",

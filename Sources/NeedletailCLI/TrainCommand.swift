@@ -128,12 +128,14 @@ struct TrainCommand: ParsableCommand {
     func run() throws { try ProcessSignals.watching { try train() } }
 
     private func train() throws {
+        let checkpoints = try fit.takeFolder()
+        defer { checkpoints?.release() }
         let metrics = try fit.begin()
         let data = try ClassificationData(
             self.data.source, validation: validation, scaling: scaling, seed: fit.seed)
         warn(data.warnings)
         let model = try makeModel(for: data)
-        let trainer = try makeTrainer(metrics)
+        let trainer = try makeTrainer(metrics, checkpoints)
         let testLoader = NamedLoaders(DataLoader(data.test, batchSize: evaluationBatchSize))
         try trainer.checkBatches(of: .test, testLoader)  // before training, not after it
         try trainer.fit(
@@ -171,8 +173,8 @@ struct TrainCommand: ParsableCommand {
         return model
     }
 
-    private func makeTrainer(_ metrics: MetricsFile) throws -> Trainer {
-        try fit.makeTrainer(epochs: epochs, precision: precision, metrics) {
+    private func makeTrainer(_ metrics: MetricsFile, _ checkpoints: ModelCheckpoint?) throws -> Trainer {
+        try fit.makeTrainer(epochs: epochs, precision: precision, metrics, checkpoints) {
             $0.precisionOverrides = PrecisionOverrides(keep)
             $0.matmulAccumulation = matmulAccumulation
             $0.gradientClip = clip

@@ -116,10 +116,14 @@ struct TrainGPTCommand: ParsableCommand {
     func run() throws { try ProcessSignals.watching { try train() } }
 
     private func train() throws {
+        let checkpoints = try fit.takeFolder()
+        defer { checkpoints?.release() }
         let metrics = try fit.begin()
         let (vocabulary, training, validation) = try readText()
         let module = try makeModel(vocabulary)
-        let trainer = try fit.makeTrainer(epochs: epochs, precision: precision, metrics) { $0.gradientClip = clip }
+        let trainer = try fit.makeTrainer(epochs: epochs, precision: precision, metrics, checkpoints) {
+            $0.gradientClip = clip
+        }
         let validationLoader = validation.count == 0 ? nil : DataLoader(validation, batchSize: batchSize)
         try trainer.fit(
             module, train: DataLoader(training, batchSize: batchSize, shuffle: !fit.noShuffle, seed: fit.seed),

@@ -41,11 +41,11 @@ struct TrainedClassifier {
         }
     }
 
-    /// `path`, or its sub-folder `last` where only that one is a checkpoint.
+    /// The checkpoint at `path`, or `last` of the newest fit in the folder `path`; says which where there are several fits.
     static func folder(_ path: String) -> String {
-        let last = path + "/last"
-        let isParent = !FileSystem.exists(FilePath(path + "/state.json")) && FileSystem.exists(FilePath(last))
-        return isParent ? last : path
+        let (checkpoint, notice) = Checkpoint.resolve(path)
+        if let notice { Console.standardError.write("note: \(notice)\n") }
+        return checkpoint
     }
 
     /// A trainer that runs the model in the precision in which it was trained, and prints nothing.

@@ -27,7 +27,8 @@ extension Trainer {
 
     /// Trains on a data module's loaders.
     public func fit(_ module: TrainingModule, _ data: DataModule, resume: ResumePoint? = nil) throws {
-        try run(.fit, module, data, begin: beginFit) {
+        var resume = resume
+        try run(.fit, module, data, begin: { resume = try self.beginFit(resume) }) {
             var train = try data.trainLoader()
             if configuration.overfitBatches != nil { train = train.inOrder() }
             let validation = try configuration.limitValBatches.isNone ? nil : data.validationLoaders()
@@ -63,10 +64,11 @@ extension Trainer {
         try checkValidations(validation)
     }
 
-    /// Forgets the fit before: neither the trainer nor a callback knows anything of it.
-    private func beginFit() throws {
+    /// Forgets the fit before, so that neither the trainer nor a callback knows anything of it, and takes the folders of the new
+    /// one. Returns where the checkpoint to go on from is.
+    private func beginFit(_ resume: ResumePoint?) throws -> ResumePoint? {
         state = TrainerState()
-        (firstState, lastSaved) = (nil, nil)
+        firstState = nil
         (lastPath, bestPath) = (nil, nil)
         (trainingBatchCount, evaluationBatchCount) = (0, 0)
         evaluationLoader = (0, "")
@@ -83,6 +85,9 @@ extension Trainer {
         evaluationMetrics.reset()
         graphObservers.removeAll()
         for callback in callbacks { callback.reset() }
+        let checkpoint = try resume.map(path(of:))
+        try takeFolders(resumedFrom: checkpoint)
+        return checkpoint.map { .path($0) }
     }
 
     /// Makes optimizers and the step, and loads the checkpoint to resume from.
@@ -106,7 +111,7 @@ extension Trainer {
         state.consecutiveSkips = step.slots.map { _ in 0 }
         if let seed = configuration.seed { module.seedRandomLayers(seed) }
         if let checkpoint = trial.resumed { try restore(module, from: checkpoint) }
-        (firstState, lastSaved) = (state, nil)
+        firstState = state
         if let rounding = configuration.updateRounding, rounding != .nearest,
             !step.slots.contains(where: \.storesSixteenBit)
         {
@@ -115,6 +120,7 @@ extension Trainer {
             )
         }
         for logger in configuration.loggers { try logger.logHyperparameters(module.hyperparameters) }
+        noteTrackers()
         return step
     }
 

@@ -104,10 +104,14 @@ public final class Trainer {
     var trainingModes: ModuleSnapshot?
     /// Whether the running fit has validations.
     var hasValidation = false
-    /// Where the run stood when its `last` checkpoint was written, and where it began.
-    var lastSaved: TrainerState?, firstState: TrainerState?
+    /// Where the run stood when it began.
+    var firstState: TrainerState?
     /// Whether this fit has tried a step.
     var hasTrained: Bool { firstState != state }
+    /// Where the running fit's checkpoints go, held until it ends.
+    var runFolders: [RunFolder] = []
+    /// Who the last or running fit is, and the owners of all fits of this trainer.
+    var identity = RunRecord.Identity(), owners: Set<String> = []
     var isEpochComplete = false
     var isAtStepBoundary = true
 
@@ -196,6 +200,7 @@ public final class Trainer {
         data.trainer = self
         defer {
             endFit()
+            leaveFolders()
             module.trainer = nil
             data.trainer = nil
             module.metrics = nil

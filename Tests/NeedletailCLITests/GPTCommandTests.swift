@@ -57,7 +57,7 @@ import Testing
             try Data(contentsOf: URL(fileURLWithPath: "\(folder)/last/model.safetensors"))
         }
         #expect(try model(whole) == model(parts))
-        _ = try Needletail.succeeds("\(options) --epochs 2 --recompute --checkpoint \(parts)")
+        _ = try Needletail.succeeds("\(options) --epochs 2 --recompute --checkpoint \(parts) --overwrite")
         #expect(try model(whole) == model(parts))
     }
 

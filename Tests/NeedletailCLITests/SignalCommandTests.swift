@@ -61,7 +61,8 @@ import Testing
     @Test func aSignalAtTheStartEndsItToo() throws {
         let scratch = try Scratch()
         for milliseconds in [0, 5, 10, 20, 40, 80] as [UInt32] {
-            let process = try SpawnedNeedletail(arguments(Self.phases[0], scratch.path("run"), epochs: 1_000_000))
+            let process = try SpawnedNeedletail(
+                arguments(Self.phases[0], scratch.path("run"), epochs: 1_000_000) + " --overwrite")
             usleep(milliseconds * 1000)
             process.send(SIGTERM)
             let (status, seconds) = process.wait()

@@ -180,13 +180,15 @@ private final class Output {
             return (directory.names(), try Checkpoint(directory("best")).state.epoch - 1, trainer)
         }
         let (names, best, trainer) = try run([3, 1, 2, 1, .nan], .min, topK: 2)
-        #expect(names == ["best", "epoch=1-step=2", "epoch=3-step=4", "last"] && best == 1)
+        #expect(names == ["best", "epoch=1-step=2", "epoch=3-step=4", "last", "run.json"] && best == 1)
         #expect(
             trainer.bestCheckpoint?.hasSuffix("/best") == true && trainer.lastCheckpoint?.hasSuffix("/last") == true)
         let (maxNames, maxBest, _) = try run([1, 5, 4, 3, 6], .max, topK: 3)
-        #expect(maxNames == ["best", "epoch=1-step=2", "epoch=2-step=3", "epoch=4-step=5", "last"] && maxBest == 4)
+        #expect(
+            maxNames == ["best", "epoch=1-step=2", "epoch=2-step=3", "epoch=4-step=5", "last", "run.json"]
+                && maxBest == 4)
         let (oneNames, oneBest, _) = try run([1, 5], .min, topK: 1)
-        #expect(oneNames == ["best", "last"] && oneBest == 0)
+        #expect(oneNames == ["best", "last", "run.json"] && oneBest == 0)
     }
 
     @Test func aMonitorThatIsNeverLoggedIsAnError() throws {

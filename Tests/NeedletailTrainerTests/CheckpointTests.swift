@@ -19,7 +19,7 @@ import Testing
     @Test func whatACheckpointHolds() throws {
         let directory = try TemporaryDirectory()
         try train(directory.path)
-        #expect(directory.names() == ["last"])
+        #expect(directory.names() == ["last", "run.json"])
         #expect(directory.names(in: "last") == Self.fileNames)
         let checkpoint = try Checkpoint(directory("last"))
         #expect(checkpoint.precision == .mixedFloat16 && checkpoint.formatVersion == 1)
@@ -191,12 +191,12 @@ import Testing
             try Checkpoint(directory("last"))
         }
         try train(directory.path)
-        #expect(directory.names() == ["last"])
+        #expect(directory.names() == ["last", "run.json"])
         // Even a complete one is refused under its temporary name: nobody knows whether it was flushed.
         try FileManager.default.copyItem(atPath: directory("last"), toPath: partial)
         #expect(throws: CheckpointError.self) { try Checkpoint(partial) }
         try train(directory.path, epochs: 2, resume: .last)
-        #expect(directory.names() == ["last"])
+        #expect(directory.names() == ["last", "run.json"])
         #expect(try Checkpoint(directory("last")).state.epoch == 2)
     }
 
@@ -214,7 +214,7 @@ import Testing
             try Data([1]).write(to: URL(fileURLWithPath: directory(name) + "/model.safetensors"))
         }
         try train(directory.path)
-        #expect(directory.names() == [alive, "last"])
+        #expect(directory.names() == [alive, "last", "run.json"])
         #expect(bytes(directory(alive) + "/model.safetensors") == [1])
     }
 
@@ -234,13 +234,13 @@ import Testing
         try train(directory("run"))
         try put("run/last/notes.txt")
         try train(directory("run"), epochs: 2, resume: .last)
-        #expect(directory.names(in: "run") == ["last", "last.kept"])
+        #expect(directory.names(in: "run") == ["last", "last.kept", "run.json"])
         #expect(directory.names(in: "run/last") == Self.fileNames)
         #expect(bytes(directory("run/last.kept/notes.txt")) == Array("mine".utf8))
         #expect(try Checkpoint(directory("run/last.kept")).state.epoch == 1)
         try put("run/last/notes.txt")
         try train(directory("run"), epochs: 3, resume: .last)
-        #expect(directory.names(in: "run") == ["last", "last.kept", "last.kept-2"])
+        #expect(directory.names(in: "run") == ["last", "last.kept", "last.kept-2", "run.json"])
     }
 
     /// Where folders cannot be exchanged the old one stands as `.previous` for a moment, and is found there.
@@ -250,7 +250,7 @@ import Testing
         try FileManager.default.moveItem(atPath: directory("last"), toPath: directory("last.previous"))
         #expect(try Checkpoint(directory("last")).state.epoch == 1)
         try train(directory.path, epochs: 2, resume: .last)
-        #expect(directory.names() == ["last"])
+        #expect(directory.names() == ["last", "run.json"])
     }
 
     /// A reader that opens `last` again and again while it is replaced always finds a whole checkpoint.
@@ -266,7 +266,7 @@ import Testing
         try trainer.fit(SmallClassifier(), train: DataLoader(Points(12), batchSize: 4))
         #expect(reader.stop() == [])
         #expect(reader.reads > 0)
-        #expect(directory.names() == ["last"])
+        #expect(directory.names() == ["last", "run.json"])
     }
 
     @Test func savingWithinAWindowOrOutsideOfFitIsRefused() throws {

@@ -173,21 +173,23 @@ import Testing
     /// Where a run goes on, its time does too.
     @Test func timeGoesOnWhereARunIsResumed() throws {
         let directory = try TemporaryDirectory()
-        func run(_ limit: Double, _ resume: ResumePoint?) throws -> (steps: Int, elapsed: Double) {
+        func run(
+            _ limit: Double, _ resume: ResumePoint?, _ folder: String = "run"
+        ) throws -> (steps: Int, elapsed: Double) {
             var now = 0.0
             let timer = TrainingTimer(.seconds(limit)) {
                 now += 1
                 return now
             }
             let trainer = quietTrainer(maxEpochs: 30) {
-                $0.callbacks = [timer, ModelCheckpoint(directory: directory.path)]
+                $0.callbacks = [timer, ModelCheckpoint(directory: directory(folder))]
             }
             try trainer.fit(SmallClassifier(), train: DataLoader(Points(20), batchSize: 4), resume: resume)
             return (trainer.state.globalStep, timer.elapsed / .seconds(1))
         }
         let first = try run(12, nil)
         let second = try run(20, .last)
-        let whole = try run(20, nil)
+        let whole = try run(20, nil, "whole")
         #expect(first.steps > 6 && second.steps > first.steps)
         // Each look at the clock is a second: a resumed run looks a few times more.
         #expect(abs(second.steps - whole.steps) <= 3 && second.elapsed >= 20)

@@ -192,17 +192,18 @@ private func differences(_ a: String, _ b: String) -> [String] {
         let saved = try Checkpoint(last).state
         #expect(saved.epoch == 2 && saved.batchInEpoch == 2)
         // `last` is further than where the next run begins, and must stay.
-        try FileManager.default.copyItem(atPath: last, toPath: directory("copy"))
-        let (byEpochs, drawn) = try run(2, nil, .path(directory("copy")))
+        let copy = directory("checkpoints/copy")
+        try FileManager.default.copyItem(atPath: last, toPath: copy)
+        let (byEpochs, drawn) = try run(2, nil, .path(copy))
         #expect(byEpochs.notices.count == 1 && drawn.isEmpty, "\(drawn)")
         for word in ["nothing is left to train", "2 epochs", "maxEpochs is 2"] {
             #expect(byEpochs.notices.first?.contains(word) == true, "\(word)")
         }
         let (bySteps, _) = try run(4, 8, .last)
         #expect(bySteps.notices.first?.contains("8 steps and maxSteps is 8; to go on, raise it") == true)
-        #expect(differences(last, directory("copy")) == [])
+        #expect(differences(last, copy) == [])
         try run(4, 9, .last).0.notices.forEach { Issue.record("\($0)") }
-        _ = try run(2, nil, .path(directory("copy")))
+        _ = try run(2, nil, .path(copy))
         #expect(try Checkpoint(last).state.globalStep == 9)
     }
 
@@ -229,6 +230,6 @@ private func differences(_ a: String, _ b: String) -> [String] {
         }
         #expect(try run(2, nil).calls == 6)
         #expect(try run(3, .last).calls == 9)
-        #expect(directory.names() == ["checkpoints"] && directory.names(in: "checkpoints") == ["last"])
+        #expect(directory.names() == ["checkpoints"] && directory.names(in: "checkpoints") == ["last", "run.json"])
     }
 }

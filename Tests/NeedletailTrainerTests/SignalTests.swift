@@ -44,12 +44,14 @@ private final class Interrupted: SmallClassifier {
 
 /// In one process, so that the moment is exact; `SignalCommandTests` has real processes.
 @Suite struct SignalTests {
-    private func fit(_ module: SmallClassifier, _ root: String, resume: ResumePoint? = nil) throws -> Trainer {
+    private func fit(
+        _ module: SmallClassifier, _ root: String, resume: ResumePoint? = nil, overwrite: Bool = false
+    ) throws -> Trainer {
         let trainer = quietTrainer(maxEpochs: 3, precision: .mixedFloat16) {
             $0.handlesSignals = true
             $0.accumulateGradBatches = 2
             $0.valCheckInterval = 3  // of 5 batches: within a window
-            $0.callbacks = [ModelCheckpoint(directory: root)]
+            $0.callbacks = [ModelCheckpoint(directory: root) { $0.overwrite = overwrite }]
         }
         try trainer.fit(
             module, train: DataLoader(Points(20), batchSize: 4, shuffle: true),
@@ -74,7 +76,7 @@ private final class Interrupted: SmallClassifier {
                 try fit(Interrupted(at: place, signal), run)
             }
             #expect(error?.signal == signal && error?.exitCode == 128 + signal)
-            #expect(error?.checkpoint == run + "/last" && directory.names(in: "\(signal)") == ["last"])
+            #expect(error?.checkpoint == run + "/last" && directory.names(in: "\(signal)") == ["last", "run.json"])
             // A window that is open is finished where training stands, and left out where a validation does.
             let saved = try Checkpoint(run + "/last").state
             #expect(saved.globalStep == step, "\(place): \(saved)")
@@ -92,7 +94,9 @@ private final class Interrupted: SmallClassifier {
         let directory = try TemporaryDirectory()
         _ = try fit(SmallClassifier(), directory.path)
         let before = bytes(directory("last/state.json"))
-        let error = #expect(throws: RunInterrupted.self) { try fit(Interrupted(at: "sanity", SIGINT), directory.path) }
+        let error = #expect(throws: RunInterrupted.self) {
+            try fit(Interrupted(at: "sanity", SIGINT), directory.path, overwrite: true)
+        }
         #expect(error?.checkpoint == nil && error?.description.contains("no checkpoint") == true)
         #expect(bytes(directory("last/state.json")) == before)
     }

@@ -33,6 +33,7 @@ let precision = try Precision(parsing: arguments.first ?? "32-true"), epochs = I
 let (train, test) = Digits.load()
 var generator = SeededGenerator(seed: 1)
 let model = ConvNet(using: &generator)
-let trainer = Trainer(maxEpochs: epochs, precision: precision) { $0.rootDirectory = "runs/cnn" }
+let checkpoints = ModelCheckpoint(directory: "runs/cnn/checkpoints") { $0.overwrite = true }
+let trainer = Trainer(maxEpochs: epochs, precision: precision) { $0.callbacks = [checkpoints] }
 try trainer.fit(model, train: DataLoader(train, batchSize: 64, shuffle: true, seed: 1))
 print("accuracy", try trainer.test(model, DataLoader(test, batchSize: 360))["accuracy"] ?? 0)

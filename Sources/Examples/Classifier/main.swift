@@ -31,7 +31,8 @@ let (images, test) = Digits.load()
 let parts = images.randomSplit([1237, 200], seed: 1)
 var generator = SeededGenerator(seed: 1)
 let classifier = Classifier(using: &generator)
-let trainer = Trainer(maxEpochs: epochs, precision: precision) { $0.rootDirectory = "runs/classifier" }
+let checkpoints = ModelCheckpoint(directory: "runs/classifier/checkpoints") { $0.overwrite = true }
+let trainer = Trainer(maxEpochs: epochs, precision: precision) { $0.callbacks = [checkpoints] }
 try trainer.fit(
     classifier, train: DataLoader(parts[0], batchSize: 64, shuffle: true, seed: 1),
     validation: DataLoader(parts[1], batchSize: 200))

@@ -28,7 +28,7 @@ let labels = train.labelValues
 let small = train.subset(labels.indices.filter { labels[$0] < 5 })
 let pretrained = Classifier(classes: 5, using: &generator)
 try Trainer(maxEpochs: epochs, precision: .mixedBFloat16) {
-    $0.rootDirectory = "runs/pretrained"
+    $0.callbacks = [ModelCheckpoint(directory: "runs/pretrained/checkpoints") { $0.overwrite = true }]
     $0.enableModelSummary = false
 }.fit(pretrained, train: DataLoader(small, batchSize: 32, shuffle: true, seed: 1))
 

@@ -43,7 +43,7 @@ let writer = Writer(vocabulary: vocabulary.count, using: &generator)
 let trainer = Trainer(maxEpochs: 1000, precision: precision) {
     $0.maxSteps = steps
     $0.gradientClip = .norm(1)
-    $0.rootDirectory = "runs/gpt"
+    $0.callbacks = [ModelCheckpoint(directory: "runs/gpt/checkpoints") { $0.overwrite = true }]
 }
 try trainer.fit(writer, train: DataLoader(data, batchSize: 16, shuffle: true, seed: 1))
 print("validation_loss", try trainer.validate(writer, DataLoader(held, batchSize: 16))["validation_loss"] ?? .nan)

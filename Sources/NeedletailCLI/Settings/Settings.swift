@@ -179,7 +179,7 @@ struct Settings {
         _ resume: String?, in folder: String?
     ) -> (path: String, options: [String: [String]])? {
         guard let resume, resume != "last" || folder != nil else { return nil }
-        let path = resume == "last" ? (folder ?? "") + "/last" : resume
+        let path = resume == "last" ? Checkpoint.newestFit(in: folder ?? "").folder + "/last" : resume
         guard let checkpoint = try? Checkpoint(path), case .object(let members)? = checkpoint.hyperparameters["options"]
         else { return nil }
         var options = members.mapValues { value -> [String] in

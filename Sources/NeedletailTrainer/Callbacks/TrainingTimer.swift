@@ -43,8 +43,11 @@ public final class TrainingTimer: Callback {
 
     public override func reset() { passed = Passed() }
 
-    public override func saveState() throws -> JSONValue? { .object(["elapsed": .number(elapsed / .seconds(1))]) }
+    package override func saveClock() throws -> JSONValue? { .object(["elapsed": .number(elapsed / .seconds(1))]) }
 
+    package override func loadClock(_ saved: JSONValue) throws { try loadState(saved) }
+
+    /// Checkpoints of older versions have it.
     public override func loadState(_ state: JSONValue) throws {
         struct Saved: Decodable { let elapsed: Double }
         let seconds = try state.decoded(as: Saved.self).elapsed

@@ -26,6 +26,8 @@ public struct Checkpoint {
     /// The tensors, by file, whose types cannot be read (no run writes such): they are in none of the dictionaries.
     private let unread: [String: [SafeTensorsFile.Entry]]
     let content: CheckpointState
+    /// The checksum of state.json, and so of everything.
+    let checksum: String
 
     /// Reads the checkpoint in the folder at `path`.
     ///
@@ -53,9 +55,9 @@ public struct Checkpoint {
     }
 
     private init(folder: String) throws {
-        let content = try CheckpointState(
-            parsing: CheckpointFolder.read(
-                CheckpointState.fileName, of: folder, sizes: 0...CheckpointState.maximumByteCount), path: folder)
+        let state = try CheckpointFolder.read(
+            CheckpointState.fileName, of: folder, sizes: 0...CheckpointState.maximumByteCount)
+        let content = try CheckpointState(parsing: state, path: folder)
         var unread: [String: [SafeTensorsFile.Entry]] = [:]
         func tensors(_ file: String) throws -> [String: Tensor] {
             guard let record = content.files[file] else {
@@ -81,6 +83,7 @@ public struct Checkpoint {
             }
         }
         path = folder
+        checksum = CheckpointState.checksum(of: state)
         self.content = content
         model = try tensors(Checkpoint.modelFile)
         optimizer = try tensors(Checkpoint.optimizerFile)

@@ -21,6 +21,10 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
         case mismatch(String)
         /// The checkpoint could not be written; what was there before is unharmed.
         case notWritten(String)
+        /// The folder holds checkpoints of another run, of these names.
+        case occupied([String])
+        /// Another run writes to the folder.
+        case inUse
         /// There is no directory to look for the last or best checkpoint in.
         case noDirectory
     }
@@ -33,6 +37,11 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     package init(path: String, problem: Problem) {
         self.path = path
         self.problem = problem
+    }
+
+    /// The first of some names, and how many there are.
+    package static func list(_ names: [String]) -> String {
+        names.prefix(3).joined(separator: ", ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
     }
 
     /// What was found, what was expected, what to do.
@@ -49,6 +58,12 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
             return head + "has format version \(found), this program reads versions up to \(supported); update it"
         case .mismatch(let why): return head + "does not fit: \(why)"
         case .notWritten(let why): return head + "could not be written: \(why)"
+        case .occupied(let names):
+            return
+                "checkpoint folder \(path): holds \(CheckpointError.list(names)) of another run; go on from there (resume: .last), "
+                + "give another folder, or have it replaced (overwrite in ModelCheckpoint's options)"
+        case .inUse:
+            return "checkpoint folder \(path): another run writes to it; wait for its end, or give another folder"
         case .noDirectory:
             return
                 "there is no directory to resume from: give the trainer a rootDirectory or a ModelCheckpoint, or a path"
@@ -58,9 +73,10 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
 
 /// Where a run resumes from.
 public enum ResumePoint: Sendable, Equatable {
-    /// The last checkpoint in the directory of the trainer's ``ModelCheckpoint``.
+    /// The last checkpoint of the latest fit of the trainer's first ``ModelCheckpoint``; where it has made none yet, of the newest fit in
+    /// its directory.
     case last
-    /// The best checkpoint there.
+    /// The best checkpoint of that fit.
     case best
     /// A checkpoint's folder.
     case path(String)

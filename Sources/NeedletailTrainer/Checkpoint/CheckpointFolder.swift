@@ -37,11 +37,7 @@ enum CheckpointFolder {
         let path = target.text, directory = target.parent.text
         let partial = target.parent.appending(FilePath(bytes: prefix(of: target) + "\(getpid()).partial".utf8)).text
         var isInPlace = false
-        guard !isForeign(path) else {
-            throw CheckpointError(
-                path: path,
-                problem: .notWritten("found a folder with other files there; give another name, or move it away"))
-        }
+        try checkPlace(path)
         do {
             try FileSystem.makeFolders(FilePath(directory))
             for folder in abandoned(of: target) { try clear(folder.text, of: path) }
@@ -62,7 +58,7 @@ enum CheckpointFolder {
     }
 
     /// The path whose last part is the folder's own name: `.` and `..` have another one.
-    private static func target(_ path: String) throws -> FilePath {
+    static func target(_ path: String) throws -> FilePath {
         let path = FilePath(path)
         guard [".", "..", "/", ""].contains(path.name) else { return path.parent.appending(path.name) }
         do { return try FileSystem.resolved(path) } catch {
@@ -75,6 +71,15 @@ enum CheckpointFolder {
         let name = target.name.bytes
         let known = name.count <= 200 ? name : name.prefix(180) + Array("~\(CRC32.text(name))".utf8)
         return Array(".".utf8) + known + Array(".".utf8)
+    }
+
+    /// Throws where something else than a checkpoint stands at `path`.
+    static func checkPlace(_ path: String) throws {
+        let isFile = !isDirectory(path) && FileSystem.exists(FilePath(path))
+        guard isFile || isForeign(path) else { return }
+        let found = isFile ? "a file" : "a folder with other files"
+        throw CheckpointError(
+            path: path, problem: .notWritten("found \(found) there; give another name, or move it away"))
     }
 
     /// The partial folders of a checkpoint that no other living process is writing.
@@ -99,7 +104,7 @@ enum CheckpointFolder {
     }
 
     /// The names in a folder that are none of a checkpoint's files, nor what an interrupted write of one leaves.
-    private static func others(in path: String) -> [String] {
+    static func others(in path: String) -> [String] {
         let own = [CheckpointState.fileName, Checkpoint.modelFile, Checkpoint.optimizerFile, Checkpoint.callbackFile]
         let names = (try? FileSystem.names(in: FilePath(path))) ?? []
         return names.map(\.text).filter { name in
@@ -107,7 +112,7 @@ enum CheckpointFolder {
         }
     }
 
-    private static func hasState(_ path: String) -> Bool {
+    static func hasState(_ path: String) -> Bool {
         FileSystem.exists(FilePath(path + "/" + CheckpointState.fileName))
     }
 
@@ -118,7 +123,7 @@ enum CheckpointFolder {
 
     /// Deletes what was the checkpoint at `path`, where it is still there; with others' files in it, it is renamed to the first of
     /// `NAME.kept`, `NAME.kept-2`, … that is free.
-    private static func clear(_ folder: String, of path: String) throws {
+    static func clear(_ folder: String, of path: String) throws {
         guard FileSystem.exists(FilePath(folder)) else { return }
         if others(in: folder).isEmpty { return try FileSystem.removeTree(FilePath(folder)) }
         for number in 1... {
@@ -150,7 +155,7 @@ enum CheckpointFolder {
         do { return try handle.bytes(count) } catch let failure as FileError { throw error(failure.reason) }
     }
 
-    private static func isDirectory(_ path: String) -> Bool {
+    static func isDirectory(_ path: String) -> Bool {
         FileSystem.isFolder(FilePath(path))
     }
 

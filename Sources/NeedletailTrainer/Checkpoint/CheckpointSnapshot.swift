@@ -11,6 +11,8 @@ struct CheckpointSnapshot: Sendable {
     var model: [(name: String, tensor: Tensor)]
     var optimizer: [(name: String, tensor: Tensor)]
     var callbacks: [(name: String, tensor: Tensor)]
+    /// What callbacks have of the clock, by their keys: no part of the checkpoint.
+    var clocks: [String: JSONValue] = [:]
 
     /// Bytes of all tensors.
     var byteCount: Int { (model + optimizer + callbacks).reduce(0) { $0 + $1.tensor.byteCount } }
@@ -24,8 +26,8 @@ struct CheckpointSnapshot: Sendable {
         return copy
     }
 
-    /// Writes it as the folder `path`, in place of what is there.
-    func write(to path: String) throws {
+    /// The files of its folder, and the checksum of state.json.
+    func files() throws -> (files: [(name: String, bytes: [UInt8])], checksum: String) {
         var content = content
         var files: [(name: String, bytes: [UInt8])] = [
             (Checkpoint.modelFile, try SafeTensorsFile.encode(tensors: model)),
@@ -37,8 +39,9 @@ struct CheckpointSnapshot: Sendable {
         for file in files {
             content.files[file.name] = .init(bytes: file.bytes.count, crc32: CRC32.text(file.bytes))
         }
-        files.append((CheckpointState.fileName, try content.encoded()))  // last: it vouches for the others
-        try CheckpointFolder.write(files, to: path)
+        let state = try content.encoded()
+        files.append((CheckpointState.fileName, state))  // last: it vouches for the others
+        return (files, CheckpointState.checksum(of: state))
     }
 }
 
@@ -58,9 +61,9 @@ final class CheckpointWriter: Sendable {
     /// Copies of so many bytes may wait; one may be larger.
     private static let most = 64 << 20
 
-    /// Begins to write a copy of `snapshot` to `path`. Waits for those of earlier moments, so that what is on disk is never more
+    /// Begins to write a copy of `snapshot` as `name`. Waits for those of earlier moments, so that what is on disk is never more
     /// than one behind.
-    func write(_ snapshot: CheckpointSnapshot, to path: String) throws {
+    func write(_ snapshot: CheckpointSnapshot, in folder: RunFolder, as name: String) throws {
         let bytes = snapshot.byteCount
         let moment = snapshot.content.trainer
         if state.withLock({ $0.bytes > 0 && ($0.moment != moment || $0.bytes + bytes > Self.most) }) { wait() }
@@ -72,7 +75,7 @@ final class CheckpointWriter: Sendable {
         }
         queue.async { [self] in
             var failure: (any Error)?
-            do { try copy.write(to: path) } catch { failure = error }
+            do { try folder.write(copy, as: name) } catch { failure = error }
             state.withLock {
                 $0.bytes -= bytes
                 if $0.failure == nil { $0.failure = failure }
@@ -81,10 +84,10 @@ final class CheckpointWriter: Sendable {
     }
 
     /// Removes checkpoints after what is being written, if that went well.
-    func remove(_ paths: [String]) {
+    func remove(_ names: [String], in folder: RunFolder) {
         queue.async { [self] in
             guard state.withLock({ $0.failure == nil }) else { return }
-            for path in paths { CheckpointFolder.remove(path) }
+            folder.remove(names)
         }
     }
 

@@ -84,6 +84,11 @@ struct CheckpointState: Codable, Sendable {
         return CheckpointState.prefix + Array(CRC32.text(rest).utf8) + CheckpointState.infix + rest
     }
 
+    /// The checksum with which what ``encoded()`` wrote begins.
+    static func checksum(of bytes: [UInt8]) -> String {
+        String(decoding: bytes.dropFirst(prefix.count).prefix(8), as: UTF8.self)
+    }
+
     /// Reads what ``encoded()`` wrote; any change of a bit is an error.
     init(parsing bytes: [UInt8], path: String) throws {
         let file = CheckpointState.fileName
@@ -97,7 +102,7 @@ struct CheckpointState: Codable, Sendable {
         }
         let rest = Array(bytes[start...])
         let found = CRC32.text(rest)
-        let expected = String(decoding: bytes[head..<(head + 8)], as: UTF8.self)
+        let expected = CheckpointState.checksum(of: bytes)
         guard found == expected else {
             throw CheckpointError(
                 path: path, problem: .damaged(file: file, found: "checksum \(found)", expected: expected))

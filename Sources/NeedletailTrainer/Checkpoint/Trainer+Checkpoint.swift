@@ -12,12 +12,12 @@ extension Trainer {
     /// ``CheckpointError`` where it cannot be written, the old one then being unharmed.
     public func saveCheckpoint(to path: String) throws {
         try checkpointWriter.finish()
-        try snapshot { try $0.write(to: path) }
+        try snapshot { try write($0, to: path) }
     }
 
     /// The same while training goes on: what cannot be written is thrown when the next one is, or at the end of fit.
-    func beginCheckpoint(to path: String) throws {
-        try snapshot { try checkpointWriter.write($0, to: path) }
+    func beginCheckpoint(in folder: RunFolder, as name: String) throws {
+        try snapshot { try checkpointWriter.write($0, in: folder, as: name) }
     }
 
     /// Gives `body` the run as it stands. The tensors are the run's own: they change with its next step.
@@ -53,7 +53,9 @@ extension Trainer {
         content.validation = isEpochComplete ? nil : validationMeans
         if let data, let saved = own.data { content.callbacks[data.stateKey] = saved }
         var kept: [(name: String, tensor: Tensor)] = []
+        var clocks: [String: JSONValue] = [:]
         for (key, callback) in keyedCallbacks {
+            clocks[key] = try callback.saveClock()
             if let saved = try callback.saveState() { content.callbacks[key] = saved }
             kept += try callback.stateTensors().map { ("\(key)/\($0.name)", $0.tensor) }
         }
@@ -61,7 +63,7 @@ extension Trainer {
             slot.optimizer.stateTensors().map { (name: "\(slot.index)/\($0.name)", tensor: $0.tensor) }
         }
         let model = module.stateDictionary().map { (name: $0.0, tensor: $0.1) }
-        return CheckpointSnapshot(content: content, model: model, optimizer: moments, callbacks: kept)
+        return CheckpointSnapshot(content: content, model: model, optimizer: moments, callbacks: kept, clocks: clocks)
     }
 
     /// Saves the moment after the last complete step, also from within a step or an accumulation window.
@@ -76,7 +78,7 @@ extension Trainer {
         try withTrainedWeights(module) {
             try windowStart.around(self, step) {
                 let own = try windowStart.own ?? OwnState(module, data)
-                try snapshot(module, step, own: own).write(to: path)
+                try write(try snapshot(module, step, own: own), to: path)
             }
         }
     }
@@ -165,9 +167,15 @@ extension Trainer {
             }
         }
         if let data { try load(data.stateKey, data.loadState) }
-        let keyed = keyedCallbacks
+        let keyed = keyedCallbacks, clocks = RunRecord.clocks(of: checkpoint)
         for (key, callback) in keyed {
             try load(key, callback.loadState)
+            let isClockKnown = clocks[key].map { (try? callback.loadClock($0)) != nil } ?? false
+            if callback is TrainingTimer, !isClockKnown, content.callbacks[key] == nil {
+                notice(
+                    "how long training took before checkpoint \(checkpoint.path) is not known, no run.json beside it tells: "
+                        + "the timer counts from zero")
+            }
             do { try callback.load(stateTensors: checkpoint.tensors(of: key, among: keyed.map(\.key)), module) } catch {
                 throw mismatch("the state of \(key): \(error)")
             }
@@ -263,7 +271,11 @@ extension Trainer {
         guard let directory = checkpointDirectory ?? givenCheckpointDirectory else {
             throw CheckpointError(path: "", problem: .noDirectory)
         }
-        return directory + (point == .last ? "/last" : "/best")
+        let name = point == .last ? "/last" : "/best"
+        if let place = callbacks.lazy.compactMap({ $0 as? ModelCheckpoint }).first?.place { return place.path + name }
+        let (folder, note) = Checkpoint.newestFit(in: directory)
+        if let note { notice("\(note)") }
+        return folder + name
     }
 }
 

@@ -32,6 +32,8 @@ public struct MetricsRecord: Sendable {
 ///
 /// Only ``log(_:)`` must be written; a logger ignores what it has no place for.
 public protocol Logger: AnyObject {
+    /// The identifier that a tracker has given the run, which is kept in `run.json` beside checkpoints; nil where there is none.
+    var runID: String? { get }
     /// Called once, when fit begins.
     func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws
     /// Called for each record.
@@ -48,6 +50,8 @@ public protocol Logger: AnyObject {
 }
 
 extension Logger {
+    /// None.
+    public var runID: String? { nil }
     /// Does nothing.
     public func logHyperparameters(_ hyperparameters: [String: JSONValue]) throws {}
     /// Does nothing.

@@ -36,9 +36,9 @@ extension Trainer {
     private func saveLastCheckpoint() throws -> String? {
         let checkpoints = callbacks.lazy.compactMap { $0 as? ModelCheckpoint }.first
         guard step != nil, let checkpoints else { return nil }
-        let path = checkpoints.directory + "/last"
+        let path = checkpoints.folder + "/last"
         try checkpointWriter.finish()
-        if state == lastSaved { return path }
+        if state == checkpoints.lastSaved { return path }
         guard hasTrained else { return nil }
         try saveLastCompleteStep(to: path)
         lastPath = path
