@@ -127,9 +127,37 @@ void *csimd_guarded_context(void);
 // never freed and what they have locked stays so.
 _Noreturn void csimd_give_up(void);
 
-// OpenMP threads used by the drivers, for the whole process. Zero (the default) means one a CPU of the affinity mask.
+// Threads used by the drivers, for the whole process, at most 256. Zero (the default) means OMP_NUM_THREADS where that is set,
+// else one a CPU of the affinity mask, and no more than the CPUs that csimd_read_limits finds, rounded up.
 void csimd_set_thread_count(int count);
 int csimd_thread_count(void);
+
+// Why the drivers work on one thread, without OpenMP; NULL where they use it.
+const char *csimd_openmp_problem(void);
+
+// What was found wrong with OpenMP's surroundings before its first use, and what was done; NULL where nothing was. It was
+// written on standard error then.
+const char *csimd_openmp_warning(void);
+
+// What the control groups of this process (Linux: containers, services) allow it.
+typedef struct {
+    double cpus;           // CPU time a second; INFINITY: no quota
+    uint64_t memory;       // the least limit, in bytes; UINT64_MAX: none
+    uint64_t memory_free;  // bytes up to the nearest limit; file cache that can be dropped counts as free
+    uint64_t memory_used;  // in the group with the least limit, in bytes; 0: no limit
+} csimd_limits;
+
+// Reads them below `root`, which is "" but in tests.
+csimd_limits csimd_read_limits(const char *root);
+
+// Memory of this process, in bytes.
+typedef struct {
+    uint64_t total;      // of the machine
+    uint64_t limit;      // the least of total, the control groups' limits and the process's own (RLIMIT_AS, RLIMIT_DATA)
+    uint64_t available;  // what can still be taken within all of these, without swapping
+    uint64_t resident;   // in use
+} csimd_memory;
+csimd_memory csimd_measure_memory(void);
 
 // CPU features relevant here that the CPU has and the operating system enables, as space-separated names; static storage.
 const char *csimd_cpu_features(void);
