@@ -36,7 +36,9 @@ let package = Package(
             name: "CSIMD",
             path: "CSIMD",
             cSettings: [.unsafeFlags(["-fopenmp"] + optimization)],
-            linkerSettings: [.linkedLibrary("omp5"), .linkedLibrary("m")]
+            linkerSettings: [
+                .linkedLibrary("omp5"), .linkedLibrary("m"), .linkedLibrary("rt", .when(platforms: [.linux])),
+            ]
         ),
         .systemLibrary(
             name: "COpenBLAS", path: "Sources/COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -81,10 +83,11 @@ let package = Package(
         .target(
             name: "NeedletailSettings", dependencies: ["NeedletailFiles", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict),
+        .target(name: "CStart"),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
-                "Needletail", "NeedletailBench", "NeedletailVerify", "NeedletailPNG", "NeedletailTensorBoard",
+                "CStart", "Needletail", "NeedletailBench", "NeedletailVerify", "NeedletailPNG", "NeedletailTensorBoard",
                 "NeedletailSettings", "NeedletailFiles",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],

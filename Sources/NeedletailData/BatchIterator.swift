@@ -23,14 +23,12 @@ public final class BatchIterator {
     init(_ plan: BatchPlan, prefetch: Int) {
         self.plan = plan
         position = plan.batches.lowerBound
-        if prefetch == 0 || plan.batches.isEmpty {
-            source = .direct(order: plan.batches.isEmpty ? [] : plan.sampler.order(epoch: plan.epoch))
-        } else {
-            let queue = PrefetchQueue(capacity: prefetch)
+        // Where no thread can be had, batches are prepared when they are asked for.
+        let queue = prefetch == 0 || plan.batches.isEmpty ? nil : PrefetchQueue(capacity: prefetch)
+        if let queue, BackgroundThread.start("needletail.prefetch", { queue.fill(from: plan) }) {
             source = .queue(queue)
-            let thread = Thread { queue.fill(from: plan) }
-            thread.name = "needletail.prefetch"
-            thread.start()
+        } else {
+            source = .direct(order: plan.batches.isEmpty ? [] : plan.sampler.order(epoch: plan.epoch))
         }
     }
 

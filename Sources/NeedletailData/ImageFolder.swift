@@ -72,19 +72,18 @@ public struct ImageFolder: Sendable, Hashable {
     }
 }
 
-/// One piece of work on a thread of its own.
+/// One piece of work on a thread of its own, or done at once where none can be had.
 private final class Background<Value: Sendable>: Sendable {
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let done = DispatchSemaphore(value: 0)
 
     init(_ work: @escaping @Sendable () throws -> Value) {
-        let thread = Thread { [self] in
+        let run: @Sendable () -> Void = { [self] in
             let found = Result { try work() }
             result.withLock { $0 = found }
             done.signal()
         }
-        thread.name = "needletail.load"
-        thread.start()
+        if !BackgroundThread.start("needletail.load", run) { run() }
     }
 
     /// What the work came to, once it is done; to be asked for once.

@@ -73,7 +73,7 @@ final class CheckpointWriter: Sendable {
             $0.bytes += bytes
             $0.moment = moment
         }
-        queue.async { [self] in
+        begin { [self] in
             var failure: (any Error)?
             do { try folder.write(copy, as: name) } catch { failure = error }
             state.withLock {
@@ -85,7 +85,7 @@ final class CheckpointWriter: Sendable {
 
     /// Removes checkpoints after what is being written, if that went well.
     func remove(_ names: [String], in folder: RunFolder) {
-        queue.async { [self] in
+        begin { [self] in
             guard state.withLock({ $0.failure == nil }) else { return }
             folder.remove(names)
         }
@@ -99,6 +99,15 @@ final class CheckpointWriter: Sendable {
 
     /// Waits until everything is written, or has failed.
     func wait() { queue.sync {} }
+
+    /// Runs `work` after what was begun before: on another thread, or here where none can be had (libdispatch would wait for one).
+    private func begin(_ work: @escaping @Sendable () -> Void) {
+        if BackgroundThread.start("needletail.probe", {}) {
+            queue.async(execute: work)
+        } else {
+            queue.sync(execute: work)
+        }
+    }
 
     private func throwFailure() throws {
         let failure = state.withLock { state in
