@@ -82,7 +82,9 @@ struct LayerWidths: ExpressibleByArgument, CustomStringConvertible {
 
 /// The option that the commands that compute share.
 struct ThreadOptions: ParsableArguments {
-    @Option(name: .customLong("threads"), help: "Threads (default: one a CPU). Results do not depend on it.")
+    @Option(
+        name: .customLong("threads"),
+        help: "Threads (default: OMP_NUM_THREADS, else one a CPU within the CPU quota). Results do not depend on it.")
     var count: Int?
 
     func validate() throws {

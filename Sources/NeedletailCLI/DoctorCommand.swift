@@ -21,8 +21,11 @@ struct DoctorCommand: ParsableCommand {
         threads.apply()
         line("CPU", KernelInfo.cpuModel)
         line("features", KernelInfo.cpuFeatures)
+        let limits = ResourceLimits()
+        line("CPUs", "\(ProcessInfo.processInfo.activeProcessorCount) may be used; \(quota(limits))")
         line("threads", "\(threadCount)")
-        line("OpenMP", KernelInfo.openMPVersion)
+        line("memory", memory(limits))
+        line("OpenMP", KernelInfo.openMPProblem.map { "not used: \($0)" } ?? KernelInfo.openMPVersion)
         line("OpenBLAS", KernelInfo.openBLASConfiguration)
         line("huge pages", hugePages)
         for row in KernelInfo.rows {
@@ -50,6 +53,24 @@ struct DoctorCommand: ParsableCommand {
             line("  widen", rate(rates.widen))
             line("  native", rate(rates.native))
         }
+    }
+
+    private func quota(_ limits: ResourceLimits) -> String {
+        guard let cpus = limits.cpus else { return "no quota" }
+        return
+            "a quota of \(cpus.formatted(decimals: 2)), so \(Int(cpus.rounded(.up))) threads at most unless told otherwise"
+    }
+
+    private func memory(_ limits: ResourceLimits) -> String {
+        func gibibytes(_ bytes: Int) -> String { "\((Double(bytes) / 0x1p30).formatted(decimals: 2)) GiB" }
+        var parts = ["\(gibibytes(ProcessMemory.total)) in the machine"]
+        if ProcessMemory.limit < ProcessMemory.total {
+            let group = limits.memory == ProcessMemory.limit ? limits.memoryUsed : nil
+            parts.append("limit \(gibibytes(ProcessMemory.limit))" + (group.map { ", in use \(gibibytes($0))" } ?? ""))
+        } else {
+            parts.append("no limit")
+        }
+        return (parts + ["\(gibibytes(ProcessMemory.available)) available"]).joined(separator: "; ")
     }
 
     private func line(_ name: String, _ value: String) { print("\(name.padded(18)) \(value)") }

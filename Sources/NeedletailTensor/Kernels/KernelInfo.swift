@@ -3,7 +3,8 @@ import NeedletailFiles
 internal import COpenBLAS
 internal import CSIMD
 
-/// Sets the number of threads that kernels use; 0 means one a CPU. Results do not depend on it.
+/// Sets the number of threads that kernels use, at most 256; 0 means `OMP_NUM_THREADS` where that is set, else one a CPU, within
+/// the CPU quota of a container. Results do not depend on it.
 public func setThreadCount(_ count: Int) { csimd_set_thread_count(Int32(clamping: count)) }
 
 /// The number of threads that kernels use.
@@ -105,6 +106,12 @@ package enum KernelInfo {
 
     /// The OpenMP runtime.
     package static var openMPVersion: String { text(csimd_openmp_version()) }
+
+    /// Why kernels work on one thread, without OpenMP; nil where they use it.
+    package static var openMPProblem: String? { csimd_openmp_problem().map { String(cString: $0) } }
+
+    /// What was wrong with OpenMP's surroundings before its first use, and what was done; nil where nothing was.
+    package static var openMPWarning: String? { csimd_openmp_warning().map { String(cString: $0) } }
 
     /// OpenBLAS's version and build options, and the kernels it chose.
     package static var openBLASConfiguration: String {
