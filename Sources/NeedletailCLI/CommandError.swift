@@ -12,6 +12,8 @@ enum CommandError: Error, CustomStringConvertible {
     case data(String)
     /// Training cannot go on: exit code 70.
     case diverged(String)
+    /// Memory has run out: exit code 71.
+    case memory(String)
     /// A result could not be written: exit code 74.
     case output(String)
     /// A signal has ended training: exit code 128 + its number.
@@ -19,7 +21,8 @@ enum CommandError: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .usage(let message), .data(let message), .diverged(let message), .output(let message),
+        case .usage(let message), .data(let message), .diverged(let message), .memory(let message),
+            .output(let message),
             .interrupted(let message, _):
             message
         }
@@ -30,6 +33,7 @@ enum CommandError: Error, CustomStringConvertible {
         case .usage: ExitCode(64)
         case .data: ExitCode(65)
         case .diverged: ExitCode(70)
+        case .memory: ExitCode(71)
         case .output: ExitCode(74)
         case .interrupted(_, let code): ExitCode(code)
         }
@@ -62,7 +66,7 @@ extension CommandError {
         case .usage(let message): .usage(message + text)
         case .data(let message): .data(message + text)
         case .output(let message): .output(message + text)
-        case .diverged, .interrupted: self
+        case .diverged, .memory, .interrupted: self
         }
     }
 
@@ -90,6 +94,7 @@ extension CommandError {
         case let error as TrainingDiverged: self = .diverged("\(error)")
         case let error as TrainerError:
             if case .badBatch = error { self = .data("\(error)") } else { self = .usage("\(error)") }
+        case let error as OperationError where error.isOutOfMemory: self = .memory("\(error)")
         case let error as OperationError: self = .data("\(error)")
         case let error as ScheduleError: self = .usage("\(error)")
         case let error as PrecisionError: self = .usage("\(error)")

@@ -15,7 +15,8 @@ struct NeedletailCommand: ParsableCommand {
             It trains a small network on handwritten digits that are part of the program.
 
             Exit codes: 0 done, 1 bench compare found something slower or verify a broken promise, 64 wrong arguments (also a \
-            --checkpoint folder that holds another run), 65 bad or missing data, 70 training diverged, 74 a result could not be written, 130 and 143 training was ended by SIGINT or \
+            --checkpoint folder that holds another run), 65 bad or missing data, 70 training diverged, 71 memory ran out, 74 a \
+            result could not be written, 130 and 143 training was ended by SIGINT or \
             SIGTERM, and saved.
             """,
         version: "0.1.0",
@@ -25,6 +26,10 @@ struct NeedletailCommand: ParsableCommand {
         ])
 
     static func main() {
+        setOutOfMemoryHandler { message in
+            complain(message)
+            _exit(CommandError.memory(message).exitCode.rawValue)  // nothing of the program can go on, also at its exit
+        }
         signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
         do {
             let settings = try Settings(

@@ -1,4 +1,5 @@
 // Errors of the program (shapes, types, ranges): `precondition` drops its message in release builds, so they stop here.
+import Synchronization
 
 /// Stops the program with a message that says what was found and what was expected, in every build. Within
 /// ``throwingOperationErrors(_:)`` it is thrown instead.
@@ -17,13 +18,38 @@ package func stop(_ message: String, file: StaticString = #fileID, line: UInt = 
     GuardedThread.giveUp()
 }
 
-/// An operation that was called with shapes, types or values that it does not take.
+/// What ends the program where memory runs out, if it should say so in its own way; nil: as other errors do.
+private let outOfMemoryHandler = Mutex<(@Sendable (String) -> Never)?>(nil)
+
+/// Sets what ends the program where memory runs out: it is given the message.
+package func setOutOfMemoryHandler(_ handler: @escaping @Sendable (String) -> Never) {
+    outOfMemoryHandler.withLock { $0 = handler }
+}
+
+/// Stops the program because memory has run out. Within ``throwingOperationErrors(_:)`` it is thrown instead.
+@inline(never)
+package func stopOutOfMemory(_ message: String) -> Never {
+    if let context = GuardedThread.context {
+        let run = Unmanaged<GuardedRun>.fromOpaque(context).takeUnretainedValue()
+        (run.failure, run.isOutOfMemory) = (message, true)
+        GuardedThread.giveUp()
+    }
+    if let handler = outOfMemoryHandler.withLock({ $0 }) { handler(message) }
+    fatalError(message)
+}
+
+/// An operation that was called with shapes, types or values that it does not take, or for which there was no memory.
 public struct OperationError: Error, CustomStringConvertible, Equatable {
     /// The operation, what was found and what was expected: the message with which the program would have ended.
     public let message: String
+    /// Whether memory ran out; the operation itself was right.
+    public let isOutOfMemory: Bool
 
     /// An error with this message.
-    public init(message: String) { self.message = message }
+    public init(message: String, isOutOfMemory: Bool = false) {
+        self.message = message
+        self.isOutOfMemory = isOutOfMemory
+    }
 
     /// ``message``.
     public var description: String { message }
@@ -33,6 +59,7 @@ public struct OperationError: Error, CustomStringConvertible, Equatable {
 private final class GuardedRun {
     let body: () -> Void
     var failure: String?
+    var isOutOfMemory = false
 
     init(_ body: @escaping () -> Void) { self.body = body }
 }
@@ -72,7 +99,9 @@ package func operationOutcome<Result>(
         Unmanaged<GuardedRun>.fromOpaque(context).takeUnretainedValue().body()
     }
     return try withExtendedLifetime(run) {
-        if let failure = run.failure { return .failure(OperationError(message: failure)) }
+        if let failure = run.failure {
+            return .failure(OperationError(message: failure, isOutOfMemory: run.isOutOfMemory))
+        }
         if let outcome { return .success(try outcome.get()) }
         guard !hasRun else { fatalError("operationOutcome: the body has neither returned nor failed") }
         return .success(try body())  // no thread can be had

@@ -46,8 +46,8 @@ package enum StoragePool {
     private static let lists = Mutex(FreeLists())
     private static let smallest = 64
     private static let hugePage = 2 << 20
-    /// Free memory kept for reuse; beyond it blocks go back to the system.
-    private static let keptLimit = sysconf(Int32(_SC_PHYS_PAGES)) / 4 * sysconf(Int32(_SC_PAGESIZE))
+    /// Free memory kept for reuse, a quarter of what the process may have; beyond it blocks go back to the system.
+    private static let keptLimit = ProcessMemory.limit / 4
 
     /// What every byte of a returned block is overwritten with: `MALLOC_PERTURB_` (mallopt(3)) holds for the pool as for `malloc`.
     /// Whoever still reads such a block then goes wrong every time, not only when another thread has taken it.
@@ -80,16 +80,40 @@ package enum StoragePool {
             return block
         }
         if let kept, let pointer = UnsafeMutableRawPointer(bitPattern: kept) { return pointer }
-        var pointer: UnsafeMutableRawPointer?
-        let status = posix_memalign(&pointer, bytes >= hugePage ? hugePage : smallest, bytes)
-        guard status == 0, let pointer else {
-            stop("out of memory: a tensor block of \(bytes) bytes could not be allocated")
+        guard let pointer = allocate(bytes) ?? (releaseFree() ? allocate(bytes) : nil) else {
+            let usage = lists.withLock { lists in
+                lists.systemBytes -= bytes
+                return (system: lists.systemBytes, free: lists.keptBytes)
+            }
+            stopOutOfMemory(
+                "out of memory: a tensor's block of \(bytes) bytes could not be had; tensors hold \(usage.system - usage.free) "
+                    + "bytes, and the process may have \(ProcessMemory.limit); use a smaller batch or model, or raise the limit"
+            )
         }
         #if os(Linux)
             let adviseHugePages: Int32 = 14  // MADV_HUGEPAGE, a macro that Swift does not import
             if bytes >= hugePage { madvise(pointer, bytes, adviseHugePages) }
         #endif
         return pointer
+    }
+
+    private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+        var pointer: UnsafeMutableRawPointer?
+        let status = posix_memalign(&pointer, byteCount >= hugePage ? hugePage : smallest, byteCount)
+        return status == 0 ? pointer : nil
+    }
+
+    /// Gives all free blocks back to the system; false where there are none.
+    @discardableResult package static func releaseFree() -> Bool {
+        let blocks = lists.withLock { lists in
+            let blocks = lists.blocks
+            lists.blocks = Array(repeating: [], count: blocks.count)
+            lists.systemBytes -= lists.keptBytes
+            lists.keptBytes = 0
+            return blocks
+        }
+        for block in blocks.joined() { free(UnsafeMutableRawPointer(bitPattern: block)) }
+        return blocks.contains { !$0.isEmpty }
     }
 
     static func give(_ pointer: UnsafeMutableRawPointer, _ sizeClass: Int) {

@@ -6,12 +6,13 @@ public import NeedletailTensor
 /// Runs `body`, a step on `batch`, and throws what would end the program as an error that names the batch.
 ///
 /// - Parameter what: what the batch is of, such as "training".
-/// - Throws: ``TrainerError/badBatch(_:)``, and what `body` throws.
+/// - Throws: ``TrainerError/badBatch(_:)``, ``OperationError`` where memory runs out, and what `body` throws.
 func guarding<Result>(
     _ batch: Batch, _ index: Int, of what: String, _ body: @escaping () throws -> Result
 ) throws -> Result {
     switch try operationOutcome(body) {
     case .success(let result): return result
+    case .failure(let error) where error.isOutOfMemory: throw error
     case .failure(let error): throw TrainerError.badBatch(BadBatch(batch, index, of: what, why: error.message))
     }
 }

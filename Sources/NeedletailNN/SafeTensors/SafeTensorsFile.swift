@@ -49,7 +49,13 @@ public enum SafeTensorsFile {
         tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:]
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
-        try emit(tensors, metadata) { bytes += $0 }
+        var isFirst = true
+        try emit(tensors, metadata) { piece in
+            // The first piece is the header: with the tensors' bytes all is known, and the array need not grow to twice of it.
+            if isFirst { bytes.reserveCapacity(piece.count + tensors.reduce(0) { $0 + $1.tensor.byteCount }) }
+            isFirst = false
+            bytes += piece
+        }
         return bytes
     }
 

@@ -42,7 +42,11 @@ extension DType {
 @inline(__always)
 func expectSuccess(_ status: csimd_status, _ operation: StaticString) {
     if status == CSIMD_OK { return }
-    if status == CSIMD_OUT_OF_MEMORY { stop("\(operation): out of memory for scratch") }
+    if status == CSIMD_OUT_OF_MEMORY {
+        stopOutOfMemory(
+            "\(operation): out of memory for the kernel's scratch blocks; use a smaller batch or model, or raise the limit"
+        )
+    }
     stop("\(operation): the kernel refused its arguments (status \(status.rawValue))")
 }
 

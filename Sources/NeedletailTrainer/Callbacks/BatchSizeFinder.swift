@@ -1,12 +1,10 @@
 // Finds a batch size before training.
-import Foundation
-import NeedletailFiles
 import NeedletailTensor
 
 /// Times training steps with batch sizes that double, and trains with the smallest that is nearly as fast a sample as any.
 ///
 /// On a CPU a larger batch stops paying once the matrix products fill the caches; memory is seldom what limits it. The search
-/// ends before a size that would need more memory than ``memoryLimit``. It leaves no trace but the batch size, which a
+/// ends before a size that would need more memory than ``memoryLimit``, or than can be had. It leaves no trace but the batch size, which a
 /// resumed run takes from its checkpoint: times vary, so a run with this callback is repeatable only from there on.
 /// The learning rate stays; batches of several times the size may want a larger one.
 public final class BatchSizeFinder: Callback {
@@ -24,7 +22,7 @@ public final class BatchSizeFinder: Callback {
     public let sizes: ClosedRange<Int>
     /// The share of the best rate that is good enough.
     public let tolerance: Double
-    /// The most bytes that a step may take; nil: half of what the system has free.
+    /// The most bytes that a step may take; nil: half of what is free within the limits of machine, container and process.
     public let memoryLimit: Int?
     /// What the last fit's search has measured.
     public private(set) var trials: [Trial] = []
@@ -63,12 +61,12 @@ public final class BatchSizeFinder: Callback {
                     found: "from \(sizes.lowerBound) on, and dropLast leaves out a smaller batch",
                     expected: "from at most \(count) on, the samples that there are")
             }
-            let limit = memoryLimit ?? (SystemMemory.available.map { $0 / 2 } ?? .max)
-            let before = SystemMemory.resident ?? 0
+            let limit = memoryLimit ?? ProcessMemory.available / 2
+            let before = ProcessMemory.resident
             var size = sizes.lowerBound
             while size <= sizes.upperBound, size <= trial.train.dataset.count || trials.isEmpty {
-                let rate = try samplesPerSecond(trial, size)
-                let bytes = max(0, (SystemMemory.resident ?? 0) - before)
+                guard let rate = try samplesPerSecondIfItFits(trial, size) else { break }
+                let bytes = max(0, ProcessMemory.resident - before)
                 trials.append(Trial(batchSize: size, samplesPerSecond: rate, bytes: bytes))
                 if bytes > limit / 2 { break }  // twice the size takes at most twice as much
                 size *= 2
@@ -87,39 +85,49 @@ public final class BatchSizeFinder: Callback {
         return (measured.first { $0.samplesPerSecond >= tolerance * best } ?? trials.first)?.batchSize
     }
 
+    /// The rate with batches of `size`; nil, and a notice, where there is no memory for them.
+    private func samplesPerSecondIfItFits(_ trial: FitTrial, _ size: Int) throws -> Double? {
+        var reason = "the system has no such block"
+        // Twice the size takes at most twice as much. What is left of a step that ran out of memory cannot be freed, so it is
+        // better not to begin it.
+        if trials.last.map({ ProcessMemory.canTake(2 * $0.bytes) }) ?? true {
+            do { return try samplesPerSecond(trial, size) } catch let error as OperationError where error.isOutOfMemory
+            {
+                StoragePool.releaseFree()
+                reason = error.message
+            }
+        }
+        guard let last = trials.last else {
+            throw TrainerError.badOption(
+                name: "BatchSizeFinder: sizes", found: "\(size), for which there is no memory (\(reason))",
+                expected: "a smaller first size")
+        }
+        trial.trainer.notice(
+            "BatchSizeFinder: there is no memory for batches of \(size) (\(reason)); the search ends with \(last.batchSize)"
+        )
+        return nil
+    }
+
     /// The best of three steps after one that does not count.
     private func samplesPerSecond(_ trial: FitTrial, _ size: Int) throws -> Double {
         let own = trial.train
         defer { trial.train = own }
         trial.train = own.batched(by: size)
         return try trial.trying { step in
-            var source = BatchSource(trial.train)
-            _ = try step.run(source.next(), 0, closesWindow: true)
-            var best = 0.0
-            for _ in 0..<3 {
-                try ProcessSignals.throwWhereAsked(trial.trainer)
-                let batch = try source.next()
-                let start = clock()
-                _ = try step.run(batch, 0, closesWindow: true)
-                let seconds = clock() - start
-                best = max(best, seconds > 0 ? Double(batch.count) / seconds : .infinity)
+            try throwingOperationErrors { [clock] in
+                var source = BatchSource(trial.train)
+                _ = try step.run(source.next(), 0, closesWindow: true)
+                var best = 0.0
+                for _ in 0..<3 {
+                    try ProcessSignals.throwWhereAsked(trial.trainer)
+                    let batch = try source.next()
+                    let start = clock()
+                    _ = try step.run(batch, 0, closesWindow: true)
+                    let seconds = clock() - start
+                    best = max(best, seconds > 0 ? Double(batch.count) / seconds : .infinity)
+                }
+                return best
             }
-            return best
         }
-    }
-}
-
-/// Memory as Linux tells it; nil elsewhere.
-private enum SystemMemory {
-    /// What the process has in memory, in bytes.
-    static var resident: Int? { kilobytes("VmRSS:", in: "/proc/self/status") }
-    /// What new programs can take, in bytes.
-    static var available: Int? { kilobytes("MemAvailable:", in: "/proc/meminfo") }
-
-    private static func kilobytes(_ key: String, in path: String) -> Int? {
-        guard let text = RegularFile.text(of: FilePath(path)),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
-        else { return nil }
-        return line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
     }
 }

@@ -19,9 +19,15 @@ extension Trainer {
             return checkpoint.precision
         }
         let (clock, console) = configuration.autoPrecision
-        let timings = try PrecisionMeasurement(
-            module: module, loader: train, configuration: configuration, clock: clock
-        ).run()
+        let measurement = PrecisionMeasurement(
+            module: module, loader: train, configuration: configuration, clock: clock)
+        let timings: PrecisionTimings
+        do { timings = try measurement.run() } catch let error as OperationError where error.isOutOfMemory {
+            StoragePool.releaseFree()
+            notice(
+                "precision auto: three modes side by side need too much memory, so 32-true is taken (\(error.message))")
+            return .float32
+        }
         precisionTimings = timings
         console.write(timings.table)
         return timings.choice
@@ -51,7 +57,7 @@ struct PrecisionMeasurement {
     func run() throws -> PrecisionTimings {
         let dtype = loader.dtype
         defer { loader.dtype = dtype }
-        return try module.measured { try measure($0) }
+        return try module.measured { state in try throwingOperationErrors { try measure(state) } }
     }
 
     private func measure(_ state: ModuleState) throws -> PrecisionTimings {

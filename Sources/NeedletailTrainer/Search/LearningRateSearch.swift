@@ -92,7 +92,8 @@ public struct LearningRateRange: Sendable, Equatable {
 }
 
 extension FitTrial {
-    /// Trains with growing rates. A step that overflows in float16 is made again with the next batch.
+    /// Trains with growing rates. A step that overflows in float16 is made again with the next batch; one for which there is no
+    /// memory ends the search.
     func searchLearningRate(_ range: LearningRateRange) throws -> LearningRateSearch {
         let window = trainer.accumulation(inEpoch: 0)
         return try trying { step in
@@ -106,14 +107,23 @@ extension FitTrial {
             var mean = 0.0, best = Double.infinity
             var source = BatchSource(train)
             var tries = 0
-            while rates.count < range.steps, tries < 3 * range.steps {
+            search: while rates.count < range.steps, tries < 3 * range.steps {
                 tries += 1
                 try ProcessSignals.throwWhereAsked(trainer)
                 let rate = range.rate(rates.count)
                 for (group, ratio) in zip(slot.optimizer.groups, ratios) { group.learningRate = rate * ratio }
                 var sum = 0.0, counted = 0.0, result: StepResult?
                 for index in 0..<window {
-                    let one = try step.run(source.next(), index, closesWindow: index == window - 1)
+                    let batch = try source.next()
+                    let one: StepResult
+                    do {
+                        one = try throwingOperationErrors {
+                            try step.run(batch, index, closesWindow: index == window - 1)
+                        }
+                    } catch let error as OperationError where error.isOutOfMemory {
+                        trainer.notice("the learning-rate search ends at \(rate): \(error.message)")
+                        break search
+                    }
                     result = one
                     if one.isEmpty { continue }
                     sum += one.loss
