@@ -17,8 +17,11 @@ struct GenerateCommand: ParsableCommand {
     @Argument(help: "A checkpoint, or the folder given to train --checkpoint.")
     var checkpoint: String
 
-    @Option(help: "What the text begins with.")
-    var prompt = "\n"
+    @Option(
+        help:
+            "What the text begins with (default: a line's end; where the vocabulary has none, a space or its first token)."
+    )
+    var prompt: String?
 
     @Option(help: "Tokens to write.")
     var count = 500
@@ -50,7 +53,9 @@ struct GenerateCommand: ParsableCommand {
         }
         guard topP > 0, topP <= 1 else { throw ValidationError("--top-p is \(topP), expected a number in (0, 1]") }
         if let topK, topK < 1 { throw ValidationError("--top-k is \(topK), expected 1 or more") }
-        guard !prompt.isEmpty else { throw ValidationError("--prompt is empty, expected at least one character") }
+        guard prompt?.isEmpty != true else {
+            throw ValidationError("--prompt is empty, expected at least one character")
+        }
     }
 
     func run() throws {
@@ -58,12 +63,14 @@ struct GenerateCommand: ParsableCommand {
         let model = try LanguageModel.trained(checkpoint)
         let text = model.configuration.text
         let tokens: [Int]
-        do { tokens = try text.encode(prompt) } catch { throw CommandError.data("--prompt: \(error)") }
+        do { tokens = try prompt.map { try text.encode($0) } ?? text.firstToken.map { [$0] } ?? [0] } catch {
+            throw CommandError.data("--prompt: \(error)")
+        }
         var options = SamplingOptions()
         (options.temperature, options.topK, options.topP) = (temperature, topK, topP)
         var generator = SeededGenerator(seed: seed, stream: 1)
         let output = FileHandle.standardOutput
-        output.write(Data(prompt.utf8))
+        output.write(Data(prompt.map { Array($0.utf8) } ?? text.decode(tokens)))
         let start = ProcessMeasurements.secondsSinceStart
         model.gpt.generate(after: tokens, count: count, options: options, using: &generator) { token in
             output.write(Data(text.decode([token])))

@@ -14,7 +14,7 @@ struct TrainGPTCommand: ParsableCommand {
         commandName: "train-gpt",
         abstract: "Train a small GPT on a text; also called as train --model gpt.",
         discussion: """
-            The last tenth of the text is kept for validation. AdamW, cosine with warm-up, gradients clipped at norm 1; weights of \
+            The last tenth of the text is kept for validation, where it is longer than the context. AdamW, cosine with warm-up, gradients clipped at norm 1; weights of \
             norms and biases do not decay; the head is the embedding's table.
 
               needletail train --model gpt --data input.txt --precision bf16-mixed --max-steps 2000 --checkpoint runs/gpt
@@ -116,10 +116,10 @@ struct TrainGPTCommand: ParsableCommand {
     func run() throws { try ProcessSignals.watching { try train() } }
 
     private func train() throws {
+        let (vocabulary, training, validation) = try readText()
         let checkpoints = try fit.takeFolder()
         defer { checkpoints?.release() }
         let metrics = try fit.begin()
-        let (vocabulary, training, validation) = try readText()
         let module = try makeModel(vocabulary)
         let trainer = try fit.makeTrainer(epochs: epochs, precision: precision, metrics, checkpoints) {
             $0.gradientClip = clip
@@ -145,30 +145,33 @@ struct TrainGPTCommand: ParsableCommand {
         ])
     }
 
-    /// The text's vocabulary and windows; the text itself is not kept.
+    /// The text's vocabulary and windows.
     private func readText() throws -> (TextVocabulary, training: TokenDataset, validation: TokenDataset) {
-        let (vocabulary, tokens) = try readTokens()
-        let split = tokens.count - tokens.count / 10
-        let training = TokenDataset(Array(tokens[..<split]), context: context)
+        let text: TokenizedText
+        do { text = try TokenizedText(path: data, unit: vocabulary == .byte ? .byte : .character) } catch let error
+            as DataFileError where error.problem == .content
+        {
+            throw CommandError.data(
+                "--data \(data): byte \(error.offset ?? 0) is not UTF-8; convert the text, or use --vocabulary byte")
+        } catch let error as DataFileError {
+            throw CommandError.data("--data \(data): found \(error.found), expected a text file")
+        }
+        let count = text.tokens.count, split = count - count / 10
+        let training = TokenDataset(text.tokens[0..<split], context: context)
+        let validation = TokenDataset(text.tokens[split..<count], context: context)
         guard training.count > 0 else {
             throw CommandError.data(
-                "\(data): found \(tokens.count) tokens, expected more than the context, \(context); give a longer text or a "
-                    + "smaller --context")
+                "--data \(data): found \(count) tokens, the first \(split) of them for training, expected more than the "
+                    + "context, \(context); give a longer text or a smaller --context")
         }
-        return (vocabulary, training, TokenDataset(Array(tokens[split...]), context: context))
-    }
-
-    private func readTokens() throws -> (TextVocabulary, [Int]) {
-        let bytes: [UInt8]
-        do { bytes = try RegularFile.bytes(of: FilePath(data), limit: .max - 1) } catch let error as FileError {
-            throw CommandError.data("\(data): cannot be read (\(error.reason)); give a text file")
+        if validation.count == 0 {
+            let line =
+                "note: --data \(data): the last tenth of the text, \(count - split) of \(count) tokens, is too short for "
+                + "validation, which needs more than the context, \(context): there is none; give a longer text or a smaller "
+                + "--context\n"
+            FileHandle.standardError.write(Data(line.utf8))
         }
-        if vocabulary == .byte { return (.bytes, bytes.map { Int($0) }) }
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw CommandError.data("\(data): is not UTF-8; use --vocabulary byte")
-        }
-        let vocabulary = TextVocabulary(charactersOf: text)
-        return (vocabulary, try vocabulary.encode(text))
+        return (text.vocabulary, training, validation)
     }
 
     private func makeModel(_ vocabulary: TextVocabulary) throws -> LanguageModel {

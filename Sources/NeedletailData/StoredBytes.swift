@@ -54,10 +54,10 @@ final class StoredBytes {
         }
     }
 
-    private static func unreadable(_ error: FileError, _ path: String) -> DataFileError {
+    static func unreadable(_ error: FileError, _ path: String) -> DataFileError {
         if error.reason == RegularFile.expectation {
             return DataFileError(
-                .unreadable, file: path, found: "a folder or device", expected: "a regular file")
+                .unreadable, file: path, found: "a folder, pipe or device", expected: "a regular file")
         }
         return DataFileError(
             .unreadable, file: path, found: error.reason.lowercased(), expected: "a readable file")

@@ -20,7 +20,7 @@ public enum TextVocabulary: Codable, Equatable, Sendable {
         }
     }
 
-    /// The tokens of a text.
+    /// The tokens of a text, such as a prompt; ``TokenizedText`` reads a file's in less memory.
     /// - Throws: ``UnknownCharacterError`` for a character that the vocabulary has not.
     public func encode(_ text: String) throws -> [Int] {
         guard case .characters(let scalars) = self else { return text.utf8.map { Int($0) } }
@@ -30,6 +30,16 @@ public enum TextVocabulary: Codable, Equatable, Sendable {
                 throw UnknownCharacterError(scalar: scalar, known: scalars.count)
             }
             return place
+        }
+    }
+
+    /// The token that a text begins with where nothing else is given: a line's end, else a space, else the first one; nil where the
+    /// vocabulary is empty.
+    public var firstToken: Int? {
+        switch self {
+        case .bytes: Int(UInt8(ascii: "\n"))
+        case .characters(let scalars):
+            scalars.firstIndex(of: 0x0A) ?? scalars.firstIndex(of: 0x20) ?? scalars.indices.first
         }
     }
 

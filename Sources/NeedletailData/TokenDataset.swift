@@ -6,7 +6,7 @@ public import NeedletailTensor
 /// Sample i begins at token i · stride; what is left at the end of the text is shorter than a window and not used.
 public struct TokenDataset: Dataset {
     /// The tokens.
-    public let tokens: [Int32]
+    public let tokens: TokenSequence
     /// Tokens of a window.
     public let context: Int
     /// From one window's beginning to the next one's.
@@ -14,9 +14,14 @@ public struct TokenDataset: Dataset {
 
     /// Windows of `tokens`; without a `stride` they lie side by side.
     public init(_ tokens: [Int], context: Int, stride: Int? = nil) {
+        self.init(TokenSequence(tokens), context: context, stride: stride)
+    }
+
+    /// Windows of `tokens`, whose memory they share, such as a ``TokenizedText``'s; without a `stride` they lie side by side.
+    public init(_ tokens: TokenSequence, context: Int, stride: Int? = nil) {
         require(context > 0, "TokenDataset: context is \(context), expected 1 or more")
         require(stride ?? 1 > 0, "TokenDataset: stride is \(stride ?? 0), expected 1 or more")
-        self.tokens = tokens.map { Int32($0) }
+        self.tokens = tokens
         self.context = context
         self.stride = stride ?? context
     }
@@ -25,13 +30,15 @@ public struct TokenDataset: Dataset {
     public var count: Int { tokens.count <= context ? 0 : (tokens.count - context - 1) / stride + 1 }
 
     /// The windows of these numbers: int64 [windows, context] each, whatever `dtype` says.
+    ///
+    /// Throws ``DataFileError`` where the tokens are a file's bytes, and the file was changed.
     public func batch(_ indices: [Int], dtype: DType) throws -> Batch {
         var inputs: [Int64] = [], targets: [Int64] = []
         inputs.reserveCapacity(indices.count * context)
         targets.reserveCapacity(indices.count * context)
         for index in indices {
             require((0..<count).contains(index), "TokenDataset: window \(index) is outside 0..<\(count)")
-            let window = tokens[index * stride...index * stride + context]
+            let window = try tokens[index * stride..<index * stride + context + 1].values()
             inputs += window.dropLast().lazy.map { Int64($0) }
             targets += window.dropFirst().lazy.map { Int64($0) }
         }

@@ -15,6 +15,7 @@ package final class RegularFile {
     /// Its size when it was opened, in bytes; 0 for the files of /proc and /sys.
     package let size: Int
     package let descriptor: Int32
+    private let opened: FileStatus
 
     /// What is said of everything else.
     package static let expectation = "found a folder, pipe or device, expected a file"
@@ -30,9 +31,16 @@ package final class RegularFile {
             throw FileError(path, EINVAL, reason: Self.expectation)
         }
         size = Int(status.st_size)
+        opened = FileStatus(status)
     }
 
     deinit { close(descriptor) }
+
+    /// Whether it has the size, and the time of its last change, that it had when it was opened.
+    package var isUnchanged: Bool {
+        var now = stat()
+        return fstat(descriptor, &now) == 0 && FileStatus(now) == opened
+    }
 
     /// Fills `buffer` from `offset` as far as the file goes; returns the number of bytes.
     /// - Throws: ``FileError``.

@@ -1,5 +1,4 @@
 // A small GPT learns a text by its characters, then writes. swift run -c release ExampleGPT input.txt bf16-mixed 500
-import Foundation
 import Needletail
 
 final class Writer: TrainingModule {
@@ -32,11 +31,11 @@ let path = arguments.count > 1 ? arguments[1] : #filePath
 let precision = try Precision(parsing: arguments.count > 2 ? arguments[2] : "bf16-mixed")
 let steps = arguments.count > 3 ? Int(arguments[3]) ?? 500 : 500
 
-let text = try String(contentsOfFile: path, encoding: .utf8)
-let vocabulary = TextVocabulary(charactersOf: text)
-let tokens = try vocabulary.encode(text)
-let data = TokenDataset(Array(tokens.dropLast(tokens.count / 10)), context: 64, stride: 8)
-let held = TokenDataset(Array(tokens.suffix(tokens.count / 10)), context: 64)
+let text = try TokenizedText(path: path)
+let (vocabulary, tokens) = (text.vocabulary, text.tokens)
+let split = tokens.count - tokens.count / 10
+let data = TokenDataset(tokens[0..<split], context: 64, stride: 8)
+let held = TokenDataset(tokens[split..<tokens.count], context: 64)
 
 var generator = SeededGenerator(seed: 1)
 let writer = Writer(vocabulary: vocabulary.count, using: &generator)
@@ -51,7 +50,9 @@ print("validation_loss", try trainer.validate(writer, DataLoader(held, batchSize
 var options = SamplingOptions()
 (options.temperature, options.topK) = (0.8, 20)
 var written: [Int] = []
-writer.gpt.generate(after: Array(tokens.prefix(16)), count: 200, options: options, using: &generator) { token in
+writer.gpt.generate(
+    after: try tokens[0..<min(16, tokens.count)].values(), count: 200, options: options, using: &generator
+) { token in
     written.append(token)
     return true
 }
