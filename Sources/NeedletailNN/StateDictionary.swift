@@ -31,7 +31,8 @@ extension Module {
     /// tensors.
     ///
     /// What matches one of the patterns is not read. Tensors of types that cannot be read (see ``SafeTensorsFile``) are skipped
-    /// where the module has none of their names, and are errors that name their types where it has one.
+    /// where the module has none of their names, and are errors that name their types where it has one. One of several files of a
+    /// model (`model-00001-of-00002.safetensors`) is loaded where `strict` is false; else it is an error that says so.
     /// - Throws: `SafeTensorsError`, ``StateDictionaryError``, ``PatternError``; nothing has then changed.
     @discardableResult
     public func load(
@@ -43,8 +44,10 @@ extension Module {
             leftOut.append(name)
             return false
         }
-        return try load(
-            content.tensors, unread: content.unreadTypes, leftOut: leftOut, except: patterns, strict: strict)
+        return try SafeTensorsFile.explainingShard(path) {
+            try load(
+                content.tensors, unread: content.unreadTypes, leftOut: leftOut, except: patterns, strict: strict)
+        }
     }
 
     /// Assigns from `stateDictionary`, which lacks the tensors of a file that could not be read, those of the names and types in

@@ -31,7 +31,9 @@ extension GPT {
         if let head = content.unread.first(where: { Self.ownName($0.name) == "lm_head.weight" }) {
             throw SafeTensorsError(file: path, problem: .unreadableType(tensor: head.name, type: head.type))
         }
-        try load(huggingFace: content.tensors, unread: content.unreadTypes)
+        try SafeTensorsFile.explainingShard(path) {
+            try load(huggingFace: content.tensors, unread: content.unreadTypes)
+        }
     }
 
     /// Assigns the parameters from tensors under transformers' names.

@@ -48,6 +48,11 @@ public struct SafeTensorsError: Error, Equatable, CustomStringConvertible {
         case wrongFileSize(found: Int, expected: Int)
         /// A byte of a BOOL tensor that is neither 0 nor 1.
         case invalidBool(tensor: String, index: Int, found: UInt8)
+        /// The file is one of several that hold a model, and lacks tensors that are in others: number `number` of `count`.
+        case shard(number: Int, count: Int)
+        /// The file is the index of a model that was saved in several files, or the folder has only that: `count` files, 0 where
+        /// their number is not known.
+        case shardIndex(count: Int)
         /// A tensor to be written is named `__metadata__`.
         case reservedName
         /// Two tensors to be written have the same name.
@@ -109,12 +114,22 @@ extension SafeTensorsError.Problem: CustomStringConvertible {
                 + (found < expected ? "the file is truncated" : "there are bytes after the last tensor")
         case .invalidBool(let tensor, let index, let found):
             "tensor '\(tensor)', element \(index): found the byte \(found), expected 0 or 1 in a BOOL tensor"
+        case .shard(let number, let count):
+            "found file \(number) of the \(count) that hold the model, expected one with all tensors; \(Self.joining)"
+        case .shardIndex(let count):
+            "found the index of a model in \(count > 0 ? "\(count)" : "several") files, expected one file with all tensors; "
+                + Self.joining
         case .reservedName:
             "found a tensor named '__metadata__', expected another name: the format reserves this one"
         case .duplicateName(let name):
             "found two tensors named '\(name)', expected distinct names"
         }
     }
+
+    /// How several files become one.
+    private static let joining =
+        "join them in Python: model.save_pretrained(folder, max_shard_size=\"1000GB\"), or safetensors.torch.save_file of the "
+        + "tensors of all of them"
 
     // The same problem with names of at most 80 characters, since a hostile file's may be very long.
     private var shortened: Self {

@@ -91,13 +91,23 @@ extension SafeTensorsFile {
         do {
             return try body(RegularFile(FilePath(path)))
         } catch let problem as SafeTensorsError.Problem {
+            if case .headerTooLarge = problem, let count = SafeTensorsShard.filesOfIndex(at: FilePath(path)) {
+                throw SafeTensorsError(file: path, problem: .shardIndex(count: count))
+            }
             throw SafeTensorsError(file: path, problem: problem)
         } catch let error as FileError where error.isMissing {
+            if let count = SafeTensorsShard.filesOfIndex(at: FilePath(path).extended(by: ".index.json")) {
+                throw SafeTensorsError(file: path, problem: .shardIndex(count: count))
+            }
             throw SafeTensorsError(file: path, problem: .unreadable("there is no such file; check the path"))
         } catch let error as FileError where error.systemError == EACCES {
             throw SafeTensorsError(
                 file: path, problem: .unreadable("the file may not be read; check its permissions"))
         } catch let error as FileError {
+            let index = FilePath(path).appending("model.safetensors.index.json")
+            if let count = SafeTensorsShard.filesOfIndex(at: index) {
+                throw SafeTensorsError(file: path, problem: .shardIndex(count: count))
+            }
             throw SafeTensorsError(file: path, problem: .unreadable(error.reason))
         }
     }

@@ -41,7 +41,10 @@ public struct Checkpoint {
         var attempts = 20
         while true {
             guard let folder = CheckpointFolder.existing(path) else {
-                throw CheckpointError(path: path, problem: .missing)
+                guard let kind = SafeTensorsFile.kind(of: path) else {
+                    throw CheckpointError(path: path, problem: .missing)
+                }
+                throw CheckpointError(path: path, problem: .noFolder(kind))
             }
             let version = CheckpointFolder.identity(folder)
             do {

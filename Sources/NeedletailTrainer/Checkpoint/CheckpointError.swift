@@ -7,6 +7,8 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
     public enum Problem: Sendable, Equatable {
         /// There is nothing at the path.
         case missing
+        /// The path is that of tensors, not of a checkpoint's folder: what it is.
+        case noFolder(String)
         /// The path is what an interrupted write left behind, or lacks a file.
         case incomplete(String)
         /// A file cannot be read.
@@ -49,6 +51,10 @@ public struct CheckpointError: Error, CustomStringConvertible, Equatable {
         let head = "checkpoint \(FilePath(path)): "
         switch problem {
         case .missing: return head + "there is no such folder; give the path of a folder that holds state.json"
+        case .noFolder(let kind):
+            return head
+                + "found \(kind), expected a checkpoint's folder, which holds state.json; weights alone are loaded into "
+                + "a new model"
         case .incomplete(let why): return head + "incomplete: \(why); use an older checkpoint"
         case .unreadable(let file, let why): return head + "cannot read \(file): \(why)"
         case .damaged(let file, let found, let expected):
