@@ -11,7 +11,7 @@
 public struct TokenizedText: Sendable {
     /// What a token stands for.
     public enum Unit: Sendable {
-        /// A code point; the file must be UTF-8. A byte order mark is one of its characters.
+        /// A code point; the file must be UTF-8. A byte order mark at its beginning is no part of the text.
         case character
         /// A byte.
         case byte
@@ -99,7 +99,8 @@ private struct ScalarReader {
                 try file.read(into: UnsafeMutableRawBufferPointer(rebasing: bytes[held...]))
             }
             let end = held + got
-            var at = 0
+            // A mark of the byte order says how a text is stored and is none of its characters.
+            var at = start == 0 && end >= 3 && buffer[..<3] == [0xEF, 0xBB, 0xBF] ? 3 : 0
             let rest = try buffer.withUnsafeBufferPointer { bytes -> Int in
                 while at < end {
                     let first = bytes[at]
