@@ -139,7 +139,7 @@ import Testing
     private static let canBeAnother: Bool = {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", "setpriv --reuid 65531 --clear-groups true"]
+        process.arguments = ["-c", "prlimit --nproc=1 setpriv --reuid 65531 --clear-groups true"]
         (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
         guard (try? process.run()) != nil else { return false }
         process.waitUntilExit()
@@ -156,8 +156,8 @@ import Testing
             .appendingPathComponent("needletail")
         try FileManager.default.copyItem(at: program, to: scratch.folder.appendingPathComponent("program"))
         let script = """
-            shift; chmod 777 \(scratch.folder.path); chmod 755 \(scratch.path("program")); ulimit -u \(most)
-            exec setpriv --reuid 65531 --clear-groups \(scratch.path("program")) "$@"
+            shift; chmod 777 \(scratch.folder.path); chmod 755 \(scratch.path("program"))
+            exec prlimit --nproc=\(most) setpriv --reuid 65531 --clear-groups \(scratch.path("program")) "$@"
             """
         for index in 0..<5 {
             let run = try train(scratch, "\(index)", script: script)
