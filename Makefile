@@ -35,7 +35,7 @@ setup:
 # Formatting, layering, warnings and the scripts' own tests. The build shares its products with `make test`.
 check: setup $(CLANG_FORMAT) test-python
 	swift format lint --strict --recursive $(SWIFT_SOURCES)
-	find CSIMD -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) --dry-run -Werror
+	find CSIMD Sources/CStandardStreams Sources/CStart -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) --dry-run -Werror
 	.ci/check-c
 	.ci/check-layers
 	@mkdir -p .build
@@ -77,7 +77,7 @@ bits: setup
 # Rewrites the sources in the formatters' style.
 format: $(CLANG_FORMAT)
 	swift format --in-place --recursive $(SWIFT_SOURCES)
-	find CSIMD -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) -i
+	find CSIMD Sources/CStandardStreams Sources/CStart -name '*.[ch]' -print0 | xargs -0 $(CLANG_FORMAT) -i
 
 $(CLANG_FORMAT):
 	.ci/install-clang-format

@@ -45,7 +45,10 @@ let package = Package(
         .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CPNG", path: "Sources/CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
 
-        .target(name: "NeedletailFiles", swiftSettings: strict),
+        // Linked, not imported: it works when a program is loaded.
+        .target(name: "CStandardStreams"),
+
+        .target(name: "NeedletailFiles", dependencies: ["CStandardStreams"], swiftSettings: strict),
         .target(
             name: "NeedletailTensor", dependencies: ["CSIMD", "COpenBLAS", "NeedletailFiles"], swiftSettings: strict),
         .target(name: "NeedletailNN", dependencies: ["NeedletailFiles", "NeedletailTensor"], swiftSettings: strict),
@@ -83,7 +86,7 @@ let package = Package(
         .target(
             name: "NeedletailSettings", dependencies: ["NeedletailFiles", .product(name: "Yams", package: "Yams")],
             swiftSettings: strict),
-        .target(name: "CStart"),
+        .target(name: "CStart", dependencies: ["CStandardStreams"]),
         .executableTarget(
             name: "NeedletailCLI",
             dependencies: [
@@ -129,7 +132,8 @@ let package = Package(
         .testTarget(
             name: "NeedletailDataTests", dependencies: ["NeedletailTensor", "NeedletailData", "CZlib"],
             swiftSettings: strict),
-        .testTarget(name: "NeedletailTrainerTests", dependencies: ["Needletail"], swiftSettings: strict),
+        .testTarget(
+            name: "NeedletailTrainerTests", dependencies: ["Needletail", "NeedletailFiles"], swiftSettings: strict),
         .testTarget(
             name: "NeedletailTensorBoardTests",
             dependencies: ["Needletail", "NeedletailTensorBoard", "NeedletailCLI"],
@@ -174,8 +178,8 @@ case "kernels", "kernels-undefined":
 case "tensor", "nn", "trainer":
     let layers = [
         [
-            "CSIMD", "COpenBLAS", "NeedletailFiles", "NeedletailTensor", "CSIMDTests", "NeedletailFilesTests",
-            "NeedletailTensorTests",
+            "CSIMD", "COpenBLAS", "CStandardStreams", "NeedletailFiles", "NeedletailTensor", "CSIMDTests",
+            "NeedletailFilesTests", "NeedletailTensorTests",
         ],
         ["NeedletailNN", "NeedletailOptim", "NeedletailNNTests", "NeedletailOptimTests"],
         [

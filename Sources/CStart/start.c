@@ -1,8 +1,10 @@
 // OpenBLAS makes its threads when it is loaded, before main, and ends the process (SIGINT) where the system refuses one. This runs
 // before the constructors of libraries: where so many threads cannot be had, the program starts again with OPENBLAS_NUM_THREADS=1.
-// Only executables have functions that run so early, which is why this is the command's and not the library's.
+// Standard streams that are closed are opened first of all. Only executables have functions that run so early, which is why this is the command's and not the library's.
 #define _GNU_SOURCE
 #include "include/CStart.h"
+
+#include "standard_streams.h"
 
 #ifdef __linux__
 #include <pthread.h>
@@ -35,6 +37,7 @@ static bool can_have_threads(int wanted) {
 }
 
 static void begin(int count, char **arguments, char **environment) {
+    standard_streams_open();  // before anything can open a file
     static char variable[] = "OPENBLAS_NUM_THREADS=1";
     const size_t name = strlen("OPENBLAS_NUM_THREADS=");
     int entries = 0;
