@@ -215,22 +215,7 @@ package enum FileSystem {
 
     /// Writes all bytes; returns the system's error number where it cannot, else 0.
     package static func write(_ bytes: some Sequence<UInt8>, to descriptor: Int32) -> Int32 {
-        Array(bytes).withUnsafeBytes { all in
-            var rest = all[...]
-            while !rest.isEmpty {
-                #if canImport(Glibc)
-                    let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                #elseif canImport(Musl)
-                    let count = Musl.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                #else
-                    let count = Darwin.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                #endif
-                if count < 0 && errno == EINTR { continue }
-                if count <= 0 { return count < 0 ? errno : EIO }
-                rest = rest.dropFirst(count)
-            }
-            return 0
-        }
+        CheckedWrite.all(Array(bytes), to: descriptor).problem ?? 0
     }
 
     private static func check(_ path: FilePath) throws {
