@@ -148,6 +148,80 @@ private final class Output {
         #expect(output.pieces.last?.contains("100/100 [0:01 < 0:00, 100.0 it/s]") == true)
     }
 
+    /// In a file or a pipe an epoch, a validation, a test and a prediction that take long say so every 30 seconds.
+    @Test func plainLinesComeEveryThirtySeconds() throws {
+        final class Slow: SmallClassifier {
+            var pass: () -> Void = {}
+            override func validationStep(_ batch: Batch, _ index: Int) throws {
+                pass()
+                try super.validationStep(batch, index)
+            }
+            override func testStep(_ batch: Batch, _ index: Int) throws {
+                pass()
+                try super.testStep(batch, index)
+            }
+            override func predictStep(_ batch: Batch, _ index: Int) throws -> Tensor {
+                pass()
+                return try super.predictStep(batch, index)
+            }
+        }
+        let output = Output()
+        var now = 1e6  // a machine that has run for long
+        let bar = ProgressBar(console: output.console(isTerminal: false), clock: { now })
+        let module = Slow()
+        module.pass = { now += 12 }
+        let trainer = quietTrainer(maxEpochs: 1) {
+            $0.callbacks = [AfterBatch { _, _, _, _ in now += 7 }, bar]
+            $0.numSanityValSteps = 0
+        }
+        let loader = DataLoader(Points(10), batchSize: 1)
+        func lines() -> [String] {
+            defer { output.pieces = [] }
+            return output.pieces
+        }
+        try trainer.fit(module, train: loader, validation: loader)
+        let fit = lines()
+        // 7, 14, …, 35, …, 70 s: batches 5 and 10, the last of which is told of with the epoch. Validation from 70 s on:
+        // the line before it was at 35 s, so 82, 118, 154, 190 s.
+        #expect(
+            fit.map { String($0.prefix { $0 != "|" }) } == ["Epoch 1/1 "] + Array(repeating: "Validation ", count: 4)
+                + ["Epoch 1/1 "])
+        #expect(fit[0].contains(" 5/10 [0:35 < 0:35, 0.1 it/s] train_loss_step "), "\(fit)")
+        #expect(fit[1].hasSuffix(" 1/10 [0:12 < 1:48, 0.1 it/s]\n") && fit[4].contains(" 10/10 ["), "\(fit)")
+        try trainer.test(module, loader)
+        let test = lines()
+        #expect(test.count == 3 && test.allSatisfy { $0.hasPrefix("Test |") && !$0.contains("\r") }, "\(test)")
+        _ = try trainer.predict(module, loader)
+        #expect(lines().map { String($0.prefix(9)) } == Array(repeating: "Predict |", count: 3))
+    }
+
+    /// A terminal that is narrow, or becomes so, has no line that wraps; none of the values is lost from those that stay.
+    @Test(arguments: [1, 2, 10, 37, 80, 200]) func noLineIsWiderThanTheTerminal(_ width: Int) throws {
+        var now = 0.0
+        var width = width, pieces: [(width: Int, text: String)] = []
+        let console = Console(isTerminal: true, width: width) { pieces.append((width, $0)) }
+        let bar = ProgressBar(console: console, clock: { now })
+        let trainer = quietTrainer(maxEpochs: 2, precision: .mixedFloat16) {
+            $0.callbacks = [
+                AfterBatch { _, _, _, _ in
+                    now += 1
+                    width = width > 20 ? width - 3 : width
+                }, bar,
+            ]
+        }
+        let loader = DataLoader(Points(12), batchSize: 1)
+        try trainer.fit(SmallClassifier(), train: loader, validation: loader)
+        try trainer.test(SmallClassifier(), loader)
+        #expect(pieces.count > 20)
+        for (width, text) in pieces {
+            for line in text.split(whereSeparator: { $0 == "\n" || $0 == "\r" }) {
+                #expect(line.count <= width, "\(width): \(line)")
+            }
+        }
+        let kept = pieces.map(\.text).joined().filter { !$0.isWhitespace }
+        #expect(kept.contains("train_loss_epoch") && kept.contains("scale65536"))
+    }
+
     @Test func skippedStepsAreShown() throws {
         let output = Output()
         let bar = ProgressBar(console: output.console(isTerminal: false))

@@ -17,7 +17,8 @@ public final class ModelSummary: Callback {
     public init(console: Console = .standardOutput) { self.console = console }
 
     public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
-        console.write(Self.text(of: try Self.summary(trainer, module)))
+        let summary = try Self.summary(trainer, module)
+        console.write(Self.text(of: summary, width: console.isTerminal ? console.width : nil))
     }
 
     /// The summary of what `trainer` trains, with sizes where there are example inputs.
@@ -45,9 +46,11 @@ public final class ModelSummary: Callback {
     }
 
     /// A summary as text: a table, then totals.
-    public static func text(of summary: WeightsSummary) -> String {
+    public static func text(of summary: WeightsSummary) -> String { text(of: summary, width: nil) }
+
+    private static func text(of summary: WeightsSummary, width: Int?) -> String {
         let (titles, rows, isNumber) = summary.cells()
-        return TextTable(titles: titles, rows: rows, isNumber: isNumber).text
+        return TextTable(titles: titles, rows: rows, isNumber: isNumber).text(width: width)
             + summary.totals.map { $0 + "\n" }.joined()
     }
 

@@ -5,17 +5,21 @@ public import NeedletailData
 /// Shows epoch, bar, batches, elapsed and remaining time, rate, logged values, loss scale, skipped steps, and the share of
 /// updates that were lost to rounding when that was last logged.
 ///
-/// On a terminal the line is drawn over in place, at most ten times a second, so that it costs nothing; elsewhere each
-/// epoch leaves one plain line, and so does each test.
+/// On a terminal the line is drawn over in place, at most ten times a second, so that it costs nothing, and never wraps: the
+/// width is asked for at each draw. Elsewhere each epoch leaves one plain line, and whatever takes longer (an epoch, a
+/// validation, a test, a prediction) one every 30 seconds.
 public final class ProgressBar: Callback {
     private let console: Console
     private let clock: () -> Double
+    private static let secondsBetweenLines = 30.0
     private var drawn = Drawn()
 
     /// What was drawn, and when the epoch that is drawn began.
     private struct Drawn {
         var epochStart = 0.0, epochFirstBatch = 0, last = -1.0, stageStart = 0.0
         var width = 0
+        /// When the last plain line was written, or what it would tell of began.
+        var lastLine = 0.0
     }
 
     /// A progress bar on `console`; `clock` gives seconds, by default those since the machine started.
@@ -38,23 +42,24 @@ public final class ProgressBar: Callback {
     public override func onTrainBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ result: StepResult, _ batch: Batch, _ index: Int
     ) {
-        guard console.isTerminal else { return }
         let now = clock()
-        guard now - drawn.last >= 0.1 else { return }
-        draw(line(trainer, done: index + 1, now), at: now)
+        guard isDue(now), index + 1 < trainer.trainingBatchCount || console.isTerminal else { return }
+        show(line(trainer, done: index + 1, now), at: now)
     }
+
+    public override func onValidationStart(_ trainer: Trainer, _ module: TrainingModule) { beginStage(trainer) }
 
     public override func onValidationBatchEnd(
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
     ) { drawEvaluation(trainer, index) }
 
-    public override func onTestStart(_ trainer: Trainer, _ module: TrainingModule) { drawn.stageStart = clock() }
+    public override func onTestStart(_ trainer: Trainer, _ module: TrainingModule) { beginStage(trainer) }
 
     public override func onTestBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) {
         drawEvaluation(trainer, index)
     }
 
-    public override func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) { drawn.stageStart = clock() }
+    public override func onPredictStart(_ trainer: Trainer, _ module: TrainingModule) { beginStage(trainer) }
 
     public override func onPredictBatchEnd(_ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int) {
         drawEvaluation(trainer, index)
@@ -85,6 +90,24 @@ public final class ProgressBar: Callback {
         drawn.epochStart = clock()
         drawn.epochFirstBatch = trainer.state.batchInEpoch
         drawn.last = -1
+        drawn.lastLine = drawn.epochStart
+    }
+
+    /// A validation within an epoch counts its 30 seconds from the epoch's last line.
+    private func beginStage(_ trainer: Trainer) {
+        drawn.stageStart = clock()
+        if trainer.stage != .fit || trainer.isSanityChecking { drawn.lastLine = drawn.stageStart }
+    }
+
+    /// Whether it is time to show something again.
+    private func isDue(_ now: Double) -> Bool {
+        console.isTerminal ? now - drawn.last >= 0.1 : now - drawn.lastLine >= Self.secondsBetweenLines
+    }
+
+    private func show(_ line: String, at now: Double) {
+        if console.isTerminal { return draw(line, at: now) }
+        console.write(line + "\n")
+        drawn.lastLine = now
     }
 
     /// The line for `done` batches of the epoch.
@@ -110,33 +133,59 @@ public final class ProgressBar: Callback {
     }
 
     private func drawEvaluation(_ trainer: Trainer, _ index: Int) {
-        guard console.isTerminal else { return }
         let now = clock()
-        guard now - drawn.last >= 0.1 else { return }
+        guard isDue(now) else { return }
         let total = trainer.evaluationBatchCount
         let name =
             trainer.isSanityChecking
             ? "Sanity check" : trainer.stage == .test ? "Test" : trainer.stage == .predict ? "Predict" : "Validation"
-        let bar = ProgressBar.bar(Double(index + 1) / Double(max(total, 1)), width: 30)
-        draw("\(name) \(bar) \(index + 1)/\(total)", at: now)
+        let elapsed = max(now - drawn.stageStart, 1e-9)
+        let rate = Double(index + 1) / elapsed
+        let tail = String(
+            format: " %d/%d [%@ < %@, %.1f it/s]", index + 1, total, ProgressBar.time(elapsed),
+            ProgressBar.time(Double(total - index - 1) / rate), rate)
+        let room = max(10, min(30, console.width - name.count - tail.count - 4))
+        show("\(name) " + ProgressBar.bar(Double(index + 1) / Double(max(total, 1)), width: room) + tail, at: now)
     }
 
     private func draw(_ line: String, at now: Double) {
-        let clipped = String(line.prefix(console.width - 1))
-        console.write("\r" + clipped + String(repeating: " ", count: max(0, drawn.width - clipped.count)))
+        let room = max(0, console.width - 1)
+        let clipped = String(line.prefix(room))
+        // Of a wider line that was drawn before, what the terminal has room for now is drawn over.
+        let rest = min(drawn.width, room) - clipped.count
+        console.write("\r" + clipped + String(repeating: " ", count: max(0, rest)))
         drawn.width = clipped.count
         drawn.last = now
     }
 
+    /// Writes a line that stays; on a terminal that has no room for it, several.
     private func finish(_ line: String) {
         erase()
-        console.write(line + "\n")
+        console.write((console.isTerminal ? ProgressBar.folded(line, width: console.width) : line) + "\n")
+        drawn.lastLine = clock()
     }
 
     private func erase() {
-        if drawn.width > 0 { console.write("\r" + String(repeating: " ", count: drawn.width) + "\r") }
+        let width = min(drawn.width, max(0, console.width - 1))
+        if width > 0 { console.write("\r" + String(repeating: " ", count: width) + "\r") }
         drawn.width = 0
         drawn.last = -1
+    }
+
+    /// The line's words in lines of at most `width` columns.
+    static func folded(_ line: String, width: Int) -> String {
+        guard line.count > width, width > 0 else { return line }
+        var lines: [Substring] = []
+        var rest = line[...]
+        while rest.count > width {
+            let start = rest.prefix(width + 1)
+            let end = start.lastIndex(of: " ").flatMap { $0 > rest.startIndex ? $0 : nil }
+            let cut = end ?? rest.index(rest.startIndex, offsetBy: width)
+            lines.append(rest[..<cut])
+            rest = rest[cut...]
+            if end != nil { rest.removeFirst() }
+        }
+        return (lines + [rest]).joined(separator: "\n")
     }
 
     private static func bar(_ share: Double, width: Int) -> String {
