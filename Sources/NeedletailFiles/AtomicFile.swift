@@ -13,28 +13,32 @@ package enum AtomicFile {
     /// Replaces the file at `path` by the pieces that `body` hands to its argument.
     ///
     /// The file at `path` is replaced only when everything is on disk; if `body` or a write fails, it is left as it was
-    /// and the temporary file is removed. A symbolic link at `path` is replaced, not followed; a device, pipe or socket, or
-    /// a link to one, is refused: a file put into its place would take it from every program.
+    /// and the temporary file is removed. A symbolic link at `path` is followed: it stays, and what it leads to is replaced. A
+    /// device, pipe or socket, or a link to one, is refused: a file put into its place would take it from every program.
     /// Where `isFlushed` is false a reader still finds the old file or the new one, but a machine that loses power may lose it.
     /// What a killed process has left of an earlier write to `path` is removed.
     /// - Throws: what `body` throws, or `AtomicFileError`.
     package static func write(
         to path: String, isFlushed: Bool = true, _ body: ((_ piece: [UInt8]) throws -> Void) throws -> Void
     ) throws {
-        let kind = FileSystem.kind(FilePath(path))
-        let isPlain = [.regular, .folder].contains(kind) && FilePath(path).parent != "/dev"
+        guard let link = try? LinkTarget(of: FilePath(path)) else {
+            throw AtomicFileError(path: path, action: "follow the links at", systemError: ELOOP)
+        }
+        let target = link.path.text
+        let kind = link.descriptor == nil ? FileSystem.kind(link.path) : .other
+        let isPlain = [.regular, .folder].contains(kind) && link.path.parent != "/dev"
         guard kind == nil || isPlain else {
             throw AtomicFileError(path: path, action: "put a file in the place of", systemError: EEXIST)
         }
         do {
-            let temporary = try TemporaryFile(beside: path)
+            let temporary = try TemporaryFile(beside: target)
             defer { temporary.remove() }
             try body { piece in
                 let problem = FileSystem.write(piece, to: temporary.descriptor)
                 guard problem == 0 else { throw AtomicFileError(path: path, action: "write", systemError: problem) }
             }
-            try temporary.rename(to: path, isFlushed: isFlushed)
-            if isFlushed { try synchronizeDirectory(containing: path) }
+            try temporary.rename(to: target, isFlushed: isFlushed)
+            if isFlushed { try synchronizeDirectory(containing: target) }
         } catch let failure as TemporaryFile.Failure {
             throw AtomicFileError(path: path, action: failure.action, systemError: failure.systemError)
         }
