@@ -222,7 +222,7 @@ final class TrainingRun {
 
     /// As `needletail train` does it, with a terminal whose text goes nowhere.
     private func allOn() throws -> Trainer {
-        let null = try LogFile("/dev/null", appending: true)
+        let null = try LogFile("/dev/null", continues: true)
         let console = Console(isTerminal: true) { try? null.append($0) }
         let metrics = try MetricsFile(path: nil)
         return trainer {

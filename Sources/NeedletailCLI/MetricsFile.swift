@@ -21,7 +21,7 @@ final class MetricsFile: Callback {
 
     /// Replaces the file at `path`, or goes on after its lines; without a path only times and counts are taken.
     init(path: String?, appending: Bool = false) throws {
-        file = try path.map { try appending ? LogFile.continued($0) : LogFile($0) }
+        file = try path.map { try LogFile($0, continues: appending) }
     }
 
     /// Seconds from the start of the process to the end of the first training step; nil before it.
@@ -95,7 +95,9 @@ final class MetricsFile: Callback {
     }
 
     private func flush() throws {
-        try file?.append(pending)
+        // What does not fit is lost, and not tried again: a part of it may stand in the file.
+        let lines = pending
         pending = ""
+        try file?.append(lines)
     }
 }

@@ -1,5 +1,6 @@
 // The file that TensorBoard reads: records of protocol buffers with checksums.
 import Foundation
+import NeedletailFiles
 import NeedletailTrainer
 import SwiftProtobuf
 
@@ -19,7 +20,10 @@ final class EventFile {
         file = try LogFile.unused { stem + "\($0)" }
         path = file.path
         self.clock = clock
-        try write { $0.fileVersion = "brain.Event:2" }
+        do { try write { $0.fileVersion = "brain.Event:2" } } catch {
+            try? FileSystem.removeFile(FilePath(path))
+            throw error
+        }
     }
 
     /// Appends one value.

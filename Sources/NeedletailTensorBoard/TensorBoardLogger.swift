@@ -30,7 +30,11 @@ public final class TensorBoardLogger: Logger {
 
     /// A new run in `directory`; `clock` gives seconds since 1970.
     package convenience init(newRunIn directory: String, clock: @escaping () -> Double) throws {
-        try self.init(run: try Self.unusedFolder(in: directory), clock: clock)
+        let folder = try Self.unusedFolder(in: directory)
+        do { try self.init(run: folder, clock: clock) } catch {
+            try? FileSystem.removeEmptyFolder(FilePath(folder))
+            throw error
+        }
     }
 
     /// A further event file in the folder of a run.

@@ -212,6 +212,7 @@ public final class Trainer {
         arrange(ownCallbacks.filter { own in !brought.contains { type(of: $0) == type(of: own) } } + brought)
         var isSetUp = false
         do {
+            try checkOutputs()
             try begin()
             try data.prepareData()
             try module.prepareData()
@@ -230,6 +231,7 @@ public final class Trainer {
             do { try checkpointWriter.finish() } catch let second where "\(second)" != "\(error)" {
                 notice("a checkpoint could not be written: \(second)")
             } catch {}
+            let error = savedAfterFailedOutput(error)
             for callback in callbacks { callback.onException(self, module, error) }
             module.onException(error)
             for logger in configuration.loggers {  // what ended the run is the error to report

@@ -1,6 +1,5 @@
 import Foundation
 import Needletail
-import NeedletailFiles
 import Testing
 
 #if canImport(FoundationXML)
@@ -212,10 +211,11 @@ private func elements(_ page: String) -> [String: Int]? {
 
     @Test func aPathThatCannotBeWrittenIsFoundBeforeTraining() throws {
         let directory = try TemporaryDirectory()
+        try Data().write(to: URL(fileURLWithPath: directory("file")))
         let trainer = quietTrainer(maxEpochs: 1) {
-            $0.callbacks = [NumericsReport(to: directory("missing/page.html"), console: silent)]
+            $0.callbacks = [NumericsReport(to: directory("file/page.html"), console: silent)]
         }
-        #expect(throws: AtomicFileError.self) {
+        #expect(throws: LogFileError.self) {
             try trainer.fit(SmallClassifier(), train: DataLoader(Points(12), batchSize: 4))
         }
         #expect(trainer.state.globalStep == 0)

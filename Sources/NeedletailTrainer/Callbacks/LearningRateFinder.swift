@@ -1,5 +1,5 @@
 // Finds a learning rate before training.
-import NeedletailFiles
+package import NeedletailFiles
 import NeedletailNN
 public import NeedletailData
 
@@ -9,7 +9,7 @@ public import NeedletailData
 /// one that was given the rate. A resumed run does not search. There must be one optimizer; its groups keep their ratios.
 ///
 ///     Trainer(maxEpochs: 5) { $0.callbacks = [LearningRateFinder(plot: "rates.svg")] }
-public final class LearningRateFinder: Callback {
+public final class LearningRateFinder: Callback, OutputWriter {
     /// The rates that are tried.
     public let range: LearningRateRange
     /// Where the curve is drawn; nil for nowhere.
@@ -28,13 +28,15 @@ public final class LearningRateFinder: Callback {
 
     public override func reset() { result = nil }
 
+    package var outputs: [OutputFile] { plot.map { [OutputFile($0, .page)] } ?? [] }
+
     package override var isLeftOutOfDevelopmentRuns: Bool { true }
 
     package override func search(_ trial: FitTrial) throws {
         guard trial.resumed == nil else { return }
         let found = try trial.searchLearningRate(range)
         result = found
-        if let plot { try AtomicFile.write(Array(found.svg.utf8), to: plot) }
+        if let plot { try PageFile.write(found.svg, to: plot) }
         guard appliesSuggestion else { return }
         guard let suggestion = found.suggestion else {
             return trial.trainer.notice(

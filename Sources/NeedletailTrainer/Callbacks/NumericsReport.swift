@@ -1,6 +1,6 @@
 // Records which exponents a model's values have while it trains, and says which 16-bit types would hold them.
 public import NeedletailData
-import NeedletailFiles
+package import NeedletailFiles
 import NeedletailNN
 public import NeedletailOptim
 import NeedletailTensor
@@ -16,7 +16,7 @@ import NeedletailTensor
 /// Record in `32-true` to learn what a 16-bit mode would do: in a 16-bit mode values are seen after they were rounded.
 /// Activations are results of `Layer`s that are called as `layer(x)`. A window of accumulated batches counts as one step;
 /// gradients of a step that overflowed are left out.
-public final class NumericsReport: Callback {
+public final class NumericsReport: Callback, OutputWriter {
     /// One of so many steps is recorded, beginning with the first; skipped steps count.
     public let every: Int
     /// Where the page goes; nil for none.
@@ -60,18 +60,20 @@ public final class NumericsReport: Callback {
         return "of \(steps) in \(trainer.precision?.rawValue ?? "auto")\(overflowed)"
     }
 
+    package var outputs: [OutputFile] { path.map { [OutputFile($0, .page)] } ?? [] }
+
     public override func reset() {
         stopRecording()
         record = Record()
         isFitting = false
     }
 
-    /// Writes a page at once, so that a path that cannot be written is found before training.
-    public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
+    public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) {
         isFitting = stage == .fit
-        guard isFitting else { return }
-        try write(trainer)
     }
+
+    /// Replaces the page of an earlier run.
+    public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws { try write(trainer) }
 
     public override func onTrainBatchStart(
         _ trainer: Trainer, _ module: TrainingModule, _ batch: Batch, _ index: Int
@@ -175,6 +177,6 @@ public final class NumericsReport: Callback {
 
     private func write(_ trainer: Trainer) throws {
         guard let path else { return }
-        try AtomicFile.write(Array(page(trainer).utf8), to: path)
+        try PageFile.write(page(trainer), to: path)
     }
 }

@@ -1,17 +1,22 @@
 // Metrics as comma-separated values, one row a record.
 import Foundation
-import NeedletailFiles
-import NeedletailNN
+package import NeedletailFiles
 
 /// Writes `epoch,step,<metric>,…`, a row for each record, flushed at once. Cells of metrics that a record lacks are empty.
 ///
 /// A metric that appears later becomes a further column: the file is then written anew with the longer header, under
-/// another name, and renamed, so a reader never sees half a file. Names are quoted where RFC 4180 asks for it; numbers are
-/// the shortest text that reads back as the same double, NaN and infinities are `nan`, `inf` and `-inf`.
-public final class CSVLogger: Logger {
+/// another name, and renamed, so a reader never sees half a file. A pipe or device cannot be written anew: it has the columns
+/// of the first record, and a notice names the metrics that are left out (``JSONLinesLogger`` leaves out none). Names are
+/// quoted where RFC 4180 asks for it; numbers are the shortest text that reads back as the same double, NaN and infinities
+/// are `nan`, `inf` and `-inf`.
+///
+/// A path that cannot be written is an error when fit begins. What is there stays until the first row is written.
+public final class CSVLogger: Logger, OutputWriter {
     /// The file.
     public let path: String
     private var columns: [String] = []
+    private var leftOut: Set<String> = []
+    private var hasHeader = false
     private var file: LogFile?
 
     /// A logger that writes the file at `path` anew.
@@ -21,33 +26,60 @@ public final class CSVLogger: Logger {
     /// Throws ``LogFileError``, also where the file has another header.
     public init(appendingTo path: String) throws {
         self.path = path
-        let file = try LogFile.continued(path)
-        columns = try split(readRecords()).columns
-        self.file = try readRecords().isEmpty ? nil : file
+        let file = try LogFile(path, continues: true, isTable: true)
+        self.file = file
+        guard file.isFile, FileSystem.exists(FilePath(path)) else { return }
+        let records = try readRecords()
+        // A header that a killed process has begun is none.
+        (hasHeader, columns) = (records.contains("\n"), records.contains("\n") ? try split(records).columns : [])
+    }
+
+    package var outputs: [OutputFile] { [OutputFile(path, .table)] }
+
+    package func openOutputs() throws { _ = try opened() }
+
+    private func opened() throws -> LogFile {
+        if let file { return file }
+        let file = try LogFile(path, isTable: true)
+        self.file = file
+        return file
     }
 
     /// Appends the record's row.
     public func log(_ record: MetricsRecord) throws {
+        let file = try opened()
         let names = record.values.map(\.0)
         let new = names.indices.filter { !columns.contains(names[$0]) && !names[..<$0].contains(names[$0]) }
-        if !new.isEmpty || file == nil { try widen(by: new.map { names[$0] }) }
+        if !new.isEmpty || !hasHeader { try widen(file, by: new.map { names[$0] }) }
         var row = [Double?](repeating: nil, count: columns.count)
-        for (name, value) in record.values { row[columns.firstIndex(of: name)!] = value }
+        for (name, value) in record.values {
+            if let column = columns.firstIndex(of: name) { row[column] = value }
+        }
         let cells = ["\(record.epoch)", "\(record.step)"] + row.map { $0.map(CSVLogger.text) ?? "" }
-        try file?.append(cells.joined(separator: ",") + "\n")
+        try file.append(cells.joined(separator: ",") + "\n")
     }
 
     /// Writes the file anew with further columns, empty in the rows so far.
-    private func widen(by new: [String]) throws {
-        let rows = file == nil ? "" : try split(readRecords()).rows
-        if file == nil { _ = try LogFile(path) }  // makes the directory
-        columns += new
+    private func widen(_ file: LogFile, by new: [String]) throws {
+        guard file.isFile || !hasHeader else { return leaveOut(new) }
+        let rows = hasHeader ? try split(readRecords()).rows : ""
+        let all = columns + new
         let commas = String(repeating: ",", count: new.count)
-        let header = (["epoch", "step"] + columns.map(CSVLogger.escaped)).joined(separator: ",") + "\n"
-        let text = header + rows.split(separator: "\n").map { "\($0)\(commas)\n" }.joined()
-        file = nil
-        try AtomicFile.write(Array(text.utf8), to: path, isFlushed: false)
-        file = try LogFile(path, appending: true)
+        let header = (["epoch", "step"] + all.map(CSVLogger.escaped)).joined(separator: ",") + "\n"
+        if file.isFile {
+            try file.replace(by: header + rows.split(separator: "\n").map { "\($0)\(commas)\n" }.joined())
+        } else {
+            try file.append(header)
+        }
+        (columns, hasHeader) = (all, true)
+    }
+
+    private func leaveOut(_ new: [String]) {
+        let names = new.filter { leftOut.insert($0).inserted }
+        guard !names.isEmpty else { return }
+        Console.standardError.write(
+            "note: \(FilePath(path)) cannot be written anew, so it has no column for \(names.joined(separator: ", ")), first "
+                + "logged after its header; a file or JSON lines would have\n")
     }
 
     private func readRecords() throws -> String {

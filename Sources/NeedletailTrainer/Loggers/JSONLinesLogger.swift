@@ -1,17 +1,21 @@
 // Metrics as JSON, one object a line: what other programs read.
+package import NeedletailFiles
 
 /// Writes `{"event":"step"|"epoch","epoch":…,"step":…,"<metric>":…}`, a line for each record, flushed at once.
 ///
 /// A program's own last line, `{"event":"summary",…}`, is written by ``summary(_:)``. JSON has no NaN or infinity: they are
 /// the strings "NaN", "Infinity" and "-Infinity".
-public final class JSONLinesLogger: Logger {
+///
+/// The path may be a pipe that is read, or a device. A file that is there is emptied by the first line.
+public final class JSONLinesLogger: Logger, OutputWriter {
     private let file: LogFile
+    package var outputs: [OutputFile] { [OutputFile(file.path, .lines)] }
 
-    /// A logger that writes the file at `path` anew.
+    /// A logger that writes the file at `path` anew. Throws ``LogFileError`` where it cannot be written.
     public init(_ path: String) throws { file = try LogFile(path) }
 
     /// A logger that goes on after the lines of the file at `path`, as a resumed run does; makes the file where there is none.
-    public init(appendingTo path: String) throws { file = try LogFile.continued(path) }
+    public init(appendingTo path: String) throws { file = try LogFile(path, continues: true) }
 
     /// Appends the record's line.
     public func log(_ record: MetricsRecord) throws {

@@ -1,6 +1,5 @@
 // Spans of time in the JSON that chrome://tracing and Perfetto show.
 import Foundation
-import NeedletailFiles
 import NeedletailNN
 
 /// Complete events ("ph": "X") of one thread, times in microseconds since the begin of fit.
@@ -41,5 +40,5 @@ struct ChromeTrace {
             + ([process] + names + events).joined(separator: ",\n") + "\n]}\n"
     }
 
-    func write(to path: String) throws { try AtomicFile.write(Array(text.utf8), to: path) }
+    func write(to path: String) throws { try PageFile.write(text, to: path) }
 }

@@ -1,6 +1,7 @@
 // Where the time of a run goes.
 import Foundation
 import NeedletailData
+package import NeedletailFiles
 import NeedletailNN
 import NeedletailOptim
 import NeedletailTensor
@@ -19,7 +20,7 @@ import NeedletailTensor
 /// | GB/s | bytes of all tensors that are read and written, each once |
 ///
 /// Times include the Swift code around a kernel. Bits do not change; a step takes some microseconds longer.
-public final class Profiler {
+public final class Profiler: OutputWriter {
     /// How much is told apart.
     public enum Detail: String, Sendable, CaseIterable {
         /// Parts of a step, and kinds of operations.
@@ -57,6 +58,8 @@ public final class Profiler {
         (first.profiler, last.profiler) = (self, self)
     }
 
+    package var outputs: [OutputFile] { tracePath.map { [OutputFile($0, .page)] } ?? [] }
+
     /// The tables.
     public var text: String {
         let total = (isRunning ? clock() : end) - start
@@ -91,7 +94,7 @@ public final class Profiler {
 
     func begin(_ module: Module) throws {
         trace = tracePath == nil ? nil : ChromeTrace()
-        if let tracePath { try trace?.write(to: tracePath) }  // a path that cannot be written is known before training
+        if let tracePath { try trace?.write(to: tracePath) }  // that of an earlier run goes
         observer = ProfilingObserver(module, self)
         start = clock()
         (mark, current, isRunning) = (start, "setup", true)

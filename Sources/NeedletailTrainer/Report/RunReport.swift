@@ -1,7 +1,7 @@
 // A page for a browser that shows how a run went.
 import Foundation
 public import NeedletailData
-import NeedletailFiles
+package import NeedletailFiles
 import NeedletailNN
 public import NeedletailTensor
 
@@ -16,7 +16,7 @@ public import NeedletailTensor
 ///
 /// Checkpoints keep the curves, so the page of a run that goes on has those of its beginning. Where a checkpoint has none
 /// (nobody reported then), a page that stands at the path gets another name and stays.
-public final class RunReport: Callback, Logger {
+public final class RunReport: Callback, Logger, OutputWriter {
     /// Where the page goes.
     public let path: String
     private let clock: () -> Double
@@ -111,8 +111,9 @@ public final class RunReport: Callback, Logger {
 
     // MARK: Callback
 
-    /// Finds a path that cannot be written before training. A page that is there stays until this run has begun: it may be that
-    /// of its earlier part.
+    package var outputs: [OutputFile] { [OutputFile(path, .page)] }
+
+    /// A page that is there stays until this run has begun: it may be that of its earlier part.
     public override func setup(_ trainer: Trainer, _ module: TrainingModule, _ stage: Stage) throws {
         progress.isFitting = stage == .fit
         guard progress.isFitting else { return }
@@ -121,10 +122,7 @@ public final class RunReport: Callback, Logger {
         content.started = progress.fitStart
         content.state = "running"
         progress.isPathTaken = FileSystem.exists(FilePath(path))
-        guard progress.isPathTaken else { return try write(trainer) }
-        do { try FileSystem.checkWritable(FilePath(path).parent) } catch let error as FileError {
-            throw LogFileError(path: path, why: error.reason)
-        }
+        if !progress.isPathTaken { try write(trainer) }
     }
 
     public override func onFitStart(_ trainer: Trainer, _ module: TrainingModule) throws {
@@ -216,6 +214,6 @@ public final class RunReport: Callback, Logger {
             trainer.callbacks.lazy.compactMap { $0 as? NumericsReport }.first { !$0.layers.isEmpty }
             .map { NumericsPage.sections(of: $0.layers, heading: $0.heading(trainer)) }
         content.notices = trainer.notices
-        try AtomicFile.write(Array(page.utf8), to: path)
+        try PageFile.write(page, to: path)
     }
 }

@@ -20,6 +20,11 @@ package enum ProcessSignals {
         return signal == 0 ? nil : signal
     }
 
+    /// Asks what runs to end as `signal` would: for a program whose output nobody takes any more.
+    package static func askToEnd(as signal: Int32) {
+        _ = stop.compareExchange(expected: 0, desired: signal, ordering: .acquiringAndReleasing)
+    }
+
     /// Whether SIGUSR1 has come since this was last asked.
     static func takeSaveRequest() -> Bool {
         save.load(ordering: .relaxed) && save.exchange(false, ordering: .acquiringAndReleasing)

@@ -26,7 +26,9 @@ public struct RunInterrupted: Error, CustomStringConvertible, Equatable {
 
     /// Which signal, when, and where the checkpoint is.
     public var description: String {
-        let name = signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "signal \(signal)"
+        let name =
+            signal == SIGINT
+            ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : signal == SIGPIPE ? "SIGPIPE" : "signal \(signal)"
         let steps = globalStep == 1 ? "1 applied step" : "\(globalStep) applied steps"
         return "ended by \(name) after \(steps); " + (checkpoint.map { "saved \($0)" } ?? "no checkpoint was saved")
     }

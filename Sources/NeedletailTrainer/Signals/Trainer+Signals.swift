@@ -33,7 +33,7 @@ extension Trainer {
     /// Saves `last` where the run has a directory for checkpoints and has made a step; nil where it has not.
     ///
     /// Within an accumulation window (a validation can stand there) what is saved is the moment before the window.
-    private func saveLastCheckpoint() throws -> String? {
+    func saveLastCheckpoint() throws -> String? {
         let checkpoints = callbacks.lazy.compactMap { $0 as? ModelCheckpoint }.first
         guard step != nil, let checkpoints else { return nil }
         let path = checkpoints.folder + "/last"

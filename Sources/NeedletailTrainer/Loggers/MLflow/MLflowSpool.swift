@@ -44,7 +44,7 @@ final class MLflowSpool: @unchecked Sendable {
     }
 
     private func create() throws {
-        do { descriptor = try FileSystem.open(FilePath(path), O_RDWR | O_CREAT | O_APPEND) } catch let error
+        do { descriptor = try FileSystem.open(FilePath(path), O_RDWR | O_CREAT | O_EXCL | O_APPEND) } catch let error
             as FileError
         {
             throw LogFileError(path: path, why: error.reason)
@@ -95,11 +95,12 @@ final class MLflowSpool: @unchecked Sendable {
 
     private static let prefix = "mlflow-unsent-"
 
-    /// Appends a line in one write, to a new file where it was removed.
+    /// Appends a line, to a new file where it was removed; a full disk takes all of it or nothing.
     func append(_ line: Line) throws {
         if descriptor < 0 { try create() }
-        let problem = FileSystem.write(line.text.utf8, to: descriptor)
-        guard problem == 0 else { throw LogFileError(path: path, why: String(cString: strerror(problem))) }
+        if let problem = CheckedWrite.append(Array(line.text.utf8), to: descriptor, keepingLines: false) {
+            throw LogFileError(OutputError(path, problem))
+        }
     }
 
     /// Forgets every line: all of them were sent.
