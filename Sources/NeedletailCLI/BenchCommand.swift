@@ -98,38 +98,33 @@ struct BenchRunCommand: ParsableCommand {
         do { run = try BenchmarkRun(options) } catch let error as BenchmarkError {
             throw CommandError.usage(error.description)
         }
-        try checkWritable(roofline)
+        try StandardOutput.requireOpen()
+        try OutputOptions(
+            outputs: [("--roofline", roofline, .page)], inputs: [("--shapes", Settings.current?.value(of: "shapes"))]
+        ).check()
         run.measureLimits()
         let report = BenchmarkReport(run)
         var measurements: [BenchmarkResult] = []
-        if !json { write(report.heading) }
+        if !json { try write(report.heading) }
         var family = ""
         var points: [Roofline.Point] = []
         try run.run { measurement, work, label in
             points.append(Roofline.Point(measurement, work))
             measurements.append(measurement)
             if json {
-                write(measurement.json)
+                try write(measurement.json)
             } else {
-                if measurement.family != family { write("\n" + report.columns(of: measurement)) }
-                write(report.line(measurement, label: label))
+                if measurement.family != family { try write("\n" + report.columns(of: measurement)) }
+                try write(report.line(measurement, label: label))
             }
             family = measurement.family
         }
-        if !json { write(report.closing(measurements)) }
+        if !json { try write(report.closing(measurements)) }
         if let roofline { try draw(points, run, to: roofline) }
     }
 
-    /// Before minutes of measuring, not after them.
-    private func checkWritable(_ path: String?) throws {
-        guard let path else { return }
-        do { try FileSystem.checkWritable(FilePath(path).parent) } catch {
-            throw CommandError.output("\(path): cannot write there: is its folder there and writable?")
-        }
-    }
-
     /// At once, so that a pipe's reader sees each line when it is measured.
-    private func write(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+    private func write(_ line: String) throws { try StandardOutput.line(line) }
 
     private func draw(_ points: [Roofline.Point], _ run: BenchmarkRun, to path: String) throws {
         let picture = Roofline(
@@ -138,8 +133,8 @@ struct BenchRunCommand: ParsableCommand {
                 "needletail bench: roofs as measured in the same run; each point the median of \(rounds) "
                 + "repetitions; an elementary function counts as one operation",
             limits: run.limits, points: points, bfloat16Peak: run.bfloat16Peak)
-        do { try AtomicFile.write(Array(picture.svg.utf8), to: path) } catch {
-            throw CommandError.output("\(path): the picture could not be written: is its folder there and writable?")
+        do { try PageFile.write(picture.svg, to: path) } catch let error as LogFileError {
+            throw CommandError.output("--roofline \(path): \(error.why); \(error.advice)")
         }
     }
 }

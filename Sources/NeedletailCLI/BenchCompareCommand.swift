@@ -38,7 +38,7 @@ struct BenchCompareCommand: ParsableCommand {
         } catch let error as BenchmarkError {
             throw CommandError.data(error.description)
         }
-        print(comparison.text)
+        try StandardOutput.line(comparison.text)
         if comparison.rows.contains(where: { $0.verdict == .slower }) { throw ExitCode(1) }
     }
 }

@@ -52,11 +52,12 @@ struct BenchTrainerCommand: ParsableCommand {
     }
 
     func run() throws {
+        try StandardOutput.requireOpen()
         threads.apply()
         let images = try ClassificationData(data.source, validation: 0, scaling: .standard, seed: 42).train
         let folder = try temporaryFolder()
         defer { try? FileSystem.removeTree(FilePath(folder)) }
-        print(
+        try StandardOutput.line(
             "\(images.count) images of \(data.source.name), batches of \(batchSize), \(epochs) epoch(s) a fit, "
                 + "\(threadCount) thread(s), \(rounds) rounds; median ms a fit, spread, "
                 + "what is added to the bare loop (medians of pairs): wall time, processor time")
@@ -78,7 +79,7 @@ struct BenchTrainerCommand: ParsableCommand {
             try checkEqual(runs)
             for (index, way) in ways.enumerated() {
                 let processor = zip(runs[index].processorSeconds, runs[0].processorSeconds).map { $0 / $1 }
-                print(line(precision, way, result.seconds[index], result.seconds[0], processor))
+                try StandardOutput.line(line(precision, way, result.seconds[index], result.seconds[0], processor))
             }
         }
     }

@@ -62,7 +62,7 @@ enum DataSource: ExpressibleByArgument {
         }
         return try prepare(directory.text) { step in
             guard let expected = step.expected, step.received == expected else { return }
-            FileHandle.standardError.write(Data("downloaded \(step.file), \(expected) bytes\n".utf8))
+            StandardError.line("downloaded \(step.file), \(expected) bytes")
         }
     }
 }
@@ -118,7 +118,7 @@ struct ClassificationData {
 
 /// Tells what does not keep a command from going on, a line of standard error each.
 func warn(_ warnings: [String]) {
-    for warning in warnings { Console.standardError.write("warning: \(warning)\n") }
+    for warning in warnings { StandardError.line("warning: \(warning)") }
 }
 
 extension ImageDataset {

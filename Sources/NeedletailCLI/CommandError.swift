@@ -1,5 +1,6 @@
 // What a command says when it cannot go on, and the exit code that tells a script which kind of trouble it was.
 import ArgumentParser
+import Foundation
 import Needletail
 import NeedletailFiles
 import NeedletailSettings
@@ -16,6 +17,9 @@ enum CommandError: Error, CustomStringConvertible {
     case memory(String)
     /// A result could not be written: exit code 74.
     case output(String)
+    /// Standard output does not take any more: exit code 74, and without a word 141, as of SIGPIPE, where a pipe's reader has
+    /// gone away. `saved` is the checkpoint of the training that this has ended.
+    case unprinted(systemError: Int32, saved: String?)
     /// A signal has ended training: exit code 128 + its number.
     case interrupted(String, code: Int32)
 
@@ -25,7 +29,15 @@ enum CommandError: Error, CustomStringConvertible {
             .output(let message),
             .interrupted(let message, _):
             message
+        case .unprinted(let systemError, let saved):
+            "standard output: \(systemError == EBADF ? "it is closed" : String(cString: strerror(systemError)))"
+                + (saved.map { "; saved \($0)" } ?? "")
         }
+    }
+
+    /// Whether nothing is said: whoever has stopped reading knows.
+    var isSilent: Bool {
+        if case .unprinted(EPIPE, _) = self { true } else { false }
     }
 
     var exitCode: ExitCode {
@@ -35,6 +47,7 @@ enum CommandError: Error, CustomStringConvertible {
         case .diverged: ExitCode(70)
         case .memory: ExitCode(71)
         case .output: ExitCode(74)
+        case .unprinted(let systemError, _): ExitCode(systemError == EPIPE ? 128 + SIGPIPE : 74)
         case .interrupted(_, let code): ExitCode(code)
         }
     }
@@ -90,6 +103,12 @@ extension CommandError {
         case let error as CommandError: self = error
         case let error as ConfigurationError:
             self = error.problem == .content ? .usage("\(error)") : .data("\(error)")
+        case let error as RunInterrupted where error.signal == SIGPIPE:
+            do { try StandardOutput.check(saved: error.checkpoint) } catch let failure as CommandError {
+                self = failure
+                return
+            } catch {}
+            self = .interrupted("\(error)", code: error.exitCode)
         case let error as RunInterrupted: self = .interrupted("\(error)", code: error.exitCode)
         case let error as TrainingDiverged: self = .diverged("\(error)")
         case let error as TrainerError:
@@ -101,7 +120,7 @@ extension CommandError {
         case let error as MatMulAccumulationError: self = .usage("\(error)")
         case let error as CheckpointError:
             self.init(describing: error)
-        case is AtomicFileError, is LogFileError, is MLflowError: self = .output("\(error)")
+        case is AtomicFileError, is LogFileError, is OutputError, is MLflowError: self = .output("\(error)")
         case is DataFileError, is DatasetError, is SafeTensorsError, is PatternError, is StateDictionaryError,
             is TargetError, is ShapeError,
             is GPTFormatError,

@@ -19,39 +19,39 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         threads.apply()
-        line("CPU", KernelInfo.cpuModel)
-        line("features", KernelInfo.cpuFeatures)
+        try line("CPU", KernelInfo.cpuModel)
+        try line("features", KernelInfo.cpuFeatures)
         let limits = ResourceLimits()
-        line("CPUs", "\(ProcessInfo.processInfo.activeProcessorCount) may be used; \(quota(limits))")
-        line("threads", "\(threadCount)")
-        line("memory", memory(limits))
-        line("OpenMP", KernelInfo.openMPProblem.map { "not used: \($0)" } ?? KernelInfo.openMPVersion)
-        line("OpenBLAS", KernelInfo.openBLASConfiguration)
-        line("huge pages", hugePages)
+        try line("CPUs", "\(ProcessInfo.processInfo.activeProcessorCount) may be used; \(quota(limits))")
+        try line("threads", "\(threadCount)")
+        try line("memory", memory(limits))
+        try line("OpenMP", KernelInfo.openMPProblem.map { "not used: \($0)" } ?? KernelInfo.openMPVersion)
+        try line("OpenBLAS", KernelInfo.openBLASConfiguration)
+        try line("huge pages", hugePages)
         for row in KernelInfo.rows {
             let use = row.name == KernelInfo.activeRow ? "in use" : row.supported ? "can run" : "cannot run here"
-            line("kernels \(row.name)", use)
+            try line("kernels \(row.name)", use)
         }
         for (name, effect) in [("CSIMD_ISA", "caps the choice"), ("CSIMD_BF16_GEMM", "is asked for")] {
             guard let value = KernelInfo.chosenByVariable(name) else { continue }
             let isOdd = KernelInfo.variableProblems.contains { $0.hasPrefix(name) }
-            line(name, isOdd ? "\(value) is not known here" : "\(value) \(effect)")
+            try line(name, isOdd ? "\(value) is not known here" : "\(value) \(effect)")
         }
-        print("\nkernel of each family")
-        for family in KernelInfo.families { line("  \(family.name)", "\(family.row): \(family.reason)") }
-        print("\nkernels with instructions of their own")
+        try StandardOutput.line("\nkernel of each family")
+        for family in KernelInfo.families { try line("  \(family.name)", "\(family.row): \(family.reason)") }
+        try StandardOutput.line("\nkernels with instructions of their own")
         for kernel in KernelInfo.specialKernels {
             let use = kernel.supported ? "can run" : "cannot run here"
             let warning = kernel.tested ? "" : ", untested: runs only where it is asked for"
-            line("  \(kernel.name)", "\(kernel.instruction): \(use)\(warning)")
+            try line("  \(kernel.name)", "\(kernel.instruction): \(use)\(warning)")
         }
-        print("\nmeasured float32 multiply-add peak of these kernels")
-        line("  one thread", rate(KernelInfo.measurePeak(seconds: 0.2)))
-        line("  all \(threadCount) threads", rate(peakOfAllThreads()))
+        try StandardOutput.line("\nmeasured float32 multiply-add peak of these kernels")
+        try line("  one thread", rate(KernelInfo.measurePeak(seconds: 0.2)))
+        try line("  all \(threadCount) threads", rate(peakOfAllThreads()))
         if let rates = KernelInfo.measureBFloat16Kernels() {
-            print("\nmeasured bf16 micro-kernels, one tile in L1, one thread")
-            line("  widen", rate(rates.widen))
-            line("  native", rate(rates.native))
+            try StandardOutput.line("\nmeasured bf16 micro-kernels, one tile in L1, one thread")
+            try line("  widen", rate(rates.widen))
+            try line("  native", rate(rates.native))
         }
     }
 
@@ -73,7 +73,7 @@ struct DoctorCommand: ParsableCommand {
         return (parts + ["\(gibibytes(ProcessMemory.available)) available"]).joined(separator: "; ")
     }
 
-    private func line(_ name: String, _ value: String) { print("\(name.padded(18)) \(value)") }
+    private func line(_ name: String, _ value: String) throws { try StandardOutput.line("\(name.padded(18)) \(value)") }
 
     private func rate(_ flops: Double) -> String { "\((flops / 1e9).formatted(decimals: 1)) GFLOP/s" }
 

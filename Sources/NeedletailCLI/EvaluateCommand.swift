@@ -44,11 +44,11 @@ struct EvaluateCommand: ParsableCommand {
                 "test_accuracy": .number(accuracy), "test_loss": .number(loss), "images": .integer(Int64(test.count)),
                 "precision": .string(classifier.checkpoint.precision.rawValue),
             ])
-            print(object.text)
+            try StandardOutput.line(object.text)
         } else {
-            print("images \(test.count)")
-            print("test_accuracy \(accuracy.formatted(decimals: 4))")
-            print("test_loss \(loss.formatted(decimals: 4))")
+            try StandardOutput.line("images \(test.count)")
+            try StandardOutput.line("test_accuracy \(accuracy.formatted(decimals: 4))")
+            try StandardOutput.line("test_loss \(loss.formatted(decimals: 4))")
         }
     }
 }

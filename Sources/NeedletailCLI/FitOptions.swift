@@ -63,6 +63,12 @@ struct FitOptions: ParsableArguments {
         return try MetricsFile(path: logging.metrics, appending: resume != nil)
     }
 
+    /// Tries what the run is going to write, before anything else; `inputs` are what the command reads.
+    func checkOutputs(reading inputs: [(String, String?)]) throws {
+        try StandardOutput.requireOpen()
+        try outputs(inputs).check()
+    }
+
     /// Takes the folder for checkpoints, before any other output is opened: a run that may not write there leaves all of them as
     /// they are. nil where nothing is written there.
     func takeFolder() throws -> ModelCheckpoint? {
@@ -70,6 +76,19 @@ struct FitOptions: ParsableArguments {
         let checkpoints = ModelCheckpoint(directory: checkpoint) { $0.overwrite = overwrite }
         try checkpoints.reserve(resume: resumePoint)
         return checkpoints
+    }
+
+    /// What the run writes and reads; `inputs` are those of the command's own.
+    private func outputs(_ inputs: [(String, String?)]) -> OutputOptions {
+        let resumed = resume == "last" ? checkpoint.map { $0 + "/last" } : resume
+        return OutputOptions(
+            outputs: logging.outputs + [("--checkpoint", trainer.fastDevRun == 0 ? checkpoint : nil, .folder)],
+            inputs: inputs + [("--config", config), ("--resume", resumed)])
+    }
+
+    /// Runs `body`, whose errors then name the options of outputs.
+    func namingOutputs(_ body: () throws -> Void) throws {
+        do { try body() } catch { throw outputs([]).naming(error) }
     }
 
     /// From where to go on.
@@ -91,8 +110,9 @@ struct FitOptions: ParsableArguments {
             $0.optionNames = Settings.current?.optionNames ?? [:]
             $0.accumulateGradBatches = accumulate
             $0.handlesSignals = true
-            $0.enableProgressBar = !quiet
-            $0.enableModelSummary = !quiet
+            $0.enableProgressBar = false  // both are among the callbacks, where they are wanted
+            $0.enableModelSummary = false
+            $0.autoPrecision.console = StandardOutput.console
             $0.loggers = loggers
             $0.profiler = logging.profiler()
             $0.logEveryNSteps = logging.logEveryNSteps

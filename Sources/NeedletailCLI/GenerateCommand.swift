@@ -69,17 +69,16 @@ struct GenerateCommand: ParsableCommand {
         var options = SamplingOptions()
         (options.temperature, options.topK, options.topP) = (temperature, topK, topP)
         var generator = SeededGenerator(seed: seed, stream: 1)
-        let output = FileHandle.standardOutput
-        output.write(Data(prompt.map { Array($0.utf8) } ?? text.decode(tokens)))
+        try StandardOutput.write(prompt.map { Array($0.utf8) } ?? text.decode(tokens))
         let start = ProcessMeasurements.secondsSinceStart
         model.gpt.generate(after: tokens, count: count, options: options, using: &generator) { token in
-            output.write(Data(text.decode([token])))
+            do { try StandardOutput.write(text.decode([token])) } catch { return false }
             return true
         }
-        output.write(Data("\n".utf8))
+        try StandardOutput.line()
         guard !quiet, count > 0 else { return }
         let seconds = ProcessMeasurements.secondsSinceStart - start
         let rate = (Double(count) / seconds).formatted(decimals: 0)
-        FileHandle.standardError.write(Data("\(count) tokens, \(rate) a second\n".utf8))
+        StandardError.line("\(count) tokens, \(rate) a second")
     }
 }

@@ -16,51 +16,53 @@ struct InspectCommand: ParsableCommand {
     func run() throws {
         let checkpoint = try Checkpoint(TrainedClassifier.folder(checkpoint))
         let state = checkpoint.state
-        print("checkpoint      \(FilePath(checkpoint.path))")
-        print("format          \(checkpoint.formatVersion)")
-        print("precision       \(checkpoint.precision.rawValue)")
-        if !checkpoint.precisionOverrides.list.isEmpty { print("kept types      \(checkpoint.precisionOverrides)") }
+        try line("checkpoint      \(FilePath(checkpoint.path))")
+        try line("format          \(checkpoint.formatVersion)")
+        try line("precision       \(checkpoint.precision.rawValue)")
+        if !checkpoint.precisionOverrides.list.isEmpty { try line("kept types      \(checkpoint.precisionOverrides)") }
         let products = checkpoint.bfloat16MatMul?.rawValue ?? "unknown"
-        print("kernels         \(checkpoint.kernelRow), bf16 products: \(products)")
-        print("position        epoch \(state.epoch), batch \(state.batchInEpoch)")
-        print("steps           \(state.globalStep) applied, \(state.skippedSteps) skipped")
+        try line("kernels         \(checkpoint.kernelRow), bf16 products: \(products)")
+        try line("position        epoch \(state.epoch), batch \(state.batchInEpoch)")
+        try line("steps           \(state.globalStep) applied, \(state.skippedSteps) skipped")
         if let scaler = checkpoint.scaler {
-            print("loss scale      \(scaler.scale), \(scaler.growthTracker) steps since it last changed")
+            try line("loss scale      \(scaler.scale), \(scaler.growthTracker) steps since it last changed")
         } else {
-            print("loss scale      none")
+            try line("loss scale      none")
         }
-        printTable("hyper-parameters", checkpoint.hyperparameters.map { ($0.key, $0.value.text) })
-        printTable("metrics", checkpoint.metrics.map { ($0.key, "\($0.value)") })
+        try printTable("hyper-parameters", checkpoint.hyperparameters.map { ($0.key, $0.value.text) })
+        try printTable("metrics", checkpoint.metrics.map { ($0.key, "\($0.value)") })
         for (index, optimizer) in checkpoint.optimizers.enumerated() {
-            print("\noptimizer \(index): \(optimizer.kind)")
-            for group in optimizer.groups { print("  \(group.text)") }
+            try line("\noptimizer \(index): \(optimizer.kind)")
+            for group in optimizer.groups { try line("  \(group.text)") }
             for schedule in checkpoint.schedules where schedule.optimizer == index {
-                print("  schedule: \(schedule.schedule), by \(schedule.interval), count \(schedule.count)")
+                try line("  schedule: \(schedule.schedule), by \(schedule.interval), count \(schedule.count)")
             }
         }
-        printTensors("parameters", checkpoint.model, checkpoint.unreadModel)
-        printTensors("optimizer state", checkpoint.optimizer, checkpoint.unreadOptimizer)
+        try printTensors("parameters", checkpoint.model, checkpoint.unreadModel)
+        try printTensors("optimizer state", checkpoint.optimizer, checkpoint.unreadOptimizer)
     }
 
-    private func printTable(_ title: String, _ rows: [(String, String)]) {
+    private func line(_ text: String) throws { try StandardOutput.line(text) }
+
+    private func printTable(_ title: String, _ rows: [(String, String)]) throws {
         guard !rows.isEmpty else { return }
-        print("\n\(title)")
+        try line("\n\(title)")
         let width = rows.map(\.0.count).max() ?? 0
-        for (name, value) in rows.sorted(by: { $0.0 < $1.0 }) { print("  \(name.padded(width))  \(value)") }
+        for (name, value) in rows.sorted(by: { $0.0 < $1.0 }) { try line("  \(name.padded(width))  \(value)") }
     }
 
     /// Prints the tensors, and under their names those of types that cannot be read.
-    private func printTensors(_ title: String, _ tensors: [String: Tensor], _ unread: [SafeTensorsFile.Entry]) {
+    private func printTensors(_ title: String, _ tensors: [String: Tensor], _ unread: [SafeTensorsFile.Entry]) throws {
         let read = tensors.map { ($0.key, $0.value.dtype.rawValue, $0.value.shape, $0.value.byteCount) }
         let rows = read + unread.map { ($0.name, "\($0.type.rawValue) (not read)", $0.shape, $0.range.count) }
         let width = rows.map(\.0.count).max() ?? 0
-        print("\n\(title)")
+        try line("\n\(title)")
         for (name, type, shape, bytes) in rows.sorted(by: { $0.0 < $1.0 }) {
-            print("  \(name.padded(width))  \(type.padded(9))  \("\(shape)".padded(14))  \(bytes) bytes")
+            try line("  \(name.padded(width))  \(type.padded(9))  \("\(shape)".padded(14))  \(bytes) bytes")
         }
         let elements = rows.reduce(0) { $0 + $1.2.reduce(1, *) }
         let bytes = rows.reduce(0) { $0 + $1.3 }
-        print("  total: \(rows.count) tensors, \(elements) elements, \(bytes) bytes")
+        try line("  total: \(rows.count) tensors, \(elements) elements, \(bytes) bytes")
     }
 }
 

@@ -66,6 +66,14 @@ struct LoggingOptions: ParsableArguments {
         }
     }
 
+    /// What is written, by option.
+    var outputs: [(String, String?, OutputOptions.Kind)] {
+        [
+            ("--metrics", metrics, .lines), ("--csv", csv, .table), ("--report", report, .page),
+            ("--numerics", numerics, .page), ("--trace", trace, .page), ("--tensorboard", tensorboard, .folder),
+        ]
+    }
+
     /// Makes the loggers; their files and folders exist from here on. A resumed run goes on after the rows of its CSV file.
     func loggers(resumed: Bool) throws -> [any Logger] {
         var loggers: [any Logger] = []
@@ -79,17 +87,22 @@ struct LoggingOptions: ParsableArguments {
     func profiler() -> Profiler? {
         if profile == nil, trace == nil { return nil }
         let silent = Console(isTerminal: false) { _ in }
-        return Profiler(profile ?? .simple, trace: trace, console: profile == nil ? silent : .standardOutput)
+        return Profiler(profile ?? .simple, trace: trace, console: profile == nil ? silent : StandardOutput.console)
     }
 
     /// Makes the callbacks that look.
     func callbacks(quiet: Bool) -> [Callback] {
         var callbacks: [Callback] = []
         let silent = Console(isTerminal: false) { _ in }
-        if let numerics { callbacks.append(NumericsReport(to: numerics, console: quiet ? silent : .standardOutput)) }
+        if let numerics {
+            callbacks.append(NumericsReport(to: numerics, console: quiet ? silent : StandardOutput.console))
+        }
         if let report { callbacks.append(RunReport(to: report)) }
         if throughput { callbacks.append(ThroughputMonitor()) }
         if histograms { callbacks.append(ParameterHistograms()) }
+        if !quiet {
+            callbacks += [ModelSummary(console: StandardOutput.console), ProgressBar(console: StandardOutput.console)]
+        }
         return callbacks
     }
 }

@@ -17,7 +17,7 @@ struct NeedletailCommand: ParsableCommand {
             Exit codes: 0 done, 1 bench compare found something slower or verify a broken promise, 64 wrong arguments (also a \
             --checkpoint folder that holds another run), 65 bad or missing data, 70 training diverged, 71 memory ran out, 74 a \
             result could not be written, 130 and 143 training was ended by SIGINT or \
-            SIGTERM, and saved.
+            SIGTERM, and saved, 141 the reader of its output went away.
             """,
         version: "0.1.0",
         subcommands: [
@@ -30,7 +30,9 @@ struct NeedletailCommand: ParsableCommand {
             complain(message)
             _exit(CommandError.memory(message).exitCode.rawValue)  // nothing of the program can go on, also at its exit
         }
-        signal(SIGXFSZ, SIG_IGN)  // a file above the limit of sizes is then a write that fails, and is reported
+        // A file above the limit of sizes, or a pipe that nobody reads, is then a write that fails, and is reported.
+        signal(SIGXFSZ, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
         do {
             let settings = try Settings(
                 withNegativeNumbers(withModelsCommand(ProcessSurroundings.arguments)),
@@ -41,8 +43,9 @@ struct NeedletailCommand: ParsableCommand {
                 for warning in settings.warnings + KernelInfo.variableProblems { complain("warning: " + warning) }
             }
             try run(settings)
-            guard fflush(nil) == 0 else {
-                throw CommandError.output("standard output could not be written: \(String(cString: strerror(errno)))")
+            try StandardOutput.check()
+            guard fflush(nil) == 0 else {  // what a library has printed
+                throw CommandError.unprinted(systemError: errno, saved: nil)
             }
         } catch {
             leave(because: error)
@@ -86,7 +89,7 @@ struct NeedletailCommand: ParsableCommand {
             throw CommandError.usage(message + addition)
         }
         if settings.isPrinting {
-            print(settings.text, terminator: "")
+            try StandardOutput.write(settings.text)
         } else {
             do { try Settings.$current.withValue(settings) { try command.run() } } catch {
                 throw CommandError(describing: error, in: settings) ?? error
@@ -106,23 +109,31 @@ struct NeedletailCommand: ParsableCommand {
     /// Prints help where that was asked for, else one line on standard error (the autopsy's lines where training
     /// diverged); ends the process with the error's exit code.
     private static func leave(because error: any Error) -> Never {
+        if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
         if let error = CommandError(describing: error) {
+            if error.isSilent { Foundation.exit(error.exitCode.rawValue) }
             var separator = " "
             if case .diverged = error { separator = "\n" }
             complain(error.description, separator: separator)
-            exit(withError: error.exitCode)
+            Foundation.exit(error.exitCode.rawValue)
         }
         let code = exitCode(for: error)
-        if code == .validationFailure {
-            complain(message(for: error) + " (--help lists what is allowed)")
-            exit(withError: code)
+        switch code {
+        case .success: succeed(printing: fullMessage(for: error))
+        case .validationFailure: complain(message(for: error) + " (--help lists what is allowed)")
+        default: StandardError.line(fullMessage(for: error))
         }
-        exit(withError: error)
+        Foundation.exit(code.rawValue)
+    }
+
+    /// Prints what was asked for, such as help, and ends the process.
+    private static func succeed(printing text: String) -> Never {
+        do { try StandardOutput.line(text) } catch { leave(because: error) }
+        Foundation.exit(0)
     }
 
     private static func complain(_ message: String, separator: String = " ") {
-        let text = FilePath.readable(message.split(separator: "\n").joined(separator: separator))
-        let line = "needletail: " + text + "\n"
-        FileHandle.standardError.write(Data(line.utf8))
+        StandardError.line(
+            "needletail: " + FilePath.readable(message.split(separator: "\n").joined(separator: separator)))
     }
 }

@@ -44,7 +44,7 @@ struct PredictCommand: ParsableCommand {
         let rows = try classifier.trainer().predict(classifier.model, loader).flatMap { batch in
             (0..<batch.shape[0]).map { batch[$0].scalars(as: Float.self) }
         }
-        for (image, probabilities) in zip(images, rows) { print(line(image, probabilities)) }
+        for (image, probabilities) in zip(images, rows) { try StandardOutput.line(line(image, probabilities)) }
     }
 
     private func line(_ image: InputImage, _ probabilities: [Float]) -> String {

@@ -125,9 +125,11 @@ struct TrainCommand: ParsableCommand {
     ]
 
     /// The signals are the command's from here on: before and after training they end it at once, with the same exit codes.
-    func run() throws { try ProcessSignals.watching { try train() } }
+    func run() throws { try fit.namingOutputs { try ProcessSignals.watching { try train() } } }
 
     private func train() throws {
+        let folder = if case .folder(let path) = data.source { path } else { String?.none }
+        try fit.checkOutputs(reading: [("--data", folder), ("--init", self.`init`)])
         let checkpoints = try fit.takeFolder()
         defer { checkpoints?.release() }
         let metrics = try fit.begin()
@@ -185,12 +187,12 @@ struct TrainCommand: ParsableCommand {
     private func report(_ test: [String: Double], _ trainer: Trainer, _ metrics: MetricsFile) throws {
         let accuracy = test["test_accuracy"], loss = test["test_loss"]  // none where there was no test
         for name in ["validation_accuracy", "validation_loss"] {
-            if let value = trainer.metrics[name] { print("\(name) \(value.formatted(decimals: 4))") }
+            if let value = trainer.metrics[name] { try StandardOutput.line("\(name) \(value.formatted(decimals: 4))") }
         }
-        if let accuracy { print("test_accuracy \(accuracy.formatted(decimals: 4))") }
-        if let loss { print("test_loss \(loss.formatted(decimals: 4))") }
+        if let accuracy { try StandardOutput.line("test_accuracy \(accuracy.formatted(decimals: 4))") }
+        if let loss { try StandardOutput.line("test_loss \(loss.formatted(decimals: 4))") }
         let rate = metrics.samplesPerSecond
-        if let rate { print("samples_per_second \(rate.formatted(decimals: 0))") }
+        if let rate { try StandardOutput.line("samples_per_second \(rate.formatted(decimals: 0))") }
         try metrics.writeSummary([
             ("precision", .string(trainer.precision?.rawValue ?? precision.description)),
             ("test_accuracy", accuracy.map { .number($0) } ?? .null),

@@ -113,9 +113,10 @@ struct TrainGPTCommand: ParsableCommand {
         "clip", "seed", "no-shuffle",
     ]
 
-    func run() throws { try ProcessSignals.watching { try train() } }
+    func run() throws { try fit.namingOutputs { try ProcessSignals.watching { try train() } } }
 
     private func train() throws {
+        try fit.checkOutputs(reading: [("--data", data), ("--init", self.`init`)])
         let (vocabulary, training, validation) = try readText()
         let checkpoints = try fit.takeFolder()
         defer { checkpoints?.release() }
@@ -131,9 +132,9 @@ struct TrainGPTCommand: ParsableCommand {
             resume: fit.resumePoint)
         // Also where a limit has ended training within an epoch, before the validation at its end.
         let loss = try validationLoader.flatMap { try trainer.validate(module, $0)["validation_loss"] }
-        if let loss { print("validation_loss \(loss.formatted(decimals: 4))") }
+        if let loss { try StandardOutput.line("validation_loss \(loss.formatted(decimals: 4))") }
         let rate = metrics.samplesPerSecond.map { $0 * Double(context) }
-        if let rate { print("tokens_per_second \(rate.formatted(decimals: 0))") }
+        if let rate { try StandardOutput.line("tokens_per_second \(rate.formatted(decimals: 0))") }
         try metrics.writeSummary([
             ("precision", .string(trainer.precision?.rawValue ?? precision.description)),
             ("validation_loss", loss.map { .number($0) } ?? .null),
@@ -169,7 +170,7 @@ struct TrainGPTCommand: ParsableCommand {
                 "note: --data \(data): the last tenth of the text, \(count - split) of \(count) tokens, is too short for "
                 + "validation, which needs more than the context, \(context): there is none; give a longer text or a smaller "
                 + "--context\n"
-            FileHandle.standardError.write(Data(line.utf8))
+            StandardError.write(line)
         }
         return (text.vocabulary, training, validation)
     }

@@ -44,7 +44,7 @@ struct TrainedClassifier {
     /// The checkpoint at `path`, or `last` of the newest fit in the folder `path`; says which where there are several fits.
     static func folder(_ path: String) -> String {
         let (checkpoint, notice) = Checkpoint.resolve(path)
-        if let notice { Console.standardError.write("note: \(notice)\n") }
+        if let notice { StandardError.line("note: \(notice)") }
         return checkpoint
     }
 

@@ -36,6 +36,7 @@ struct VerifyCommand: ParsableCommand {
     }
 
     func run() throws {
+        try StandardOutput.requireOpen()
         threads.apply()
         var options = Verification.Options()
         options.seed = seed
@@ -43,18 +44,18 @@ struct VerifyCommand: ParsableCommand {
         options.rows = kernel.map { $0.split(separator: ",").map(String.init) } ?? []
         let verification: Verification
         do { verification = try Verification(options) } catch { throw CommandError.usage("\(error)") }
-        print("\(KernelInfo.cpuModel), \(KernelInfo.cpuFeatures), seed \(seed), \(threadCount) threads\n")
+        try StandardOutput.line(
+            "\(KernelInfo.cpuModel), \(KernelInfo.cpuFeatures), seed \(seed), \(threadCount) threads\n")
         let start = ContinuousClock.now
         let lines = verification.run { round, seed, violations in
             if minutes == 0 { return }
             let seconds = ((ContinuousClock.now - start) / .seconds(1)).formatted(decimals: 0)
-            let line = "round \(round), seed \(seed), \(seconds) s: \(violations) violations\n"
-            FileHandle.standardError.write(Data(line.utf8))
+            StandardError.line("round \(round), seed \(seed), \(seconds) s: \(violations) violations")
         }
-        print(VerificationReport.columns)
-        for line in lines { print(VerificationReport.line(line)) }
+        try StandardOutput.line(VerificationReport.columns)
+        for line in lines { try StandardOutput.line(VerificationReport.line(line)) }
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        print("\n" + VerificationReport.closing(lines, seconds: seconds))
+        try StandardOutput.line("\n" + VerificationReport.closing(lines, seconds: seconds))
         if lines.contains(where: { $0.violations > 0 }) { throw ExitCode(1) }
     }
 }

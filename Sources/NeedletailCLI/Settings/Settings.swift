@@ -216,6 +216,12 @@ struct Settings {
         }
     }
 
+    /// The last value of an option, as text; nil where it has none.
+    func value(of name: String) -> String? {
+        guard let chosen = try? self.chosen ?? Self.given(given, catalog()) else { return nil }
+        return chosen.first { $0.option.name == name }?.values.last
+    }
+
     /// Every option with its value and where that comes from, as a file for `--config`.
     var text: String {
         let rows = (chosen ?? []).filter { !Self.notInFiles.contains($0.option.name) }.map { option, values, source in
