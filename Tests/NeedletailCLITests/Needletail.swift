@@ -41,7 +41,7 @@ struct Needletail {
 }
 
 /// A folder that goes away with its owner.
-final class Scratch {
+final class Scratch: Sendable {
     let folder: URL
 
     init() throws {
