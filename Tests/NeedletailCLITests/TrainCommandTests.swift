@@ -252,11 +252,4 @@ import Testing
         _ = try Needletail.succeeds("\(common) --quiet --checkpoint \(scratch.path("without"))")
         #expect(try scratch.files(below: "with/last") == scratch.files(below: "without/last"))
     }
-
-    @Test func aPlaceWhereNumericsCannotGoIsFoundBeforeTraining() throws {
-        let scratch = try Scratch()
-        let run = try Needletail(["train", "--epochs", "1", "--numerics", scratch.path("missing/page.html")])
-        #expect(run.status == 74 && run.complaints.count == 1 && run.complaint.contains("missing/page.html"))
-        #expect(!run.output.contains("Epoch"))
-    }
 }
