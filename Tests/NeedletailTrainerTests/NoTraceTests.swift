@@ -73,8 +73,8 @@ import Testing
     /// A run with everything that measures has the bits of one without: parameters, buffers, optimizer, generators, the
     /// model's own state, metrics.
     @Test(arguments: LayerCase.all) func aMeasuredStepLeavesNoTrace(_ layerCase: LayerCase) throws {
-        let directory = try TemporaryDirectory()
         for precision in Precision.allCases {
+            let directory = try TemporaryDirectory()
             func fit(_ name: String, measures: Bool) throws {
                 let module = LayerModel(layerCase)
                 module.showsExample = measures
@@ -128,8 +128,8 @@ import Testing
     /// A step that throws is undone in the module, and the checkpoint that is saved then goes on with the bits of a run
     /// without the error: buffers, generators and the model's own state are those of the last complete step.
     @Test(arguments: LayerCase.all) func aStepThatThrowsIsUndone(_ layerCase: LayerCase) throws {
-        let directory = try TemporaryDirectory()
         for (window, failure) in [(1, 4), (2, 4), (2, 5)] {
+            let directory = try TemporaryDirectory()
             func fit(_ name: String, failure: Int? = nil, resume: ResumePoint? = nil) throws -> LayerModel {
                 let module = LayerModel(layerCase)
                 module.stepsToFailure = failure

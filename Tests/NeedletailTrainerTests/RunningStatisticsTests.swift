@@ -427,8 +427,8 @@ private class Normed: TrainingModule {
         }
         try fit("plain", [])
         for kind in [WeightAveraging.Kind.equal, .exponential(decay: 0.5)] {
-            try fit("averaged", [WeightAveraging(kind)])
-            let (averaged, plain) = (directory("averaged/last/"), directory("plain/last/"))
+            try fit("\(kind)", [WeightAveraging(kind)])
+            let (averaged, plain) = (directory("\(kind)/last/"), directory("plain/last/"))
             #expect(bytes(averaged + "model.safetensors") == bytes(plain + "model.safetensors"))
         }
     }

@@ -70,11 +70,11 @@ private final class Alternating: SmallClassifier {
         for (kind, accumulate) in [("one", 2), ("two", 1), ("two", 2)] {
             func module() -> SmallClassifier { kind == "one" ? SmallClassifier() : Alternating() }
             let shadow = ShadowPrecision(every: 1)
-            try fit("with", module(), accumulate: accumulate, [shadow])
-            try fit("without", module(), accumulate: accumulate, [])
+            try fit("with \(kind) \(accumulate)", module(), accumulate: accumulate, [shadow])
+            try fit("without \(kind) \(accumulate)", module(), accumulate: accumulate, [])
             for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
-                let with = bytes(directory("with/last/") + file)
-                let without = bytes(directory("without/last/") + file)
+                let with = bytes(directory("with \(kind) \(accumulate)/last/") + file)
+                let without = bytes(directory("without \(kind) \(accumulate)/last/") + file)
                 #expect(!with.isEmpty && with == without, "\(kind) \(accumulate) \(file)")
             }
             #expect(shadow.results.count == (accumulate == 2 ? 6 : 12))
