@@ -1,3 +1,4 @@
+// Looks at what OpenMP's runtime needs, mends what can be mended, and says what is done without, once, on standard error.
 #define _GNU_SOURCE
 #include "openmp.h"
 
@@ -15,7 +16,8 @@
 #include <unistd.h>
 
 static pthread_once_t look_once = PTHREAD_ONCE_INIT;
-static char problem[320];   // why there is no OpenMP
+static char problem[320];  // why there is no OpenMP
+static const char *advice = "Mount a writable tmpfs at /dev/shm";
 static char warning[1280];  // what was printed
 static atomic_int limit = csimd_most_threads;
 
@@ -54,6 +56,7 @@ static bool remove_stale_note(void) {
         if (is_alive) return true;
     }
     if (shm_unlink(name) == 0) return true;
+    advice = "Remove it";
     explain("shared memory (/dev/shm) holds a file %s of another process: %s", name + 1, strerror(errno));
     return false;
 }
@@ -61,6 +64,7 @@ static bool remove_stale_note(void) {
 static bool can_share_memory(void) {
     struct rlimit files;
     if (getrlimit(RLIMIT_FSIZE, &files) == 0 && files.rlim_cur < note_bytes) {
+        advice = "Raise the limit of file sizes";
         explain("files may have %llu bytes (ulimit -f), and it needs one of %d", (unsigned long long)files.rlim_cur,
                 note_bytes);
         return false;
@@ -98,8 +102,8 @@ static void look(void) {
         const size_t used = strlen(warning);
         snprintf(warning + used, sizeof warning - used,
                  "%sOpenMP cannot be used, because %s; computing on one thread, with the same results. "
-                 "Mount a writable tmpfs at /dev/shm to use all CPUs",
-                 used ? ". " : "", problem);
+                 "%s to use all CPUs",
+                 used ? ". " : "", problem, advice);
     }
     if (warning[0]) warn(warning);
 }
