@@ -1,6 +1,7 @@
-// OpenBLAS makes its threads when it is loaded, before main, and ends the process (SIGINT) where the system refuses one. This runs
-// before the constructors of libraries: where so many threads cannot be had, the program starts again with OPENBLAS_NUM_THREADS=1.
-// Standard streams that are closed are opened first of all. Only executables have functions that run so early, which is why this is the command's and not the library's.
+// OpenBLAS makes its threads when it is loaded, before main, and ends the process (SIGINT) where the system refuses one. This
+// runs before the constructors of libraries: where so many threads cannot be had, the program starts again with
+// OPENBLAS_NUM_THREADS=1. Standard streams that are closed are opened first of all. Only executables have functions that run so
+// early, which is why this is the command's and not the library's.
 #define _GNU_SOURCE
 #include "include/CStart.h"
 

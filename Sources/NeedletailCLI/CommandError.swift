@@ -79,7 +79,7 @@ extension CommandError {
         case .usage(let message): .usage(message + text)
         case .data(let message): .data(message + text)
         case .output(let message): .output(message + text)
-        case .diverged, .memory, .interrupted: self
+        case .diverged, .memory, .unprinted, .interrupted: self
         }
     }
 
