@@ -94,8 +94,7 @@ package struct OutputFile: Sendable {
 
     // MARK: Trying
 
-    /// Tries to write, and leaves everything as it was: no file, and what is there unharmed. Folders that were missing
-    /// stay where the output can be written.
+    /// Tries to write, and leaves everything as it was: no file, no folder, and what is there unharmed.
     /// - Throws: ``OutputError``.
     package func check() throws {
         switch try place() {
@@ -117,22 +116,18 @@ package struct OutputFile: Sendable {
 
     private func tryMaking(_ path: FilePath) throws {
         let made = try makeFolders(for: path)
-        do {
-            let descriptor = Self.open(path, O_WRONLY | O_CREAT | O_EXCL)
-            guard descriptor >= 0 else {
-                if errno == EEXIST { return try tryReplacing(path) }  // another process has just made it
-                throw OutputError(self.path, errno)
-            }
-            let problem = CheckedWrite.all([0], to: descriptor).problem
-            let isClosed = close(descriptor) == 0
-            let last = errno
-            unlink(path.terminated)
-            if let problem { throw OutputError(self.path, problem) }
-            guard isClosed else { throw OutputError(self.path, last) }
-        } catch {
-            for folder in made.reversed() { rmdir(folder.terminated) }
-            throw error
+        defer { for folder in made.reversed() { rmdir(folder.terminated) } }
+        let descriptor = Self.open(path, O_WRONLY | O_CREAT | O_EXCL)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { return try tryReplacing(path) }  // another process has just made it
+            throw OutputError(self.path, errno)
         }
+        let problem = CheckedWrite.all([0], to: descriptor).problem
+        let isClosed = close(descriptor) == 0
+        let last = errno
+        unlink(path.terminated)
+        if let problem { throw OutputError(self.path, problem) }
+        guard isClosed else { throw OutputError(self.path, last) }
     }
 
     private func tryReplacing(_ path: FilePath) throws {

@@ -25,7 +25,7 @@ import Testing
             func path(_ name: String) -> String { scratch.path(name) }
             let logs = "--csv \(folder)/log.csv --metrics \(folder)/log.jsonl"
             return [
-                ("train", "train --epochs 2 --log-every-n-steps 1 \(logs) --checkpoint \(folder)/run"),
+                ("train", "train --epochs 2 --log-every-n-steps 1 \(logs) --overwrite --checkpoint \(folder)/run"),
                 ("train --quiet", "train --quiet --epochs 1 --log-every-n-steps 1 \(logs)"),
                 (
                     "train-gpt",
@@ -141,7 +141,7 @@ import Testing
 
     /// A pipe that another program has set not to block is waited for.
     @Test func aPipeThatDoesNotBlockLosesNothing() throws {
-        let arguments = "--generate-completion-script bash"  // longer than a pipe's buffer
+        let arguments = "--experimental-dump-help"  // longer than a pipe's buffer
         let run = try SpawnedNeedletail(arguments, output: .pipe(blocks: false))
         usleep(300_000)
         let text = run.read()
