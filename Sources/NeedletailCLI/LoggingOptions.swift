@@ -77,7 +77,11 @@ struct LoggingOptions: ParsableArguments {
     /// Makes the loggers; their files and folders exist from here on. A resumed run goes on after the rows of its CSV file.
     func loggers(resumed: Bool) throws -> [any Logger] {
         var loggers: [any Logger] = []
-        if let csv { loggers.append(try resumed ? CSVLogger(appendingTo: csv) : CSVLogger(csv)) }
+        if let csv {
+            let logger = try resumed ? CSVLogger(appendingTo: csv) : CSVLogger(csv)
+            try logger.openOutputs()  // a pipe that nobody reads is known before anything is made
+            loggers.append(logger)
+        }
         if let tensorboard { loggers.append(try TensorBoardLogger(tensorboard)) }
         if let mlflow { loggers.append(try MLflowLogger(mlflow, experiment: mlflowExperiment)) }
         return loggers

@@ -60,7 +60,11 @@ import Testing
         }
         let run1 = try run("\(Self.short) \(option) \(full)")
         #expect(run1.status == 74 && run1.complaint.hasPrefix("needletail: \(option) \(full): "), "\(run1.complaint)")
-        let unread = try run("\(Self.short) \(option) \(pipe)")
+        let other = isLines ? Self.lines.first { $0 != option } ?? "" : "--metrics"
+        let old = try scratch.write(Array("mine".utf8), "old")
+        let unread = try run(
+            "\(Self.short) \(option) \(pipe) \(other) \(old) --tensorboard \(scratch.path("events"))")
+        #expect(text(old) == "mine" && !FileManager.default.fileExists(atPath: scratch.path("events")))
         #expect(unread.status == 74 && unread.complaint.contains("pipe"), "\(unread.complaint)")
         #expect([null, full].allSatisfy { kind($0) == S_IFLNK } && kind(pipe) == S_IFIFO)
         #expect(kind("/dev/null") == S_IFCHR && kind("/dev/full") == S_IFCHR)

@@ -6,7 +6,7 @@ package import NeedletailFiles
 ///
 /// A metric that appears later becomes a further column: the file is then written anew with the longer header, under
 /// another name, and renamed, so a reader never sees half a file. A pipe or device cannot be written anew: it has the columns
-/// of the first record, and a notice names the metrics that are left out (``JSONLinesLogger`` leaves out none). Names are
+/// of the first record, and a notice says that later metrics are left out (``JSONLinesLogger`` leaves out none). Names are
 /// quoted where RFC 4180 asks for it; numbers are the shortest text that reads back as the same double, NaN and infinities
 /// are `nan`, `inf` and `-inf`.
 ///
@@ -15,7 +15,7 @@ public final class CSVLogger: Logger, OutputWriter {
     /// The file.
     public let path: String
     private var columns: [String] = []
-    private var leftOut: Set<String> = []
+    private var hasToldOfLeftOut = false
     private var hasHeader = false
     private var file: LogFile?
 
@@ -75,11 +75,11 @@ public final class CSVLogger: Logger, OutputWriter {
     }
 
     private func leaveOut(_ new: [String]) {
-        let names = new.filter { leftOut.insert($0).inserted }
-        guard !names.isEmpty else { return }
+        guard !hasToldOfLeftOut, !OutputIdentity.isNull(path) else { return }
+        hasToldOfLeftOut = true
         Console.standardError.write(
-            "note: \(FilePath(path)) cannot be written anew, so it has no column for \(names.joined(separator: ", ")), first "
-                + "logged after its header; a file or JSON lines would have\n")
+            "note: \(FilePath(path)) is no file, so it keeps the columns of its first row; what is logged later under other "
+                + "names (\(new.joined(separator: ", "))) is left out; a file or JSON lines would have it\n")
     }
 
     private func readRecords() throws -> String {

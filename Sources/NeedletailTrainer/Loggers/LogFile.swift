@@ -99,6 +99,7 @@ package final class LogFile {
 
     /// Appends bytes; where they do not fit, none of them, or the whole lines among them, stay.
     package func append(_ bytes: [UInt8], keepingLines: Bool = false) throws {
+        guard !bytes.isEmpty else { return }  // nothing does not empty a file either
         try LogFileError.wrapping {
             try openWhereClosed()
             if let problem = CheckedWrite.append(bytes, to: descriptor, keepingLines: keepingLines) {
