@@ -70,11 +70,11 @@ struct FitOptions: ParsableArguments {
     }
 
     /// Takes the folder for checkpoints, before any other output is opened: a run that may not write there leaves all of them as
-    /// they are. nil where nothing is written there.
+    /// they are. A run that only looks for errors (--fast-dev-run) may resume from the folder, but writes nothing there.
     func takeFolder() throws -> ModelCheckpoint? {
-        guard let checkpoint, trainer.fastDevRun == 0 else { return nil }
+        guard let checkpoint else { return nil }
         let checkpoints = ModelCheckpoint(directory: checkpoint) { $0.overwrite = overwrite }
-        try checkpoints.reserve(resume: resumePoint)
+        if trainer.fastDevRun == 0 { try checkpoints.reserve(resume: resumePoint) }
         return checkpoints
     }
 

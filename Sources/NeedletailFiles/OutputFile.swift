@@ -265,9 +265,10 @@ package struct OutputError: Error, CustomStringConvertible {
 
     /// A failure for which the system gave a number.
     package init(_ path: String, _ systemError: Int32, doing: String? = nil) {
-        let why = systemError == EBADF ? "it is closed" : String(cString: strerror(systemError))
+        let why = systemError == EBADF ? "it is closed" : FileError.reason(systemError, FilePath(path))
         let advice =
             switch systemError {
+            case ENOENT where !FileSystem.hasWorkingFolder: "go to a folder that exists"
             case ENOENT: "check that its folder exists"
             case ENOSPC, EDQUOT: "make room there or give another place"
             case EFBIG: "raise the limit of file sizes (ulimit -f) or give another place"

@@ -190,9 +190,13 @@ import Testing
         #expect(run.complaint.hasSuffix("; saved \(scratch.path("run"))/last\n"), "\(run.complaint)")
         let written = text(log)
         #expect(written.hasSuffix("\n") && written.utf8.count <= 16 * 1024 && written.utf8.count > 15 * 1024)
-        for line in written.split(separator: "\n").dropFirst() {
+        let lines = written.split(separator: "\n")
+        let columns = lines.first?.split(separator: ",").count ?? 0
+        #expect(columns >= 4 && lines.count > 100)
+        for line in lines.dropFirst() {
             if option == "--csv" {
-                #expect(line.split(separator: ",", omittingEmptySubsequences: false).count > 4, "\(line)")
+                let cells = line.split(separator: ",", omittingEmptySubsequences: false)
+                #expect(cells.count == columns && cells.dropFirst(2).allSatisfy { Double($0) != nil }, "\(line)")
             } else {
                 #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(line.utf8)) }
             }
