@@ -112,8 +112,9 @@ import Testing
                 open.append(span)
             }
         }
-        #expect(throws: (any Error).self) {
-            _ = try fit(Profiler(.simple, trace: directory("no/where.json"), console: output.console))
+        // The place of a trace is tried before the first step.
+        #expect(throws: LogFileError.self) {
+            _ = try fit(Profiler(.simple, trace: directory("trace.json/where.json"), console: output.console))
         }
     }
 }

@@ -181,7 +181,8 @@ import Testing
 
     @Test func anUnwritablePlaceIsFoundBeforeTraining() throws {
         let directory = try TemporaryDirectory()
-        #expect(throws: (any Error).self) { _ = try run(directory("no/where/report.html")) }
+        try "a file".write(toFile: directory("file"), atomically: false, encoding: .utf8)
+        #expect(throws: LogFileError.self) { _ = try run(directory("file/report.html")) }
     }
 
     /// A report does not change a bit of a run.
