@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { most_threads = 127 };  // beside the first one: OpenBLAS's own limit is about that
@@ -37,6 +38,19 @@ static bool can_have_threads(int wanted) {
     return made == wanted;
 }
 
+// Whether the process may have the memory that so many threads of OpenBLAS take: each asks for a buffer of 128 MiB again and
+// again where it gets none, and the process's end waits for it.
+static bool can_have_buffers(int threads) {
+    const rlim_t each = (rlim_t)256 << 20;
+    const int kinds[] = {RLIMIT_AS, RLIMIT_DATA};
+    for (int i = 0; i < 2; i++) {
+        struct rlimit limit;
+        if (getrlimit(kinds[i], &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) continue;
+        if (limit.rlim_cur / each < (rlim_t)threads + 2) return false;
+    }
+    return true;
+}
+
 static void begin(int count, char **arguments, char **environment) {
     standard_streams_open();  // before anything can open a file
     static char variable[] = "OPENBLAS_NUM_THREADS=1";
@@ -47,7 +61,7 @@ static void begin(int count, char **arguments, char **environment) {
     cpu_set_t mask;
     if (count < 1 || sched_getaffinity(0, sizeof mask, &mask) != 0) return;
     const int wanted = CPU_COUNT(&mask) - 1;
-    if (can_have_threads(wanted < most_threads ? wanted : most_threads)) return;
+    if (can_have_buffers(wanted) && can_have_threads(wanted < most_threads ? wanted : most_threads)) return;
     char **changed = malloc(((size_t)entries + 2) * sizeof *changed);
     if (changed == NULL) return;
     memcpy(changed, environment, (size_t)entries * sizeof *changed);

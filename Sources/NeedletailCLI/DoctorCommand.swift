@@ -22,7 +22,7 @@ struct DoctorCommand: ParsableCommand {
         try line("CPU", KernelInfo.cpuModel)
         try line("features", KernelInfo.cpuFeatures)
         let limits = ResourceLimits()
-        try line("CPUs", "\(ProcessInfo.processInfo.activeProcessorCount) may be used; \(quota(limits))")
+        try line("CPUs", "\(allowedCPUs) may be used; \(quota(limits))")
         try line("threads", "\(threadCount)")
         try line("memory", memory(limits))
         try line("OpenMP", KernelInfo.openMPProblem.map { "not used: \($0)" } ?? KernelInfo.openMPVersion)
@@ -53,6 +53,17 @@ struct DoctorCommand: ParsableCommand {
             try line("  widen", rate(rates.widen))
             try line("  native", rate(rates.native))
         }
+    }
+
+    /// The CPUs on which the process may run, those that `taskset` or a container's set of CPUs leaves.
+    private var allowedCPUs: Int {
+        #if os(Linux)
+            var mask = cpu_set_t()
+            if sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &mask) == 0 {
+                return withUnsafeBytes(of: mask) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
+            }
+        #endif
+        return ProcessInfo.processInfo.activeProcessorCount
     }
 
     private func quota(_ limits: ResourceLimits) -> String {

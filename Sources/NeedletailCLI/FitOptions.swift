@@ -55,6 +55,9 @@ struct FitOptions: ParsableArguments {
         if overwrite, checkpoint == nil {
             throw ValidationError("--overwrite needs --checkpoint DIR, the folder whose run it replaces")
         }
+        if overwrite, resume == "last" {
+            throw ValidationError("--overwrite begins anew where --resume last goes on; use one of them")
+        }
     }
 
     /// Sets the threads and opens the outputs: that one cannot be written is better known before the first epoch than after it.

@@ -72,6 +72,7 @@ import Testing
         ("KMP_CPUINFO_FILE", "none"),
         ("KMP_FORCE_REDUCTION", ""), ("KMP_FORKJOIN_BARRIER", "0"), ("KMP_GTID_MODE", "1"), ("KMP_TASKING", "1"),
         ("KMP_HOT_TEAMS_MAX_LEVEL", "99999999999999999999"), ("KMP_SPIN_BACKOFF_PARAMS", ""), ("KMP_STACKOFFSET", "1T"),
+        ("KMP_DEVICE_THREAD_LIMIT", "1"), ("KMP_ALL_THREADS", "0"), ("OMP_DISPLAY_AFFINITY", "true"),
         ("OMP_NESTED", "x"), ("OMP_DISPLAY_ENV", "x"), ("KMP_LIBRARY", "x"), ("KMP_A_DEBUG", "99999999999999999999"),
     ]
 
@@ -87,10 +88,15 @@ import Testing
         ("OMP_PLACES", "cores"), ("OMP_PLACES", "{0}"), ("OMP_WAIT_POLICY", "PASSIVE"), ("OMP_STACKSIZE", "16M"),
         ("OMP_STACKSIZE", "16384"), ("KMP_STACKSIZE", "4m"), ("KMP_BLOCKTIME", "0"), ("KMP_BLOCKTIME", "infinite"),
         ("KMP_AFFINITY", "compact"), ("KMP_DUPLICATE_LIB_OK", "TRUE"), ("KMP_INIT_AT_FORK", "FALSE"),
-        ("GOMP_CPU_AFFINITY", "0"),
+        ("GOMP_CPU_AFFINITY", "0"), ("KMP_CONSISTENCY_CHECK", "all"), ("OMP_DISPLAY_AFFINITY", "false"),
         ("MY_OMP_NUM_THREADS", "abc"),
     ]) func whatIsRightIsLeftAlone(_ name: String, _ value: String) throws {
         try expect([], 2, environment: [name: value])
+    }
+
+    /// OpenBLAS's threads ask again and again for memory that they do not get, and the process's end waited for them.
+    @Test func aLimitOfMemoryDoesNotKeepItFromEnding() throws {
+        try expect([], 2, script: "ulimit -v 262144; exec \"$@\"", environment: ["OMP_NUM_THREADS": "1"])
     }
 
     @Test func severalWrongValuesAreOneWarning() throws {

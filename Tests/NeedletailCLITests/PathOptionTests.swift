@@ -175,4 +175,20 @@ private let names: [FilePath] = [
     }
 }
 
-private func * (bytes: [UInt8], count: Int) -> [UInt8] { (0..<count).flatMap { _ in bytes } }
+private func * (bytes: [UInt8], count: Int) -> [UInt8] {
+    (0..<count).flatMap { _ in bytes }
+
+    /// What --print-config prints reads back, also where its source has a line's end in its name.
+    @Test func printedSettingsReadBackWhateverTheirSourceIsCalled() throws {
+        let scratch = try Scratch()
+        let folder = scratch.path("settings")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        try Data("epochs: 3\n".utf8).write(to: URL(fileURLWithPath: folder + "/a\nb"))
+        let printed = try RawNeedletail(["train", "--print-config", "--config", "a\nb"], in: folder)
+        try Data(printed.output).write(to: URL(fileURLWithPath: folder + "/printed"))
+        let again = try RawNeedletail(["train", "--print-config", "--config", "printed"], in: folder)
+        #expect(printed.status == 0 && again.status == 0, "\(again.complaint)")
+        let text = String(decoding: again.output, as: UTF8.self)
+        #expect(text.split(separator: "\n").contains { $0.hasPrefix("epochs: 3 ") }, "\(text)")
+    }
+}

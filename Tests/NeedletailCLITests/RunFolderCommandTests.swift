@@ -84,7 +84,7 @@ import Testing
             "train --quiet --threads 1 --epochs 1000000 --checkpoint \(folder) --resume last")
         let state = try Checkpoint(folder + "/last").state
         #expect(first.wait { (try? Checkpoint(folder + "/last").state) != state }, "\(first.complaint)")
-        for rest in ["--resume last", "--overwrite"] {
+        for rest in ["", "--resume last", "--overwrite"] {
             let metrics = try scratch.write([0x7B, 0x7D, 0x0A], "metrics")
             let second = try run("\(quick) --checkpoint \(folder) \(rest) --metrics \(metrics)")
             #expect(second.status == 64 && second.complaint.contains("another run writes to it"), "\(second.complaint)")

@@ -1,6 +1,7 @@
 // Options from four places: flag > environment variable > configuration file > the checkpoint that is resumed > default.
 import Foundation
 import Needletail
+import NeedletailFiles
 import NeedletailSettings
 
 /// The arguments of a command with what other places give added to them.
@@ -226,7 +227,8 @@ struct Settings {
     var text: String {
         let rows = (chosen ?? []).filter { !Self.notInFiles.contains($0.option.name) }.map { option, values, source in
             values.isEmpty && !option.isFlag
-                ? ("# \(option.name):", "not set") : ("\(option.name): \(Self.yaml(option, values))", source.text)
+                ? ("# \(option.name):", "not set")
+                : ("\(option.name): \(Self.yaml(option, values))", FilePath.readable(source.text, isOneLine: true))
         }
         let width = rows.map(\.0.count).max() ?? 0
         return rows.map { "\($0.0.padded(width))  # \($0.1)\n" }.joined()

@@ -17,6 +17,16 @@ struct FolderLock: Sendable {
         }
     }
 
+    /// Whether a run holds the folder. A lock that a killed run has left is removed.
+    static func isHeld(_ folder: String) -> Bool {
+        let path = FilePath(folder + "/" + fileName)
+        guard FileSystem.exists(path) else { return false }
+        do {
+            try FileLock(path).release()
+            return false
+        } catch { return (error as? FileError)?.systemError == EWOULDBLOCK }
+    }
+
     /// Lets go of the folder.
     func release() { lock.release() }
 }

@@ -51,7 +51,12 @@ final class RunFolder: Sendable {
     /// cannot be written.
     init(_ request: Request) throws {
         let directory = CheckpointFolder.withoutSlashes(request.directory)
-        if CheckpointFolder.isDirectory(directory) { _ = try Self.place(request, directory) }  // nothing is changed yet
+        if CheckpointFolder.isDirectory(directory) {  // nothing is changed yet
+            do { _ = try Self.place(request, directory) } catch let error as CheckpointError {
+                guard case .occupied = error.problem, FolderLock.isHeld(directory) else { throw error }
+                throw CheckpointError(path: directory, problem: .inUse)
+            }
+        }
         var made: [String] = []
         var locks: [FolderLock] = []
         do {

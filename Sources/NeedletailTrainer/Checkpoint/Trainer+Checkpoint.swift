@@ -104,7 +104,9 @@ extension Trainer {
         try checkpoint.checkTypes(all: true)
         let position = content.trainer
         guard position.batchInEpoch <= trainingBatchCount else {
-            throw mismatch("it stands after batch \(position.batchInEpoch) of an epoch of \(trainingBatchCount)")
+            throw mismatch(
+                "it stands after batch \(position.batchInEpoch) of an epoch, which has \(trainingBatchCount) now; give the data and "
+                    + "the limits on batches that it had")
         }
         if position.batchInEpoch > 0 {
             let current = CheckpointState.LoaderRecord(loader)
