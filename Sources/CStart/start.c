@@ -17,6 +17,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+int start_allowed_cpus(void) {
+    cpu_set_t mask;
+    return sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 0;
+}
+
 enum { most_threads = 127 };  // beside the first one: OpenBLAS's own limit is about that
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
@@ -58,9 +63,8 @@ static void begin(int count, char **arguments, char **environment) {
     int entries = 0;
     while (environment[entries] != NULL)
         if (strncmp(environment[entries++], variable, name) == 0) return;
-    cpu_set_t mask;
-    if (count < 1 || sched_getaffinity(0, sizeof mask, &mask) != 0) return;
-    const int wanted = CPU_COUNT(&mask) - 1;
+    const int wanted = start_allowed_cpus() - 1;
+    if (count < 1 || wanted < 0) return;
     if (can_have_buffers(wanted) && can_have_threads(wanted < most_threads ? wanted : most_threads)) return;
     char **changed = malloc(((size_t)entries + 2) * sizeof *changed);
     if (changed == NULL) return;
@@ -72,4 +76,6 @@ static void begin(int count, char **arguments, char **environment) {
 }
 
 __attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(int, char **, char **) = begin;
+#else
+int start_allowed_cpus(void) { return 0; }
 #endif

@@ -1,5 +1,6 @@
 // `needletail doctor`.
 import ArgumentParser
+import CStart
 import Dispatch
 import Foundation
 import Needletail
@@ -57,13 +58,8 @@ struct DoctorCommand: ParsableCommand {
 
     /// The CPUs on which the process may run, those that `taskset` or a container's set of CPUs leaves.
     private var allowedCPUs: Int {
-        #if os(Linux)
-            var mask = cpu_set_t()
-            if sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &mask) == 0 {
-                return withUnsafeBytes(of: mask) { $0.reduce(0) { $0 + $1.nonzeroBitCount } }
-            }
-        #endif
-        return ProcessInfo.processInfo.activeProcessorCount
+        let allowed = Int(start_allowed_cpus())
+        return allowed > 0 ? allowed : ProcessInfo.processInfo.activeProcessorCount
     }
 
     private func quota(_ limits: ResourceLimits) -> String {

@@ -173,10 +173,6 @@ private let names: [FilePath] = [
         #expect(run.status == 64 && run.complaint.contains("--\(option)"), "\(run.status) \(run.complaint)")
         #expect(try present(scratch.folder.path).isEmpty)
     }
-}
-
-private func * (bytes: [UInt8], count: Int) -> [UInt8] {
-    (0..<count).flatMap { _ in bytes }
 
     /// What --print-config prints reads back, also where its source has a line's end in its name.
     @Test func printedSettingsReadBackWhateverTheirSourceIsCalled() throws {
@@ -191,4 +187,8 @@ private func * (bytes: [UInt8], count: Int) -> [UInt8] {
         let text = String(decoding: again.output, as: UTF8.self)
         #expect(text.split(separator: "\n").contains { $0.hasPrefix("epochs: 3 ") }, "\(text)")
     }
+}
+
+private func * (bytes: [UInt8], count: Int) -> [UInt8] {
+    (0..<count).flatMap { _ in bytes }
 }
