@@ -14,8 +14,7 @@ extension Module {
     /// A parameter that is shared under several names may be given under any of them, under several only with equal
     /// values.
     /// - Parameters:
-    ///   - patterns: names that match one of these, such as `head.*`, are neither taken nor missed; each must match a name of
-    ///     the module, or one that is given.
+    ///   - patterns: names that match one of these, such as `head.*`, are neither taken nor missed; each must match a name.
     ///   - strict: whether missing and unexpected names are errors; otherwise they are returned.
     /// - Returns: the names of parameters that were not given, and the given names that no parameter has.
     /// - Throws: `StateDictionaryError`, ``PatternError``, having changed nothing. Wrong shapes and types are errors whatever `strict`
