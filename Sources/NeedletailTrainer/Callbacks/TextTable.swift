@@ -10,18 +10,23 @@ struct TextTable {
     /// The table, each line with its end.
     var text: String { text(width: nil) }
 
-    /// The table; where it is wider than `width`, the longest texts (names, types, shapes) are cut short and end with "…".
+    /// The table; where it is wider than `width`, the last columns are left out, and named below it, and the longest texts that
+    /// stay (names, types, shapes) are cut short and end with "…".
     func text(width: Int?) -> String {
         var widths = titles.indices.map { column in ([titles] + rows).map { $0[column].count }.max() ?? 0 }
-        while let width, widths.reduce(3 * (widths.count - 1), +) > width {
-            let longest = widths.indices.filter { !isNumber[$0] }.max { widths[$0] < widths[$1] }
-            guard let longest, widths[longest] > 4 else { break }
+        let least = widths.indices.map { isNumber[$0] ? widths[$0] : min(widths[$0], Self.leastText) }
+        var shown = titles.count
+        while let width, shown > 1, Self.total(least[..<shown]) > width { shown -= 1 }
+        widths.removeLast(titles.count - shown)
+        while let width, Self.total(widths[...]) > width {
+            let longest = widths.indices.filter { shown == 1 || !isNumber[$0] }.max { widths[$0] < widths[$1] }
+            guard let longest, widths[longest] > 1 else { break }
             widths[longest] -= 1
         }
         let all = ([titles] + rows).map { row in
-            row.enumerated().map { $1.count > widths[$0] ? $1.prefix(widths[$0] - 1) + "…" : $1 }
+            row.prefix(shown).enumerated().map { $1.count > widths[$0] ? $1.prefix(widths[$0] - 1) + "…" : $1 }
         }
-        let rule = String(repeating: "-", count: widths.reduce(0, +) + 3 * (widths.count - 1)) + "\n"
+        let rule = String(repeating: "-", count: Self.total(widths[...])) + "\n"
         var text = rule
         for (index, row) in all.enumerated() {
             let cells = row.enumerated().map { column, cell in
@@ -32,6 +37,14 @@ struct TextTable {
             while line.last == " " { line.removeLast() }
             text += line + "\n" + (index == 0 ? rule : "")
         }
-        return text + rule
+        guard let width, shown < titles.count else { return text + rule }
+        let note = "not shown here: " + titles[shown...].joined(separator: ", ")
+        return text + rule + (note.count > width ? note.prefix(width - 1) + "…" : note) + "\n"
     }
+
+    /// A text is not cut shorter than this while columns can be left out.
+    private static let leastText = 12
+
+    /// The width of columns with " | " between them.
+    private static func total(_ widths: ArraySlice<Int>) -> Int { widths.reduce(3 * (widths.count - 1), +) }
 }
